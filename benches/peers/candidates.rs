@@ -1,0 +1,120 @@
+//! The inits that are compared.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
+
+use crate::process::run_to_end;
+use crate::tools::{Tools, find_program, plain_command};
+use crate::watchdog::Watchdog;
+
+/// A program that the table compares.
+pub(crate) struct Candidate {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) version: String,
+    pub(crate) side: Side,
+    flags: &'static [&'static str],
+    /// Further flags for where it is not PID 1.
+    subreaper_flags: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Ours,
+    Peer,
+}
+
+/// Name, flags that signal the command's group as drainit does, flags that make it a subreaper as drainit is. Without
+/// its `-s` tini does less than the others but prints three lines about it.
+const PEERS: [(&str, &[&str], &[&str]); 3] =
+    [("tini-static", &["-g"], &["-s"]), ("dumb-init", &[], &[]), ("catatonit", &["-g"], &[])];
+
+impl Candidate {
+    /// The init as an ordinary process.
+    pub(crate) fn command(&self, command: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut init = plain_command(&self.path);
+        init.args(self.flags).args(self.subreaper_flags).arg("--").args(command);
+        init
+    }
+
+    /// The init at the end of a command line that makes it PID 1.
+    pub(crate) fn command_after(
+        &self,
+        line: &[PathBuf],
+        command: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Command {
+        let mut wrapped = plain_command(&line[0]);
+        wrapped.args(&line[1..]).arg(&self.path).args(self.flags).arg("--").args(command);
+        wrapped
+    }
+
+    /// How it is run, for the reader.
+    pub(crate) fn usage(&self) -> String {
+        let line: Vec<&str> = [self.name.as_str()].into_iter().chain(self.flags.iter().copied()).collect();
+        match self.subreaper_flags {
+            [] => format!("`{}`", line.join(" ")),
+            more => format!("`{}` (and `{}` where it is not PID 1)", line.join(" "), more.join(" ")),
+        }
+    }
+
+    /// Why it cannot be measured, if so.
+    fn defect(&self, tools: &Tools, watchdog: &Watchdog) -> Option<String> {
+        const CODE: i32 = 7;
+        let helper = tools.helper.as_os_str();
+        let code = CODE.to_string();
+        match run_to_end(&mut self.command([helper, "exit".as_ref(), code.as_ref()]), watchdog) {
+            Ok(status) if status.code() == Some(CODE) => None,
+            Ok(status) => Some(format!("its command exits with {CODE}, but it ends with {status}")),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
+/// Every init that is there and works. What is missing is said on stderr.
+pub(crate) fn find(
+    extra: Vec<(String, PathBuf)>,
+    tools: &Tools,
+    watchdog: &Watchdog,
+) -> io::Result<Vec<Candidate>> {
+    let built = ("drainit".into(), env!("CARGO_BIN_EXE_drainit").into());
+    let mut candidates = Vec::new();
+    for (name, path) in [built].into_iter().chain(extra) {
+        candidates.push(candidate(name, &path, Side::Ours, &[], &[])?);
+    }
+    for (name, flags, subreaper_flags) in PEERS {
+        match find_program(name) {
+            Some(path) => candidates.push(candidate(name.into(), &path, Side::Peer, flags, subreaper_flags)?),
+            None => eprintln!("peers: {name} is not installed"),
+        }
+    }
+    candidates.retain(|candidate| match candidate.defect(tools, watchdog) {
+        None => true,
+        Some(defect) => {
+            eprintln!("peers: {} is left out: {defect}", candidate.name);
+            false
+        }
+    });
+    Ok(candidates)
+}
+
+fn candidate(
+    name: String,
+    path: &Path,
+    side: Side,
+    flags: &'static [&'static str],
+    subreaper_flags: &'static [&'static str],
+) -> io::Result<Candidate> {
+    let path = fs::canonicalize(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let version = version(&path)?;
+    Ok(Candidate { name, path, version, side, flags, subreaper_flags })
+}
+
+/// What it says about itself, on whichever of the two outputs.
+fn version(path: &Path) -> io::Result<String> {
+    let output = plain_command(path).arg("--version").output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).lines().next().unwrap_or("unknown version").into())
+}

@@ -1,0 +1,154 @@
+/*
+ * The command under each init. It is in C because it has to be small and static, and has to fork.
+ *
+ *   exit CODE            exit with CODE
+ *   idle                 wait
+ *   signals              write one byte for every USR1
+ *   orphans COUNT BURST  on the first byte of input make COUNT orphans, BURST at a time; write how long they lived
+ *
+ * All but `exit` write a line when they are ready and end when their standard input does, or with their parent.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* An orphan that is still there after this time will not be reaped. */
+#define PATIENCE_NS 2000000000LL
+
+struct burst {
+	long long left_at;
+	pid_t pids[];
+};
+
+static void say(const char *text)
+{
+	size_t length = strlen(text);
+	if (write(1, text, length) != (ssize_t)length)
+		_exit(1);
+}
+
+static int input_has_ended(void)
+{
+	char byte;
+	ssize_t got;
+	while ((got = read(0, &byte, 1)) < 0 && errno == EINTR)
+		;
+	return got != 1;
+}
+
+static long long now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static int idle(void)
+{
+	say("ready\n");
+	while (!input_has_ended())
+		;
+	return 0;
+}
+
+/* The end of the input arrives as a signal too, so that one wait does for both. */
+static int signals(void)
+{
+	struct pollfd input = {.fd = 0, .events = POLLIN};
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGIO);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fcntl(0, F_SETOWN, getpid());
+	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_ASYNC);
+	say("ready\n");
+	while (poll(&input, 1, 0) == 0)
+		while (sigwaitinfo(&set, NULL) == SIGUSR1)
+			say(".");
+	return 0;
+}
+
+static pid_t short_lived(void)
+{
+	pid_t pid = vfork();
+	if (pid == 0)
+		_exit(0);
+	return pid;
+}
+
+/* The children are zombies when they become orphans: an init has them all at once. */
+static void leave_orphans(struct burst *burst, long count)
+{
+	for (long i = 0; i < count; i++) {
+		burst->pids[i] = short_lived();
+		if (burst->pids[i] < 0)
+			_exit(1);
+	}
+	burst->left_at = now_ns();
+	_exit(0);
+}
+
+/* Whether all of them are gone in time. */
+static int are_reaped(const struct burst *burst, long count)
+{
+	for (long i = 0; i < count; i++)
+		while (kill(burst->pids[i], 0) == 0) {
+			if (now_ns() - burst->left_at > PATIENCE_NS)
+				return 0;
+			sched_yield();
+		}
+	return 1;
+}
+
+static int orphans(long count, long size)
+{
+	struct burst *burst = mmap(NULL, sizeof(*burst) + (size_t)size * sizeof(pid_t), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	long long lived_ns = 0;
+	char line[64];
+	int reaped = 1, status;
+	if (burst == MAP_FAILED)
+		return 1;
+	say("ready\n");
+	if (input_has_ended())
+		return 0;
+	for (long made = 0; made < count && reaped; made += size) {
+		pid_t middle = fork();
+		if (middle == 0)
+			leave_orphans(burst, size);
+		if (middle < 0 || waitpid(middle, &status, 0) != middle || status != 0)
+			return 1;
+		reaped = are_reaped(burst, size);
+		lived_ns += now_ns() - burst->left_at;
+	}
+	snprintf(line, sizeof(line), "%lld\n", lived_ns);
+	say(line);
+	return input_has_ended() ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (strcmp(mode, "exit") == 0 && argc == 3)
+		return atoi(argv[2]);
+	if (strcmp(mode, "idle") == 0)
+		return idle();
+	if (strcmp(mode, "signals") == 0)
+		return signals();
+	if (strcmp(mode, "orphans") == 0 && argc == 4)
+		return orphans(atol(argv[2]), atol(argv[3]));
+	return 2;
+}

@@ -1,0 +1,110 @@
+//! Starting itself again.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use drainit::signal::SignalSet;
+use drainit::sys::signals;
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getsid};
+
+use crate::directive::{ABANDON, ADOPTED, Form, SESSION};
+
+/// How this process starts others.
+pub(crate) struct Starter {
+    program: OsString,
+    /// Whether what it starts is to be orphaned: it waits until this process is gone before it begins.
+    pub(crate) abandons: bool,
+}
+
+impl Starter {
+    /// `program` is the zeroth argument, which children get too.
+    pub(crate) const fn new(program: OsString) -> Self {
+        Self { program, abandons: false }
+    }
+
+    /// Starts `count` processes with these directives, and returns those that are children of this one.
+    pub(crate) fn start(&self, form: Form, count: u32, directives: &[OsString]) -> io::Result<Vec<Child>> {
+        match form {
+            Form::Orphan => return self.start_through_another("child", count, directives),
+            Form::Daemon => return self.start_through_another("session", count, directives),
+            Form::Child | Form::Group | Form::Session => {}
+        }
+        let mut arguments = directives.to_vec();
+        if self.abandons {
+            arguments.insert(0, format!("{ADOPTED}={}", std::process::id()).into());
+        }
+        if form == Form::Session {
+            // Before ADOPTED: this process waits for the session and the child then waits for the end of this process.
+            arguments.insert(0, SESSION.into());
+        }
+        let mut children = (0..count).map(|_| self.execute(form, &arguments)).collect::<io::Result<Vec<_>>>()?;
+        if form == Form::Session {
+            children.iter_mut().for_each(wait_for_session);
+        }
+        Ok(children)
+    }
+
+    /// Starts `count` children that exit at once, and returns when all are zombies.
+    pub(crate) fn start_zombies(&self, count: u32) -> io::Result<()> {
+        for child in self.start(Form::Child, count, &[])? {
+            let leave_it = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            // ECHILD is no failure: where SIGCHLD is ignored there are no zombies.
+            while waitid(Id::Pid(pid_of(&child)), leave_it) == Err(Errno::EINTR) {}
+        }
+        Ok(())
+    }
+
+    fn start_through_another(&self, form: &str, count: u32, directives: &[OsString]) -> io::Result<Vec<Child>> {
+        let mut arguments: Vec<OsString> = vec![ABANDON.into(), format!("{form}*{count}{{").into()];
+        arguments.extend_from_slice(directives);
+        arguments.push("}".into());
+        match self.execute(Form::Child, &arguments)?.wait() {
+            Ok(status) if !status.success() => Err(io::Error::other(format!("the process between: {status}"))),
+            // An error is ECHILD, where SIGCHLD is ignored: the process between is gone.
+            Ok(_) | Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// By its path first: executing /proc/self/exe names the new process "exe".
+    fn execute(&self, form: Form, arguments: &[OsString]) -> io::Result<Child> {
+        let path = std::env::current_exe().ok();
+        let others = ["/proc/self/exe".into(), PathBuf::from(&self.program)];
+        let mut result = Err(io::ErrorKind::NotFound.into());
+        for path in path.into_iter().chain(others) {
+            result = self.command(path.as_os_str(), form, arguments).spawn();
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    fn command(&self, path: &OsStr, form: Form, arguments: &[OsString]) -> Command {
+        let mut command = Command::new(path);
+        command.arg0(&self.program).args(arguments);
+        if form == Form::Group {
+            command.process_group(0);
+        }
+        command
+    }
+}
+
+/// Returns when the child leads a session, or has ended.
+fn wait_for_session(child: &mut Child) {
+    let pid = pid_of(child);
+    while getsid(Some(pid)) != Ok(pid) && matches!(child.try_wait(), Ok(None)) {
+        signals::wait(SignalSet::default(), Some(Duration::from_millis(1)));
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}

@@ -1,0 +1,288 @@
+//! The command line: what was typed, and nothing about what it means.
+//!
+//! Values stay text here. `settings` reads them, because the same text may come from the environment and must be
+//! refused with the same words.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+const COMMAND: &str = "COMMAND";
+const FORWARD_TO: &str = "forward-to";
+const GROUP: &str = "group";
+const SINGLE_CHILD: &str = "single-child";
+const VERBOSE: &str = "verbose";
+const QUIET: &str = "quiet";
+
+/// An option that takes a value, or that is on or off.
+///
+/// Its environment twin is its name in capitals behind `DRAINIT_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting(&'static str);
+
+impl Setting {
+    pub const STOP_SIGNAL: Self = Self("stop-signal");
+    pub const REWRITE: Self = Self("rewrite");
+    pub const FORWARD_TO: Self = Self(FORWARD_TO);
+    pub const GRACE_PERIOD: Self = Self("grace-period");
+    pub const WAIT_FOR_ALL: Self = Self("wait-for-all");
+    pub const REMAP_EXIT: Self = Self("remap-exit");
+    pub const PARENT_DEATH_SIGNAL: Self = Self("parent-death-signal");
+    pub const SUBREAPER: Self = Self("subreaper");
+    pub const USER: Self = Self("user");
+    pub const WORKDIR: Self = Self("workdir");
+    /// Has no flag of this name: `-v` and `-q` are its flags.
+    pub const LOG: Self = Self("log");
+
+    /// As it is typed: `--stop-signal`.
+    #[must_use]
+    pub fn flag(self) -> String {
+        format!("--{}", self.0)
+    }
+
+    /// The environment variable that says the same: `DRAINIT_STOP_SIGNAL`.
+    #[must_use]
+    pub fn variable(self) -> String {
+        format!("DRAINIT_{}", self.0.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+/// What was typed.
+#[derive(Debug)]
+pub struct Typed(ArgMatches);
+
+/// What to do instead of running a command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Print this on stdout and exit with 0.
+    Print(String),
+    /// The command line is wrong: say this in one line.
+    Refuse(String),
+}
+
+/// The whole definition, which help, and the tests of the documents, are made from.
+#[must_use]
+pub fn definition() -> Command {
+    Command::new("drainit")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
+        .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
+        .after_help(
+            "Every option has an environment twin: --grace-period is DRAINIT_GRACE_PERIOD.\n\
+             A flag wins over its twin. Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
+             Signals: 15, TERM, SIGTERM, RTMIN+3.",
+        )
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .max_term_width(80)
+        .args(stop_arguments())
+        .args(process_arguments())
+        .args(general_arguments())
+        .arg(
+            Arg::new(COMMAND)
+                .help("The command and its arguments")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .value_parser(ValueParser::os_string()),
+        )
+}
+
+fn valued(setting: Setting, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(setting.0)
+        .long(setting.0)
+        .value_name(value)
+        .help(help)
+        .value_parser(ValueParser::os_string())
+        .allow_hyphen_values(true)
+        .action(ArgAction::Set)
+}
+
+fn switch(setting: Setting, help: &'static str) -> Arg {
+    Arg::new(setting.0).long(setting.0).help(help).action(ArgAction::SetTrue)
+}
+
+fn stop_arguments() -> Vec<Arg> {
+    vec![
+        valued(Setting::STOP_SIGNAL, "SIG[,SIG]", "What counts as a request to stop [default: TERM]"),
+        valued(Setting::REWRITE, "FROM:TO", "Receive FROM, forward TO; 0 or none drops it (repeatable)")
+            .short('r')
+            .action(ArgAction::Append),
+        valued(Setting::FORWARD_TO, "TARGET", "Who gets the signals: group, main or all [default: group]"),
+        Arg::new(GROUP)
+            .short('g')
+            .help("As --forward-to group")
+            .action(ArgAction::SetTrue)
+            .overrides_with_all([FORWARD_TO, SINGLE_CHILD]),
+        Arg::new(SINGLE_CHILD)
+            .short('c')
+            .long(SINGLE_CHILD)
+            .help("As --forward-to main")
+            .action(ArgAction::SetTrue)
+            .overrides_with_all([FORWARD_TO, GROUP]),
+        valued(Setting::GRACE_PERIOD, "DURATION", "From the stop request to KILL [default: no limit]"),
+        switch(Setting::WAIT_FOR_ALL, "When the command exits by itself, stop nobody and stay until all have left"),
+    ]
+}
+
+fn process_arguments() -> Vec<Arg> {
+    vec![
+        valued(Setting::REMAP_EXIT, "CODE[:TO]", "Exit with TO (0) where the command's exit code is CODE (repeatable)")
+            .short('e')
+            .action(ArgAction::Append),
+        valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then").short('p'),
+        switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake").short('s'),
+        valued(Setting::USER, "UID[:GID]", "Run the command as this user and group (numbers; GID 0 where left out)").short('u'),
+        valued(Setting::WORKDIR, "DIR", "Run the command in this directory"),
+    ]
+}
+
+fn general_arguments() -> Vec<Arg> {
+    vec![
+        Arg::new(VERBOSE).short('v').help("Say more on stderr: -v info, -vv debug, -vvv trace").action(ArgAction::Count),
+        Arg::new(QUIET).short('q').help("Say errors only").action(ArgAction::SetTrue),
+        Arg::new("help").short('h').long("help").help("Print this and exit").action(ArgAction::Help),
+        Arg::new("version").short('V').long("version").help("Print the version and exit").action(ArgAction::Version),
+    ]
+}
+
+/// Reads the command line, program name first.
+///
+/// # Errors
+/// What to do instead where no command is to be run.
+pub fn parse(arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    definition().try_get_matches_from(arguments).map(Typed).map_err(|error| instead(&error))
+}
+
+/// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
+fn instead(error: &clap::Error) -> Instead {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let argument = context(ContextKind::InvalidArg);
+    // An option's own name, without the "<VALUE>" that clap shows behind it.
+    let option = argument.split(' ').next().unwrap_or_default().split('=').next().unwrap_or_default();
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Instead::Print(error.to_string()),
+        ErrorKind::UnknownArgument => format!("unknown option '{argument}'"),
+        ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{option} needs a value"),
+        ErrorKind::TooManyValues => format!("{option} takes no value, got '{}'", context(ContextKind::InvalidValue)),
+        _ => one_line(&error.to_string()),
+    };
+    Instead::Refuse(text)
+}
+
+fn one_line(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
+impl Typed {
+    /// The values of an option, in the order in which they were typed.
+    pub fn values(&self, setting: Setting) -> impl Iterator<Item = &OsString> {
+        self.0.get_many(setting.0).into_iter().flatten()
+    }
+
+    /// Whether the switch was typed.
+    #[must_use]
+    pub fn is_on(&self, setting: Setting) -> bool {
+        self.0.get_flag(setting.0)
+    }
+
+    /// What the short forms of `--forward-to` say, where one of them was typed last.
+    #[must_use]
+    pub fn short_target(&self) -> Option<&'static str> {
+        if self.0.get_flag(GROUP) {
+            Some("group")
+        } else {
+            self.0.get_flag(SINGLE_CHILD).then_some("main")
+        }
+    }
+
+    /// How often `-v` was typed.
+    #[must_use]
+    pub fn verbose(&self) -> u8 {
+        self.0.get_count(VERBOSE)
+    }
+
+    /// Whether `-q` was typed.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        self.0.get_flag(QUIET)
+    }
+
+    /// The command and its arguments; empty where none was typed.
+    pub fn into_command(mut self) -> Vec<OsString> {
+        self.0.remove_many(COMMAND).into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &[&str]) -> Vec<OsString> {
+        let line = ["drainit"].iter().chain(line).map(OsString::from).collect();
+        parse(line).expect("a good command line").into_command()
+    }
+
+    fn refusal(line: &[&str]) -> String {
+        match parse(["drainit"].iter().chain(line).map(OsString::from).collect()) {
+            Err(Instead::Refuse(text)) => text,
+            other => panic!("{line:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_command_belongs_to_it() {
+        for (line, expected) in [
+            (&["ls", "-l", "--color", "-h"][..], &["ls", "-l", "--color", "-h"][..]),
+            (&["--", "ls", "-l"], &["ls", "-l"]),
+            (&["-g", "ls", "--", "-g"], &["ls", "--", "-g"]),
+            (&["--", "--odd", "x"], &["--odd", "x"]),
+            (&["--", "ls", "--", "x"], &["ls", "--", "x"]),
+            (&["ls", ""], &["ls", ""]),
+            (&["", "x"], &["", "x"]),
+            (&["--", "--"], &["--"]),
+            (&["-"], &["-"]),
+            (&["-e", "143", "sh", "-c", "exit 1", "--version"], &["sh", "-c", "exit 1", "--version"]),
+        ] {
+            assert_eq!(command(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_that_names_it() {
+        assert_eq!(refusal(&["--frobnicate", "x"]), "unknown option '--frobnicate'");
+        assert_eq!(refusal(&["-Z", "x"]), "unknown option '-Z'");
+        assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
+        assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
+        assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
+        for option in ["--rehearse", "--report", "--pre-stop", "--stop-schedule", "-P", "--poweroff"] {
+            assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
+        }
+    }
+
+    #[test]
+    fn a_later_target_replaces_an_earlier_one() {
+        let target = |line: &[&str]| {
+            let typed = parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("good");
+            let long = typed.values(Setting::FORWARD_TO).next().map(|value| value.to_string_lossy().into_owned());
+            (typed.short_target(), long)
+        };
+        assert_eq!(target(&["-c", "-g", "x"]), (Some("group"), None));
+        assert_eq!(target(&["-g", "-c", "x"]), (Some("main"), None));
+        assert_eq!(target(&["-g", "--forward-to", "all", "x"]).1.as_deref(), Some("all"));
+        assert_eq!(target(&["--forward-to", "all", "-c", "x"]), (Some("main"), None));
+    }
+}

@@ -1,0 +1,3 @@
+#![no_main]
+drainit::entry!(run);
+fn run(_: Vec<std::ffi::OsString>) -> u8 { 0 }

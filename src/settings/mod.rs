@@ -1,0 +1,149 @@
+//! What the command line and the environment mean: validated, defaults filled in. Pure.
+
+#![forbid(unsafe_code)]
+
+mod stop;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+
+use log::LevelFilter;
+
+pub use stop::{Rewrites, StopPolicy, Target};
+
+use crate::cli::{Setting, Typed};
+use crate::outcome::ExitMap;
+use crate::signal::Signal;
+use values::Values;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The command and its arguments; at least one word.
+    pub command: Vec<OsString>,
+    /// How signals are passed on and how a stop goes.
+    pub stop: StopPolicy,
+    /// What becomes of the command's exit code.
+    pub exit_map: ExitMap,
+    /// What the init and the command get when their parent dies.
+    pub parent_death_signal: Option<Signal>,
+    /// Who the command runs as, where that is not who drainit runs as.
+    pub user: Option<User>,
+    /// Where the command runs, where that is not where drainit was started.
+    pub directory: Option<OsString>,
+    /// What is said on stderr.
+    pub log_level: LevelFilter,
+}
+
+/// Numeric ids: an image may have no `/etc/passwd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Why nothing can be started: one line that names the option or the variable, and the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Settings {
+    /// Puts together what was typed and what `variable` finds in the environment; what was typed wins.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
+        let values = Values::new(&typed, &variable);
+        let mut settings = Self {
+            command: Vec::new(),
+            stop: StopPolicy::read(&values)?,
+            exit_map: exit_map(&values)?,
+            parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
+            user: values.one(Setting::USER, values::user)?,
+            directory: values.raw(Setting::WORKDIR)?,
+            log_level: log_level(&typed, &values)?,
+        };
+        values.switch(Setting::SUBREAPER)?;
+        settings.command = typed.into_command();
+        if settings.command.is_empty() {
+            return Err(UsageError("no command given (see drainit --help)".to_owned()));
+        }
+        Ok(settings)
+    }
+}
+
+fn exit_map(values: &Values<'_>) -> Result<ExitMap, UsageError> {
+    let mut map = ExitMap::default();
+    for (code, to) in values.list(Setting::REMAP_EXIT, values::exit_rule)? {
+        map.set(code, to);
+    }
+    Ok(map)
+}
+
+fn log_level(typed: &Typed, values: &Values<'_>) -> Result<LevelFilter, UsageError> {
+    let typed_level = match (typed.quiet(), typed.verbose()) {
+        (true, _) => Some(LevelFilter::Error),
+        (false, 0) => None,
+        (false, 1) => Some(LevelFilter::Info),
+        (false, 2) => Some(LevelFilter::Debug),
+        (false, _) => Some(LevelFilter::Trace),
+    };
+    match typed_level {
+        Some(level) => Ok(level),
+        None => Ok(values.variable(Setting::LOG, values::log_level)?.unwrap_or(LevelFilter::Warn)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    fn settings(line: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let line = ["drainit"].iter().chain(line).map(OsString::from).collect();
+        let typed = cli::parse(line).expect("clap takes it");
+        let find = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        Settings::new(typed, find).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_wins_over_its_twin() {
+        let environment = [("DRAINIT_USER", "1"), ("DRAINIT_LOG", "trace"), ("DRAINIT_REMAP_EXIT", "7:8, 9")];
+        let from_environment = settings(&["x"], &environment).expect("good");
+        assert_eq!(from_environment.user, Some(User { uid: 1, gid: 0 }));
+        assert_eq!(from_environment.log_level, LevelFilter::Trace);
+        assert_eq!([7, 9].map(|code| from_environment.exit_map.apply(code)), [8, 0]);
+        let typed = settings(&["-u", "2:3", "-q", "-e", "1", "x"], &environment).expect("good");
+        assert_eq!(typed.user, Some(User { uid: 2, gid: 3 }));
+        assert_eq!(typed.log_level, LevelFilter::Error);
+        assert_eq!([1, 7].map(|code| typed.exit_map.apply(code)), [0, 7]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_where_it_stands() {
+        for (line, environment, start) in [
+            (&["-u", "root", "x"][..], &[][..], "invalid value 'root' for --user: "),
+            (&["-u", "1:", "x"], &[], "invalid value '1:' for --user: "),
+            (&["-u", "-1", "x"], &[], "invalid value '-1' for --user: "),
+            (&["-u", "4294967295", "x"], &[], "invalid value '4294967295' for --user: "),
+            (&["-e", "256", "x"], &[], "invalid value '256' for --remap-exit: "),
+            (&["-e", "1:2:3", "x"], &[], "invalid value '1:2:3' for --remap-exit: "),
+            (&["-p", "NOPE", "x"], &[], "invalid value 'NOPE' for --parent-death-signal: "),
+            (&["--workdir", "", "x"], &[], "invalid value '' for --workdir: "),
+            (&["x"], &[("DRAINIT_LOG", "loud")], "invalid value 'loud' in DRAINIT_LOG: "),
+            (&["x"], &[("DRAINIT_SUBREAPER", "perhaps")], "invalid value 'perhaps' in DRAINIT_SUBREAPER: "),
+            (&["x"], &[("DRAINIT_REMAP_EXIT", "1,x")], "invalid value 'x' in DRAINIT_REMAP_EXIT: "),
+            (&[], &[], "no command given"),
+        ] {
+            let error = settings(line, environment).expect_err("refused");
+            assert!(error.starts_with(start), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One value from one place: the flag if it was typed, else the variable; read by the same function, refused with
+//! the same words. An empty variable counts as unset, as charts and compose files leave them.
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::{UsageError, User};
+use crate::cli::{Setting, Typed};
+use crate::signal::Signal;
+
+/// Where values come from.
+pub(super) struct Values<'a> {
+    typed: &'a Typed,
+    environment: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// A value, and where it stands.
+struct Found {
+    text: OsString,
+    place: String,
+}
+
+impl Found {
+    fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, UsageError> {
+        self.text.to_str().ok_or_else(|| "not valid UTF-8".to_owned()).and_then(read).map_err(|why| self.refuse(&why))
+    }
+
+    fn refuse(&self, why: &str) -> UsageError {
+        // A value may hold anything, a newline too; the message is one line.
+        let value: String = self.text.to_string_lossy().chars().flat_map(visible).collect();
+        UsageError(format!("invalid value '{value}' {}: {why}", self.place))
+    }
+}
+
+fn visible(character: char) -> impl Iterator<Item = char> {
+    let plain = (!character.is_control()).then_some(character);
+    let escaped = plain.is_none().then(|| character.escape_default());
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(typed: &'a Typed, environment: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { typed, environment }
+    }
+
+    /// The value of an option that is given once.
+    pub(super) fn one<T>(
+        &self,
+        setting: Setting,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, UsageError> {
+        self.typed(setting).last().or_else(|| self.in_environment(setting)).map(|found| found.read(read)).transpose()
+    }
+
+    /// The values of an option that may be repeated; a variable has them between commas.
+    pub(super) fn list<T>(
+        &self,
+        setting: Setting,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, UsageError> {
+        let mut found: Vec<Found> = self.typed(setting).collect();
+        if found.is_empty() {
+            found = self.in_environment(setting).map(split).unwrap_or_default();
+        }
+        found.iter().map(|found| found.read(&read)).collect()
+    }
+
+    /// A path: any bytes but none at all.
+    pub(super) fn raw(&self, setting: Setting) -> Result<Option<OsString>, UsageError> {
+        match self.typed(setting).last().or_else(|| self.in_environment(setting)) {
+            Some(found) if found.text.is_empty() => Err(found.refuse("empty")),
+            found => Ok(found.map(|found| found.text)),
+        }
+    }
+
+    /// An option that is on or off.
+    pub(super) fn switch(&self, setting: Setting) -> Result<bool, UsageError> {
+        Ok(self.typed.is_on(setting) || self.variable(setting, on_or_off)?.unwrap_or(false))
+    }
+
+    /// What the environment alone says.
+    pub(super) fn variable<T>(
+        &self,
+        setting: Setting,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, UsageError> {
+        self.in_environment(setting).map(|found| found.read(read)).transpose()
+    }
+
+    /// Who gets the signals may be typed in a short form, which replaces the variable too.
+    pub(super) fn short_target(&self) -> Option<&'static str> {
+        self.typed.short_target()
+    }
+
+    fn typed(&self, setting: Setting) -> impl Iterator<Item = Found> {
+        self.typed
+            .values(setting)
+            .map(move |text| Found { text: text.clone(), place: format!("for {}", setting.flag()) })
+    }
+
+    fn in_environment(&self, setting: Setting) -> Option<Found> {
+        let variable = setting.variable();
+        let text = (self.environment)(&variable).filter(|text| !text.is_empty())?;
+        Some(Found { text, place: format!("in {variable}") })
+    }
+}
+
+fn split(found: Found) -> Vec<Found> {
+    match found.text.to_str() {
+        Some(text) => text
+            .split(',')
+            .map(|part| Found { text: OsStr::new(part.trim()).to_owned(), place: found.place.clone() })
+            .collect(),
+        None => vec![found],
+    }
+}
+
+pub(super) fn signal(text: &str) -> Result<Signal, String> {
+    text.parse().map_err(|unknown: crate::signal::UnknownSignal| unknown.to_string())
+}
+
+/// `500ms`, `10s`, `1m30s`, `2h`, or a bare number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|why| format!("{why} (a duration is 500ms, 10s, 1m30s, 2h or seconds)"))
+}
+
+pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("neither on (1, true, yes, on) nor off (0, false, no, off)".to_owned()),
+    }
+}
+
+/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` where no passwd names another one.
+pub(super) fn user(text: &str) -> Result<User, String> {
+    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
+    Ok(User { uid: id(uid)?, gid: id(gid)? })
+}
+
+/// The highest number means "leave it as it is" to the kernel (setresuid(2)): no id.
+fn id(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&id| id != u32::MAX && !text.starts_with('+'))
+        .ok_or_else(|| "not a numeric UID or UID:GID".to_owned())
+}
+
+/// `CODE` or `CODE:TO`.
+pub(super) fn exit_rule(text: &str) -> Result<(u8, u8), String> {
+    let (code, to) = text.split_once(':').unwrap_or((text, "0"));
+    let read = |text: &str| text.parse().map_err(|_| "exit codes are 0 to 255, as CODE or CODE:TO".to_owned());
+    Ok((read(code)?, read(to)?))
+}
+
+pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "not one of off, error, warn, info, debug, trace".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_documented() {
+        for (text, milliseconds) in [
+            ("500ms", 500), ("10s", 10_000), ("1m30s", 90_000), ("2h", 7_200_000), ("0", 0), ("30", 30_000),
+            ("0s", 0), (" 5 ", 5_000), ("1h 30m", 5_400_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text:?}");
+        }
+        for text in ["", "x", "-1", "10x", "s", "1.5.5s", "99999999999999999999", "∞", "10 20"] {
+            let error = duration(text).expect_err(text);
+            assert!(!error.contains('\n') && error.contains("1m30s"), "{error}");
+        }
+    }
+}

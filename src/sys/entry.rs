@@ -1,0 +1,113 @@
+//! Where the program begins: before the C library, and without Rust's runtime.
+//!
+//! PID 1 loses every signal that arrives while it has no handler and does not block it (the kernel drops what
+//! is at its default, see signal(7) and pid_namespaces(7)). The C library makes a dozen system calls before `main`, so blocking in
+//! `main` is late: the program's entry point is our own and its first instruction sequence is the one system
+//! call that blocks everything; then it goes on to the C library's `_start`.
+//!
+//! Rust's own runtime start is left out too (`#![no_main]`, [`entry!`](crate::entry)): it would ignore SIGPIPE for us and for
+//! the command, open `/dev/null` where stdin is closed, and install handlers for faults.
+
+use std::ffi::{CStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The signal mask that the program was started with, as the entry point found it; all ones until then.
+///
+/// Where the entry point is not ours (other architectures, tests) it stays all ones, and "what `main` found" AND
+/// "what the entry found" is the right answer in both cases.
+static MASK_AT_ENTRY: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The mask that the entry point found, all ones if it did not look.
+pub(super) fn mask_at_entry() -> u64 {
+    MASK_AT_ENTRY.load(Ordering::Relaxed)
+}
+
+// rt_sigprocmask(SIG_SETMASK, &ALL, &MASK_AT_ENTRY, 8), then the C library's own entry, with the stack and the
+// registers that it expects: rdx holds the function that a dynamic loader wants to be called at exit.
+#[cfg(all(own_entry, target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".pushsection .text.drainit_entry,\"ax\",@progbits",
+    ".globl drainit_entry",
+    ".type drainit_entry,@function",
+    "drainit_entry:",
+    "mov r12, rdx",
+    "mov edi, {setmask}",
+    "lea rsi, [rip + {all}]",
+    "lea rdx, [rip + {found}]",
+    "mov r10d, 8",
+    "mov eax, {rt_sigprocmask}",
+    "syscall",
+    "mov rdx, r12",
+    "jmp _start",
+    ".size drainit_entry, . - drainit_entry",
+    ".popsection",
+    setmask = const libc::SIG_SETMASK,
+    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
+    all = sym ALL,
+    found = sym MASK_AT_ENTRY,
+);
+
+// As above; x0 holds the function for a dynamic loader.
+#[cfg(all(own_entry, target_arch = "aarch64"))]
+std::arch::global_asm!(
+    ".pushsection .text.drainit_entry,\"ax\",@progbits",
+    ".globl drainit_entry",
+    ".type drainit_entry,@function",
+    "drainit_entry:",
+    "mov x19, x0",
+    "mov x0, {setmask}",
+    "adrp x1, {all}",
+    "add x1, x1, :lo12:{all}",
+    "adrp x2, {found}",
+    "add x2, x2, :lo12:{found}",
+    "mov x3, 8",
+    "mov x8, {rt_sigprocmask}",
+    "svc 0",
+    "mov x0, x19",
+    "b _start",
+    ".size drainit_entry, . - drainit_entry",
+    ".popsection",
+    setmask = const libc::SIG_SETMASK,
+    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
+    all = sym ALL,
+    found = sym MASK_AT_ENTRY,
+);
+
+/// Every signal, for the entry point, which can read memory but not call anything.
+#[cfg(own_entry)]
+static ALL: u64 = u64::MAX;
+
+/// Copies the C argument vector.
+///
+/// # Safety
+/// `argv` must point to `argc` pointers to strings that end in NUL, as the kernel lays them out for a new program.
+#[must_use]
+pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    let count = usize::try_from(argc).unwrap_or(0);
+    (0..count)
+        .map(|at| {
+            // SAFETY: `at` is below argc, so the pointer lies inside the vector.
+            let argument = unsafe { *argv.add(at) };
+            // SAFETY: the caller promises a string that ends in NUL; it is copied at once.
+            let text = unsafe { CStr::from_ptr(argument) };
+            OsString::from_vec(text.to_bytes().to_vec())
+        })
+        .collect()
+}
+
+/// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
+///
+/// The result is the exit status.
+#[macro_export]
+macro_rules! entry {
+    ($run:path) => {
+        #[unsafe(no_mangle)]
+        #[expect(unsafe_code, reason = "C's main: it must have that name, and its arguments are raw pointers")]
+        extern "C" fn main(argc: ::std::ffi::c_int, argv: *const *const ::std::ffi::c_char) -> ::std::ffi::c_int {
+            // SAFETY: the C library calls main with the argument vector that the kernel made.
+            let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
+            ::std::ffi::c_int::from($run(arguments))
+        }
+    };
+}

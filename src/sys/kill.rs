@@ -1,0 +1,79 @@
+//! Sending signals.
+//!
+//! A number is signalled only while it cannot have been given to somebody else: our own children until we have reaped
+//! them, everybody else through a pidfd, checked against the start time after it was opened.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::check;
+use crate::signal::Signal;
+
+/// Sends `signal` to one process: a child of ours that has not been reaped.
+///
+/// # Errors
+/// ESRCH where it is gone, EPERM where this user may not.
+pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
+    debug_assert!(pid > 0, "0 and below are groups");
+    kill(pid, signal)
+}
+
+/// Sends `signal` to every member of a process group whose leader has not been reaped.
+///
+/// # Errors
+/// As [`send`]; no error where at least one member was reached (kill(2)).
+pub fn send_to_group(group: i32, signal: Signal) -> io::Result<()> {
+    debug_assert!(group > 1, "-1 would be everybody");
+    kill(-group, signal)
+}
+
+/// Sends `signal` to everybody in the pid namespace but this process, which must be its PID 1.
+///
+/// # Errors
+/// ESRCH where nobody is left; EINVAL where this process is not PID 1 (nothing was sent).
+pub fn send_to_everybody(signal: Signal) -> io::Result<()> {
+    if std::process::id() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    kill(-1, signal)
+}
+
+fn kill(pid: i32, signal: Signal) -> io::Result<()> {
+    // SAFETY: kill takes two numbers and touches no memory.
+    check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)
+}
+
+/// Sends `signal` to a process that is not our child, if `is_still_the_same` says so once the number is pinned.
+///
+/// Where pidfds are refused (an old kernel, a seccomp profile: any error) the check is made just before a plain kill.
+///
+/// # Errors
+/// ESRCH where the process is gone or the number is somebody else's now; EPERM where this user may not.
+pub fn send_to_stranger(pid: i32, signal: Signal, is_still_the_same: impl Fn() -> bool) -> io::Result<()> {
+    let pidfd = open_pidfd(pid);
+    if !is_still_the_same() {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    let Ok(pidfd) = pidfd else { return kill(pid, signal) };
+    match send_through(&pidfd, signal) {
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::ESRCH)) => kill(pid, signal),
+        result => result,
+    }
+}
+
+fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    let descriptor = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn send_through(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and a null info means the one that kill(2) would make.
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal.number(), no_info, 0)
+    })
+    .map(drop)
+}

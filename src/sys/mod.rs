@@ -1,0 +1,24 @@
+//! The kernel: the only place with system calls, and the only one with `unsafe`.
+//!
+//! What nix does without loss is used as it is. Raw calls stand where libraries lose something: signals 32 to 64,
+//! the wait status of a death by a real-time signal, a mask that C libraries would edit.
+
+#![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
+
+pub mod clock;
+pub mod entry;
+pub mod kill;
+pub mod process;
+pub mod procfs;
+pub mod signals;
+pub mod spawn;
+pub mod stderr;
+pub mod tty;
+pub mod wait;
+
+use std::io;
+
+/// The one door from a system call's -1 to an error.
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,78 @@
+//! This process itself.
+
+use std::io;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::{check, procfs};
+use crate::signal::Signal;
+
+/// The pid, as this process's namespace sees it.
+#[must_use]
+pub fn id() -> i32 {
+    std::process::id().cast_signed()
+}
+
+/// Whether this process is the init of its pid namespace.
+#[must_use]
+pub fn is_pid_one() -> bool {
+    std::process::id() == 1
+}
+
+/// From now on orphaned descendants become children of this process (prctl(2), since Linux 3.4).
+///
+/// # Errors
+/// EINVAL on older kernels.
+pub fn become_subreaper() -> io::Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1)
+}
+
+/// This process gets `signal` when its parent ends (prctl(2)).
+///
+/// # Errors
+/// EINVAL only.
+pub fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(signal.number().cast_unsigned()))
+}
+
+fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: these options take a number and touch no memory.
+    check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)
+}
+
+/// Leaves the directory that it was started in, which may have to be unmounted.
+pub fn leave_directory() {
+    let _ = nix::unistd::chdir("/");
+}
+
+/// Closes every descriptor above 2 of this process, so that it holds none of its starter's sockets, pipes and files open.
+pub fn close_inherited() {
+    const FIRST: u32 = 3;
+    // SAFETY: closing is safe here because nothing in this program holds a descriptor above 2 at this moment.
+    let closed = check(unsafe { libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, 0) });
+    super::stderr::allow_opening();
+    if closed.is_err() {
+        for descriptor in procfs::own_descriptors() {
+            if descriptor >= FIRST.cast_signed() {
+                // SAFETY: as above; one that is closed already answers EBADF.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+    }
+}
+
+/// Ends this process at once, from wherever it is: for a panic, which must not look like the command's own end.
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit runs no code of this program.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Whether the path can be opened as a directory. For errors up front.
+///
+/// # Errors
+/// What open(2) says.
+pub fn check_directory(path: &std::ffi::OsStr) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(path, flags, Mode::empty()).map(drop).map_err(io::Error::from)
+}

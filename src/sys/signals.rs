@@ -1,0 +1,126 @@
+//! Signals for this process: blocked from the first moment, taken one by one, never handled.
+//!
+//! Masks go to the kernel as 64 bits by raw calls: the C libraries' `sigfillset` leaves out the signals that they use
+//! for threads (32 and 33 in glibc, 32 to 34 in musl), and those must be forwarded like any other.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use super::{check, entry};
+use crate::signal::{Signal, SignalSet};
+
+/// The size of the kernel's signal set on every architecture with 64 signals.
+const SET_SIZE: usize = size_of::<u64>();
+
+/// A signal that was sent to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub signal: Signal,
+    /// `si_code` of sigaction(2): above 0 where the kernel made it.
+    pub code: i32,
+    /// The sender's pid as this namespace sees it; 0 is outside of it, or the kernel.
+    pub sender: i32,
+    /// The sender's real user id.
+    pub sender_uid: u32,
+}
+
+/// Blocks every signal that can be blocked, and returns the mask that the program was started with.
+pub fn block_all() -> SignalSet {
+    let found = change_mask(libc::SIG_SETMASK, u64::MAX).unwrap_or(0);
+    SignalSet::from_bits(found & entry::mask_at_entry())
+}
+
+/// Blocks these signals on top of those that are blocked already.
+pub fn block(set: SignalSet) {
+    let _ = change_mask(libc::SIG_BLOCK, set.bits());
+}
+
+/// Takes these signals out of the mask.
+pub fn unblock(set: SignalSet) {
+    let _ = change_mask(libc::SIG_UNBLOCK, set.bits());
+}
+
+/// Sets the mask to exactly this. Safe between `clone` and `execve`.
+pub(super) fn set_mask(set: SignalSet) {
+    let _ = change_mask(libc::SIG_SETMASK, set.bits());
+}
+
+fn change_mask(how: i32, set: u64) -> io::Result<u64> {
+    let mut found = 0_u64;
+    // SAFETY: both pointers are to 8 bytes of ours that live through the call, and 8 is the size that is passed.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, &raw mut found, SET_SIZE) })?;
+    Ok(found)
+}
+
+/// Waits for one of `set` (all blocked), for at most `timeout`; `None` is for ever.
+///
+/// Returns `None` when the time is over, and also when the wait was interrupted, as after a stop and a continue of this
+/// process: the caller looks at the clock again either way.
+pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
+    let timeout = timeout.map(|duration| libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let bits = set.bits();
+    // SAFETY: the set is 8 bytes as said, the info is the kernel's siginfo_t, the timeout is null or a timespec
+    // that outlives the call.
+    let number = check(unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const bits, info.as_mut_ptr(), timeout, SET_SIZE)
+    })
+    .ok()?;
+    // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it in.
+    let info = unsafe { info.assume_init() };
+    Some(Received {
+        signal: Signal::new(i32::try_from(number).ok()?)?,
+        code: info.si_code,
+        // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
+        sender: unsafe { info.si_pid() },
+        // SAFETY: as for the pid.
+        sender_uid: unsafe { info.si_uid() },
+    })
+}
+
+/// Makes the signal ignored in this process and in what it starts.
+pub fn ignore(signal: Signal) {
+    set_disposition(signal, libc::SIG_IGN);
+}
+
+/// Gives the signal its default action back.
+pub fn restore_default(signal: Signal) {
+    set_disposition(signal, libc::SIG_DFL);
+}
+
+/// The kernel's sigaction: not the C library's, which refuses the signals that it keeps for itself.
+#[repr(C)]
+struct KernelSigaction {
+    handler: libc::sighandler_t,
+    flags: libc::c_ulong,
+    #[cfg(target_arch = "x86_64")]
+    restorer: usize,
+    mask: u64,
+}
+
+fn set_disposition(signal: Signal, handler: libc::sighandler_t) {
+    let action = KernelSigaction {
+        handler,
+        flags: 0,
+        #[cfg(target_arch = "x86_64")]
+        restorer: 0,
+        mask: 0,
+    };
+    let none = ptr::null_mut::<KernelSigaction>();
+    // SAFETY: SIG_IGN and SIG_DFL run no code of ours; the struct has the kernel's layout and outlives the call.
+    let _ = check(unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal.number(), &raw const action, none, SET_SIZE)
+    });
+}
+
+/// Gives SIGCHLD its default action: where it is ignored (inherited from who started us), the kernel reaps our children
+/// itself and their exit statuses are lost (wait(2), NOTES).
+pub fn reset_child_signal() {
+    restore_default(Signal::CHLD);
+}

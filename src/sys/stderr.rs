@@ -1,0 +1,110 @@
+//! Writing to stderr without ever waiting for its reader.
+//!
+//! Whoever reads our stderr may be slow, stuck or gone, and an init that waits for it hangs with all its children. Setting
+//! `O_NONBLOCK` would change the description that the command shares with us, so pipes and terminals are opened
+//! again; sockets can be told per message; files do not block. What cannot be opened again is polled first, and written in
+//! pieces of at most `PIPE_BUF`, which a pipe that polls as writable has room for.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::check;
+
+/// Set once the inherited descriptors are closed: a descriptor that is opened before would be closed with them.
+static MAY_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on stderr may be opened again.
+pub(super) fn allow_opening() {
+    MAY_OPEN.store(true, Ordering::Relaxed);
+}
+
+/// How to write there without waiting.
+#[derive(Debug)]
+enum Way {
+    Plainly,
+    AsMessage,
+    Reopened(OwnedFd),
+    PollFirst,
+}
+
+/// stderr, as seen from a process that must not wait for it.
+#[derive(Debug, Default)]
+pub struct Stderr {
+    way: Option<Way>,
+}
+
+impl Stderr {
+    /// Writes the line in one piece or not at all; returns whether it was taken. Longer lines than `PIPE_BUF` are cut.
+    pub fn write_line(&mut self, line: &[u8]) -> bool {
+        if !MAY_OPEN.load(Ordering::Relaxed) {
+            return write_to(&Way::early(), line);
+        }
+        write_to(self.way.get_or_insert_with(Way::find), line)
+    }
+}
+
+impl Way {
+    /// Before descriptors may be opened.
+    fn early() -> Self {
+        match kind_of_stderr() {
+            libc::S_IFSOCK => Self::AsMessage,
+            libc::S_IFREG => Self::Plainly,
+            _ => Self::PollFirst,
+        }
+    }
+
+    fn find() -> Self {
+        match Self::early() {
+            Self::PollFirst => {
+                let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND | OFlag::O_CLOEXEC;
+                nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty()).map_or(Self::PollFirst, Self::Reopened)
+            }
+            way => way,
+        }
+    }
+}
+
+fn kind_of_stderr() -> libc::mode_t {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the pointer is to a stat of ours; a closed descriptor is an error like any other.
+    let found = unsafe { libc::fstat(libc::STDERR_FILENO, stat.as_mut_ptr()) };
+    // SAFETY: zeroed is a valid stat, filled in or not.
+    let stat = unsafe { stat.assume_init() };
+    if found == -1 { 0 } else { stat.st_mode & libc::S_IFMT }
+}
+
+fn write_to(way: &Way, line: &[u8]) -> bool {
+    match way {
+        Way::Plainly => write(libc::STDERR_FILENO, line),
+        Way::Reopened(descriptor) => write(descriptor.as_raw_fd(), cut(line)),
+        Way::AsMessage => {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            // SAFETY: the pointer and the length are of one slice.
+            let sent = unsafe { libc::send(libc::STDERR_FILENO, line.as_ptr().cast(), line.len(), flags) };
+            sent >= 0
+        }
+        Way::PollFirst => is_writable() && write(libc::STDERR_FILENO, cut(line)),
+    }
+}
+
+/// Writes of at most `PIPE_BUF` bytes to a pipe are whole or none (pipe(7)).
+fn cut(line: &[u8]) -> &[u8] {
+    line.get(..libc::PIPE_BUF).unwrap_or(line)
+}
+
+fn is_writable() -> bool {
+    let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd of ours, and a timeout of zero.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLOUT != 0
+}
+
+fn write(descriptor: RawFd, line: &[u8]) -> bool {
+    // SAFETY: the pointer and the length are of one slice.
+    let written = unsafe { libc::write(descriptor, line.as_ptr().cast(), line.len()) };
+    check(i64::try_from(written).unwrap_or(-1)).is_ok()
+}
