@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod outcome;
+pub mod plan;
 pub mod settings;
 pub mod signal;
 pub mod sys;
