@@ -125,28 +125,49 @@ fn stop_arguments() -> Vec<Arg> {
             .action(ArgAction::SetTrue)
             .overrides_with_all([FORWARD_TO, GROUP]),
         valued(Setting::GRACE_PERIOD, "DURATION", "From the stop request to KILL [default: no limit]"),
-        switch(Setting::WAIT_FOR_ALL, "When the command exits by itself, stop nobody and stay until all have left"),
+        switch(
+            Setting::WAIT_FOR_ALL,
+            "When the command exits by itself, stop nobody and stay until all have left",
+        ),
     ]
 }
 
 fn process_arguments() -> Vec<Arg> {
     vec![
-        valued(Setting::REMAP_EXIT, "CODE[:TO]", "Exit with TO (0) where the command's exit code is CODE (repeatable)")
-            .short('e')
-            .action(ArgAction::Append),
-        valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then").short('p'),
-        switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake").short('s'),
-        valued(Setting::USER, "UID[:GID]", "Run the command as this user and group (numbers; GID 0 where left out)").short('u'),
+        valued(
+            Setting::REMAP_EXIT,
+            "CODE[:TO]",
+            "Exit with TO (0) where the command's exit code is CODE (repeatable)",
+        )
+        .short('e')
+        .action(ArgAction::Append),
+        valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then")
+            .short('p'),
+        switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
+            .short('s'),
+        valued(
+            Setting::USER,
+            "UID[:GID]",
+            "Run the command as this user and group (numbers; GID 0 where left out)",
+        )
+        .short('u'),
         valued(Setting::WORKDIR, "DIR", "Run the command in this directory"),
     ]
 }
 
 fn general_arguments() -> Vec<Arg> {
     vec![
-        Arg::new(VERBOSE).short('v').help("Say more on stderr: -v info, -vv debug, -vvv trace").action(ArgAction::Count),
+        Arg::new(VERBOSE)
+            .short('v')
+            .help("Say more on stderr: -v info, -vv debug, -vvv trace")
+            .action(ArgAction::Count),
         Arg::new(QUIET).short('q').help("Say errors only").action(ArgAction::SetTrue),
         Arg::new("help").short('h').long("help").help("Print this and exit").action(ArgAction::Help),
-        Arg::new("version").short('V').long("version").help("Print the version and exit").action(ArgAction::Version),
+        Arg::new("version")
+            .short('V')
+            .long("version")
+            .help("Print the version and exit")
+            .action(ArgAction::Version),
     ]
 }
 
@@ -159,6 +180,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Typed, Instead> {
 }
 
 /// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
+#[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own first line serves for them")]
 fn instead(error: &clap::Error) -> Instead {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -171,7 +193,9 @@ fn instead(error: &clap::Error) -> Instead {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Instead::Print(error.to_string()),
         ErrorKind::UnknownArgument => format!("unknown option '{argument}'"),
         ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{option} needs a value"),
-        ErrorKind::TooManyValues => format!("{option} takes no value, got '{}'", context(ContextKind::InvalidValue)),
+        ErrorKind::TooManyValues => {
+            format!("{option} takes no value, got '{}'", context(ContextKind::InvalidValue))
+        }
         _ => one_line(&error.to_string()),
     };
     Instead::Refuse(text)
@@ -197,11 +221,7 @@ impl Typed {
     /// What the short forms of `--forward-to` say, where one of them was typed last.
     #[must_use]
     pub fn short_target(&self) -> Option<&'static str> {
-        if self.0.get_flag(GROUP) {
-            Some("group")
-        } else {
-            self.0.get_flag(SINGLE_CHILD).then_some("main")
-        }
+        if self.0.get_flag(GROUP) { Some("group") } else { self.0.get_flag(SINGLE_CHILD).then_some("main") }
     }
 
     /// How often `-v` was typed.
@@ -277,7 +297,8 @@ mod tests {
     fn a_later_target_replaces_an_earlier_one() {
         let target = |line: &[&str]| {
             let typed = parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("good");
-            let long = typed.values(Setting::FORWARD_TO).next().map(|value| value.to_string_lossy().into_owned());
+            let long =
+                typed.values(Setting::FORWARD_TO).next().map(|value| value.to_string_lossy().into_owned());
             (typed.short_target(), long)
         };
         assert_eq!(target(&["-c", "-g", "x"]), (Some("group"), None));

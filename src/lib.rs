@@ -1,8 +1,26 @@
 //! drainit: a container init that forwards signals, reaps orphans and leaves only when no child is left.
+//!
+//! This library is the program's inside, cut so that its parts can be tested; it is no interface for others.
+//!
+//! - [`cli`] and [`settings`]: what was typed, and what it means.
+//! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
+//! - [`supervisor`]: the loop that observes, asks the plan and performs.
+//! - [`survivors`]: who is left, and who of them was asked.
+//! - [`sys`]: the kernel. All `unsafe` is there.
+//! - [`signal`], [`outcome`]: numbers with names.
+//! - [`error`], [`logging`]: what is said.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, expect(clippy::expect_used, clippy::panic, reason = "tests may fail"))]
 
 pub mod cli;
+pub mod error;
+pub mod logging;
 pub mod outcome;
 pub mod plan;
 pub mod settings;
 pub mod signal;
+pub mod supervisor;
+pub mod survivors;
 pub mod sys;

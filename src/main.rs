@@ -1,3 +1,49 @@
+//! The program: reads its options, starts the command, and runs until everybody has left.
+
 #![no_main]
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use drainit::cli::{self, Instead};
+use drainit::error::StartError;
+use drainit::logging;
+use drainit::settings::Settings;
+use drainit::signal::SignalSet;
+use drainit::supervisor::Supervisor;
+use drainit::sys::signals;
+
 drainit::entry!(run);
-fn run(_: Vec<std::ffi::OsString>) -> u8 { 0 }
+
+/// Nothing is done before every signal is blocked; from then on none can be lost.
+fn run(arguments: Vec<OsString>) -> u8 {
+    let inherited_mask = signals::block_all();
+    signals::reset_child_signal();
+    logging::report_panics();
+    let typed = match cli::parse(arguments) {
+        Ok(typed) => typed,
+        Err(Instead::Print(text)) => return print(&text),
+        Err(Instead::Refuse(problem)) => return refuse(&StartError::CommandLine(problem)),
+    };
+    let settings = match Settings::new(typed, |name| std::env::var_os(name)) {
+        Ok(settings) => settings,
+        Err(problem) => return refuse(&StartError::Usage(problem)),
+    };
+    start(settings, inherited_mask).unwrap_or_else(|error| refuse(&error))
+}
+
+fn start(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
+    logging::set_up(settings.log_level);
+    Ok(Supervisor::start(settings, inherited_mask)?.run())
+}
+
+fn refuse(error: &StartError) -> u8 {
+    logging::say_error(error);
+    error.exit_code()
+}
+
+/// What was asked for goes to stdout; a closed one is nobody's loss.
+fn print(text: &str) -> u8 {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    0
+}

@@ -15,9 +15,9 @@ use std::str::FromStr;
 pub struct Signal(NonZeroU8);
 
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-    "WINCH", "IO", "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// Other names of the same numbers.
@@ -205,10 +205,28 @@ mod tests {
     #[test]
     fn every_documented_spelling_is_understood() {
         for (text, number) in [
-            ("15", 15), ("TERM", 15), ("SIGTERM", 15), ("sigterm", 15), ("Term", 15), ("RTMIN+3", 37),
-            ("SIGRTMIN+3", 37), ("RTMAX-2", 62), ("SIGRTMINPLUS3", 37), ("SIGRTMAXMINUS2", 62), ("RTMIN", 34),
-            ("rtmax", 64), ("RTMIN+30", 64), ("RTMAX-30", 34), ("32", 32), ("33", 33), ("1", 1), ("64", 64),
-            ("IOT", 6), ("SIGCLD", 17), ("POLL", 29), ("SIGSYS", 31),
+            ("15", 15),
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigterm", 15),
+            ("Term", 15),
+            ("RTMIN+3", 37),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX-2", 62),
+            ("SIGRTMINPLUS3", 37),
+            ("SIGRTMAXMINUS2", 62),
+            ("RTMIN", 34),
+            ("rtmax", 64),
+            ("RTMIN+30", 64),
+            ("RTMAX-30", 34),
+            ("32", 32),
+            ("33", 33),
+            ("1", 1),
+            ("64", 64),
+            ("IOT", 6),
+            ("SIGCLD", 17),
+            ("POLL", 29),
+            ("SIGSYS", 31),
         ] {
             assert_eq!(text.parse::<Signal>().map(Signal::number), Ok(number), "{text}");
         }
@@ -217,8 +235,27 @@ mod tests {
     #[test]
     fn what_names_no_signal_is_refused() {
         for text in [
-            "", "0", "65", "-1", "TERMX", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN+",
-            "RTMIN++1", "RTMIN+-1", "RTMAX+1", "RTMINPLUS", "256", "99999999999", " TERM", "TERM ", "+15", "TÉRM",
+            "",
+            "0",
+            "65",
+            "-1",
+            "TERMX",
+            "SIG",
+            "SIGSIGTERM",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMIN+",
+            "RTMIN++1",
+            "RTMIN+-1",
+            "RTMAX+1",
+            "RTMINPLUS",
+            "256",
+            "99999999999",
+            " TERM",
+            "TERM ",
+            "+15",
+            "TÉRM",
         ] {
             assert_eq!(text.parse::<Signal>(), Err(UnknownSignal), "{text:?}");
         }
@@ -229,7 +266,10 @@ mod tests {
         assert_eq!(Signal::all().count(), 64);
         for signal in Signal::all() {
             assert_eq!(signal.to_string().parse(), Ok(signal));
-            assert_eq!(format!("SIG{signal}").parse::<Signal>().ok(), Some(signal).filter(|s| !matches!(s.number(), 32 | 33)));
+            assert_eq!(
+                format!("SIG{signal}").parse::<Signal>().ok(),
+                Some(signal).filter(|s| !matches!(s.number(), 32 | 33))
+            );
         }
     }
 

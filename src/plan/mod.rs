@@ -111,7 +111,9 @@ impl Plan {
             self.main_lives = false;
         }
         match (self.phase, event) {
-            (Phase::Over, Event::Signal(_) | Event::MainEnded | Event::NobodyLeft | Event::Tick) => Actions::none(),
+            (Phase::Over, Event::Signal(_) | Event::MainEnded | Event::NobodyLeft | Event::Tick) => {
+                Actions::none()
+            }
             (Phase::Running | Phase::Stopping(_) | Phase::Killing { .. }, Event::NobodyLeft) => {
                 self.leave(Farewell::NobodyLeft)
             }
@@ -121,7 +123,9 @@ impl Plan {
             }
             (Phase::Running, Event::Signal(signal)) => self.forward(signal),
             (Phase::Running, Event::MainEnded) if self.policy.wait_for_all => Actions::none(),
-            (Phase::Running, Event::MainEnded) => self.begin_stop(now, Cause::OwnExit, self.policy.own_signal),
+            (Phase::Running, Event::MainEnded) => {
+                self.begin_stop(now, Cause::OwnExit, self.policy.own_signal)
+            }
             (Phase::Running, Event::Tick) => Actions::none(),
 
             (Phase::Stopping(stop), Event::Signal(signal)) if self.policy.stop_signals.contains(signal) => {
@@ -131,12 +135,16 @@ impl Plan {
             (Phase::Stopping(stop), Event::MainEnded) => {
                 stop.signal.map_or_else(Actions::none, |signal| Actions::one(Action::AskTheRest { signal }))
             }
-            (Phase::Stopping(stop), Event::Tick) if stop.limit.is_some_and(|limit| limit <= now) => self.kill(now),
+            (Phase::Stopping(stop), Event::Tick) if stop.limit.is_some_and(|limit| limit <= now) => {
+                self.kill(now)
+            }
             (Phase::Stopping(_), Event::Tick) => Actions::none(),
 
             // Whoever is about to be killed has no use for another signal.
             (Phase::Killing { .. }, Event::Signal(_) | Event::MainEnded) => Actions::none(),
-            (Phase::Killing { give_up, .. }, Event::Tick) if give_up <= now => self.leave(Farewell::SomeCannotBeKilled),
+            (Phase::Killing { give_up, .. }, Event::Tick) if give_up <= now => {
+                self.leave(Farewell::SomeCannotBeKilled)
+            }
             (Phase::Killing { again, give_up }, Event::Tick) if again <= now => {
                 self.phase = Phase::Killing { again: now.saturating_add(KILL_EVERY), give_up };
                 Actions::one(Action::Kill)
@@ -154,7 +162,9 @@ impl Plan {
         self.phase = Phase::Stopping(Stop { cause, signal, asked_at: now, limit });
         match signal {
             None => Actions::none(),
-            Some(signal) if self.main_lives => Actions::one(Action::Ask { signal, target: self.policy.forward_to }),
+            Some(signal) if self.main_lives => {
+                Actions::one(Action::Ask { signal, target: self.policy.forward_to })
+            }
             Some(signal) => Actions::one(Action::AskTheRest { signal }),
         }
     }
@@ -176,7 +186,11 @@ impl Plan {
             stop.limit = self.limit(now, Cause::Requested);
             self.phase = Phase::Stopping(stop);
         }
-        if now.saturating_sub(stop.asked_at) < DUPLICATE_WINDOW { Actions::none() } else { self.forward(signal) }
+        if now.saturating_sub(stop.asked_at) < DUPLICATE_WINDOW {
+            Actions::none()
+        } else {
+            self.forward(signal)
+        }
     }
 
     fn forward(&self, signal: Signal) -> Actions {
@@ -188,8 +202,10 @@ impl Plan {
     }
 
     fn kill(&mut self, now: Duration) -> Actions {
-        self.phase =
-            Phase::Killing { again: now.saturating_add(KILL_EVERY), give_up: now.saturating_add(KILL_PATIENCE) };
+        self.phase = Phase::Killing {
+            again: now.saturating_add(KILL_EVERY),
+            give_up: now.saturating_add(KILL_PATIENCE),
+        };
         Actions::one(Action::Kill)
     }
 

@@ -63,10 +63,22 @@ fn situations() -> Vec<Situation> {
         situation("Running, `--wait-for-all`, main has exited", &patient, &[(9_000, Event::MainEnded)]),
         situation("Asked to stop", &plain, &[(10_000, TERM)]),
         situation("Asked to stop, `--grace-period 5`", &grace(5_000), &[(10_000, TERM)]),
-        situation("Asked to stop, main is gone", &grace(5_000), &[(10_000, TERM), (10_100, Event::MainEnded)]),
-        situation("Asked with a signal that is dropped, `--rewrite TERM:none --grace-period 5`", &rewriting(None), &[(10_000, TERM)]),
+        situation(
+            "Asked to stop, main is gone",
+            &grace(5_000),
+            &[(10_000, TERM), (10_100, Event::MainEnded)],
+        ),
+        situation(
+            "Asked with a signal that is dropped, `--rewrite TERM:none --grace-period 5`",
+            &rewriting(None),
+            &[(10_000, TERM)],
+        ),
         situation("Main has exited by itself", &plain, &[(10_000, Event::MainEnded)]),
-        situation("Main has exited by itself, `--grace-period 5`", &grace(5_000), &[(10_000, Event::MainEnded)]),
+        situation(
+            "Main has exited by itself, `--grace-period 5`",
+            &grace(5_000),
+            &[(10_000, Event::MainEnded)],
+        ),
         situation("Killing", &grace(500), &[(10_000, TERM), (10_500, Event::Tick)]),
         situation("Over", &plain, &[(10_000, Event::NobodyLeft)]),
     ]
@@ -149,5 +161,8 @@ fn policy_table_is_current() {
         std::fs::write(FILE, &current).expect("docs/ can be written");
     }
     let known = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(known == current, "the policy has changed: look at it with {BLESS}=1 cargo test policy_table, then git diff");
+    assert!(
+        known == current,
+        "the policy has changed: look at it with {BLESS}=1 cargo test policy_table, then git diff"
+    );
 }

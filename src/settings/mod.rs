@@ -108,7 +108,8 @@ mod tests {
     fn settings(line: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let line = ["drainit"].iter().chain(line).map(OsString::from).collect();
         let typed = cli::parse(line).expect("clap takes it");
-        let find = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        let find =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
         Settings::new(typed, find).map_err(|error| error.to_string())
     }
 

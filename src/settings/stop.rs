@@ -78,7 +78,8 @@ impl Default for Rewrites {
 
 impl std::fmt::Debug for Rewrites {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let changed = Signal::all().map(|from| (from, self.apply(from))).filter(|&(from, to)| to != Some(from));
+        let changed =
+            Signal::all().map(|from| (from, self.apply(from))).filter(|&(from, to)| to != Some(from));
         f.debug_map().entries(changed).finish()
     }
 }
@@ -140,11 +141,16 @@ mod tests {
     fn rewrites_take_any_spelling_and_both_ways_to_drop() {
         assert_eq!(rewrite("TERM:QUIT"), Ok((Signal::TERM, Some(Signal::QUIT))));
         assert_eq!(rewrite("15:SIGQUIT"), Ok((Signal::TERM, Some(Signal::QUIT))));
-        assert_eq!(rewrite("sigrtminplus3:rtmax-2").map(|(from, to)| (from.number(), to.map(Signal::number))), Ok((37, Some(62))));
+        assert_eq!(
+            rewrite("sigrtminplus3:rtmax-2").map(|(from, to)| (from.number(), to.map(Signal::number))),
+            Ok((37, Some(62)))
+        );
         for text in ["HUP:0", "HUP:none", "HUP:NONE"] {
             assert_eq!(rewrite(text), Ok((Signal::HUP, None)));
         }
-        for text in ["TERM", "TERM:", ":TERM", "TERM:X", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "1:2:3", "0:1", ""] {
+        for text in
+            ["TERM", "TERM:", ":TERM", "TERM:X", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "1:2:3", "0:1", ""]
+        {
             assert!(rewrite(text).is_err(), "{text}");
         }
     }

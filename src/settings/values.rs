@@ -24,7 +24,11 @@ struct Found {
 
 impl Found {
     fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, UsageError> {
-        self.text.to_str().ok_or_else(|| "not valid UTF-8".to_owned()).and_then(read).map_err(|why| self.refuse(&why))
+        self.text
+            .to_str()
+            .ok_or_else(|| "not valid UTF-8".to_owned())
+            .and_then(read)
+            .map_err(|why| self.refuse(&why))
     }
 
     fn refuse(&self, why: &str) -> UsageError {
@@ -51,7 +55,11 @@ impl<'a> Values<'a> {
         setting: Setting,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, UsageError> {
-        self.typed(setting).last().or_else(|| self.in_environment(setting)).map(|found| found.read(read)).transpose()
+        self.typed(setting)
+            .last()
+            .or_else(|| self.in_environment(setting))
+            .map(|found| found.read(read))
+            .transpose()
     }
 
     /// The values of an option that may be repeated; a variable has them between commas.
@@ -127,7 +135,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    humantime::parse_duration(text).map_err(|why| format!("{why} (a duration is 500ms, 10s, 1m30s, 2h or seconds)"))
+    humantime::parse_duration(text)
+        .map_err(|why| format!("{why} (a duration is 500ms, 10s, 1m30s, 2h or seconds)"))
 }
 
 pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
@@ -155,7 +164,8 @@ fn id(text: &str) -> Result<u32, String> {
 /// `CODE` or `CODE:TO`.
 pub(super) fn exit_rule(text: &str) -> Result<(u8, u8), String> {
     let (code, to) = text.split_once(':').unwrap_or((text, "0"));
-    let read = |text: &str| text.parse().map_err(|_| "exit codes are 0 to 255, as CODE or CODE:TO".to_owned());
+    let read =
+        |text: &str| text.parse().map_err(|_| "exit codes are 0 to 255, as CODE or CODE:TO".to_owned());
     Ok((read(code)?, read(to)?))
 }
 
@@ -170,8 +180,15 @@ mod tests {
     #[test]
     fn durations_are_read_as_documented() {
         for (text, milliseconds) in [
-            ("500ms", 500), ("10s", 10_000), ("1m30s", 90_000), ("2h", 7_200_000), ("0", 0), ("30", 30_000),
-            ("0s", 0), (" 5 ", 5_000), ("1h 30m", 5_400_000),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("2h", 7_200_000),
+            ("0", 0),
+            ("30", 30_000),
+            ("0s", 0),
+            (" 5 ", 5_000),
+            ("1h 30m", 5_400_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text:?}");
         }

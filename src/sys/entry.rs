@@ -88,7 +88,9 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
     (0..count)
         .map(|at| {
             // SAFETY: `at` is below argc, so the pointer lies inside the vector.
-            let argument = unsafe { *argv.add(at) };
+            let entry = unsafe { argv.add(at) };
+            // SAFETY: entries of the vector are pointers that the kernel has written.
+            let argument = unsafe { *entry };
             // SAFETY: the caller promises a string that ends in NUL; it is copied at once.
             let text = unsafe { CStr::from_ptr(argument) };
             OsString::from_vec(text.to_bytes().to_vec())
@@ -103,8 +105,14 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 macro_rules! entry {
     ($run:path) => {
         #[unsafe(no_mangle)]
-        #[expect(unsafe_code, reason = "C's main: it must have that name, and its arguments are raw pointers")]
-        extern "C" fn main(argc: ::std::ffi::c_int, argv: *const *const ::std::ffi::c_char) -> ::std::ffi::c_int {
+        #[expect(
+            unsafe_code,
+            reason = "C's main: it must have that name, and its arguments are raw pointers"
+        )]
+        extern "C" fn main(
+            argc: ::std::ffi::c_int,
+            argv: *const *const ::std::ffi::c_char,
+        ) -> ::std::ffi::c_int {
             // SAFETY: the C library calls main with the argument vector that the kernel made.
             let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
             ::std::ffi::c_int::from($run(arguments))

@@ -43,21 +43,33 @@ fn kill(pid: i32, signal: Signal) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)
 }
 
-/// Sends `signal` to a process that is not our child, if `is_still_the_same` says so once the number is pinned.
+/// A process that is not our child: its own parent may reap it at any time, and its number be given to somebody else.
 ///
-/// Where pidfds are refused (an old kernel, a seccomp profile: any error) the check is made just before a plain kill.
-///
-/// # Errors
-/// ESRCH where the process is gone or the number is somebody else's now; EPERM where this user may not.
-pub fn send_to_stranger(pid: i32, signal: Signal, is_still_the_same: impl Fn() -> bool) -> io::Result<()> {
-    let pidfd = open_pidfd(pid);
-    if !is_still_the_same() {
-        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+/// Pin it, then check that it is who it was, then send. Where pidfds are refused (an old kernel, a seccomp profile: any error) a
+/// plain kill serves, right after the check.
+#[derive(Debug)]
+pub struct Pinned {
+    pid: i32,
+    descriptor: Option<OwnedFd>,
+}
+
+impl Pinned {
+    /// Pins the process that has this number now.
+    #[must_use]
+    pub fn new(pid: i32) -> Self {
+        Self { pid, descriptor: open_pidfd(pid).ok() }
     }
-    let Ok(pidfd) = pidfd else { return kill(pid, signal) };
-    match send_through(&pidfd, signal) {
-        Err(error) if !matches!(error.raw_os_error(), Some(libc::ESRCH)) => kill(pid, signal),
-        result => result,
+
+    /// Sends `signal` to exactly that process.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub fn send(&self, signal: Signal) -> io::Result<()> {
+        let Some(descriptor) = &self.descriptor else { return send(self.pid, signal) };
+        match send_through(descriptor, signal) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => send(self.pid, signal),
+            result => result,
+        }
     }
 }
 

@@ -64,7 +64,13 @@ pub enum Stage {
 }
 
 const STAGES: [Stage; 8] = [
-    Stage::Prepare, Stage::Clone, Stage::Groups, Stage::GroupId, Stage::UserId, Stage::Directory, Stage::Parent,
+    Stage::Prepare,
+    Stage::Clone,
+    Stage::Groups,
+    Stage::GroupId,
+    Stage::UserId,
+    Stage::Directory,
+    Stage::Parent,
     Stage::Exec,
 ];
 
@@ -81,7 +87,8 @@ impl Spawn<'_> {
     /// # Errors
     /// What failed, where; the child is gone and reaped then.
     pub fn start(self) -> Result<i32, SpawnError> {
-        let mut prepared = Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
+        let mut prepared =
+            Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
         let stack = Stack::new().map_err(|error| SpawnError { stage: Stage::Clone, error })?;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let argument = (&raw mut prepared).cast::<c_void>();
@@ -124,7 +131,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
-        let arguments = spawn.command.iter().map(|word| c_string(word)).collect::<io::Result<Vec<_>>>()?;
+        let arguments = spawn.command.iter().map(c_string).collect::<io::Result<Vec<_>>>()?;
         let program = spawn.command.first().ok_or(io::ErrorKind::InvalidInput)?;
         let argv = nul_terminated(&arguments);
         let shell_argv = [SHELL.as_ptr()].into_iter().chain(argv.iter().copied()).collect();
@@ -317,9 +324,11 @@ fn take_ids(ids: Ids) -> Result<(), Stage> {
     // SAFETY: no groups, so the null pointer is not read.
     check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) }).map_err(|_| Stage::Groups)?;
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) }).map_err(|_| Stage::GroupId)?;
+    check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) })
+        .map_err(|_| Stage::GroupId)?;
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) }).map_err(|_| Stage::UserId)?;
+    check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) })
+        .map_err(|_| Stage::UserId)?;
     Ok(())
 }
 
@@ -343,7 +352,9 @@ fn execute(prepared: &mut Prepared) {
                     *script = candidate.as_ptr();
                 }
                 // SAFETY: as above.
-                unsafe { libc::execve(SHELL.as_ptr(), prepared.shell_argv.as_ptr(), prepared.environment.as_ptr()) };
+                unsafe {
+                    libc::execve(SHELL.as_ptr(), prepared.shell_argv.as_ptr(), prepared.environment.as_ptr())
+                };
                 return;
             }
             Some(libc::EACCES) => denied = true,

@@ -58,13 +58,13 @@ impl Way {
     }
 
     fn find() -> Self {
-        match Self::early() {
-            Self::PollFirst => {
-                let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND | OFlag::O_CLOEXEC;
-                nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty()).map_or(Self::PollFirst, Self::Reopened)
-            }
-            way => way,
+        let way = Self::early();
+        if !matches!(way, Self::PollFirst) {
+            return way;
         }
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND | OFlag::O_CLOEXEC;
+        nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty()).map_or(way, Self::Reopened)
     }
 }
 
