@@ -1,7 +1,7 @@
 //! Signals caught by a handler.
 //!
-//! Each handler writes a byte to a stream of its signal, which counts, and then one to a stream that all share, which wakes.
-//! signal-hook's iterator would do without the former, but tells two arrivals apart only when it was read in between.
+//! Each handler writes a byte to a stream of its signal, which counts, and then one to a stream that all share, which
+//! wakes. signal-hook's iterator would do without the former, but makes one of all that came since it was read.
 
 #![forbid(unsafe_code)]
 
@@ -85,6 +85,11 @@ impl Catcher {
             let count = caught.count();
             (count > 0).then_some((caught.signal, count, caught.reaction))
         })
+    }
+
+    /// How often this signal came since the last look.
+    pub(crate) fn count(&mut self, signal: Signal) -> usize {
+        self.caught.iter_mut().filter(|caught| caught.signal == signal).map(Caught::count).sum()
     }
 
     /// Returns when a signal has come, after `timeout`, or a little earlier; `None` is for ever.

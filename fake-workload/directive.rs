@@ -118,8 +118,10 @@ fn opening(word: &OsStr) -> Option<(Form, u32)> {
     Some((form, count))
 }
 
+type InnerAndAfter<'a> = (&'a [OsString], &'a [OsString]);
+
 /// What comes before the brace that closes `opened`, and what comes after it.
-fn split_at_closing<'a>(opened: &OsStr, rest: &'a [OsString]) -> Result<(&'a [OsString], &'a [OsString]), Wrong> {
+fn split_at_closing<'a>(opened: &OsStr, rest: &'a [OsString]) -> Result<InnerAndAfter<'a>, Wrong> {
     let mut depth = 1_usize;
     for (at, word) in rest.iter().enumerate() {
         if opening(word).is_some() {

@@ -1,27 +1,27 @@
 //! The fake program: what the tests run as the workload of a container.
 //!
-//! Its arguments are directives. All are read before the first is carried out; then they are carried out left to right, and
-//! after the last one it exits 0. Signals are handled between two directives and while one of them waits.
+//! Its arguments are directives. All are read before the first is carried out; then they are carried out left to right,
+//! and after the last one it exits 0. Signals are handled between two directives and while one of them waits.
 //!
-//! A wrong directive: one line on stderr that names it, exit 64, nothing carried out. A directive that the system refuses
-//! (no /proc, no more processes): one line on stderr, exit 71.
+//! A wrong directive: one line on stderr that names it, exit 64, nothing carried out. A directive that the system
+//! refuses (no /proc, no more processes): one line on stderr, exit 71.
 //!
-//! Every line goes to stdout in one write(2), unbuffered, so that several processes can share a pipe. Errors of that write
-//! are ignored, and it never raises SIGPIPE.
+//! Every line goes to stdout in one write(2), unbuffered, so that several processes can share a pipe. Errors of that
+//! write are ignored, also SIGPIPE, whatever its disposition.
 //!
-//! `SIGS` is `SIG[,SIG]` (`TERM`, `SIGTERM`, `15`, `RTMIN+3`) or, where marked *, `all`: every signal but KILL and STOP, which no
-//! list may hold. `DELAY` and `DURATION` are spelled as `10s`, `1m30s`, `200ms`.
+//! `SIGS` is `SIG[,SIG]` (`TERM`, `SIGTERM`, `15`, `RTMIN+3`) without KILL and STOP; `SET` is `SIGS`, or `all` for all
+//! that this leaves. `DELAY` and `DURATION` are spelled as `10s`, `1m30s`, `200ms`.
 //!
 //! | Directive | Effect |
 //! |---|---|
 //! | `name=NAME` | Begins every line from here on with `NAME `. Children have no name until they are given one. |
-//! | `ignore=SIGS`*, `default=SIGS`* | Sets the disposition. The mask stays as it is. |
-//! | `block=SIGS`* | Adds to the mask. |
+//! | `ignore=SET`, `default=SET` | Sets the disposition. The mask stays as it is. |
+//! | `block=SET` | Adds to the mask. |
 //! | `catch=SIGS` | Installs a handler: prints `got SIG` each time and goes on. |
 //! | `catch=SIGS:DELAY[:CODE]` | Prints `got SIG`; DELAY after the first one prints `finished` and exits CODE (0). |
 //! | `once=SIGS:DELAY[:CODE]` | Go's `signal.NotifyContext`: as above, but the first one also gives the signal its default action back, so that a second one kills. |
-//! | `take=SIGS`* | Blocks the signals and takes them by sigtimedwait(2): prints `got SIG` for each. Any of the 62, also 32 and 33. |
-//! | `child{ … }` | Starts itself again with the directives up to the matching `}`; each brace is an argument (`child{`) or its end. |
+//! | `take=SET` | Blocks the signals and takes them by sigtimedwait(2): prints `got SIG` for each. Any of the 62, also 32 and 33. |
+//! | `child{ … }` | Starts itself again with the directives up to the matching `}`; `child{` is one argument, `}` another. They nest. |
 //! | `group{ … }` | The same, as the leader of a process group. |
 //! | `session{ … }` | The same, as the leader of a session, which it is before the next directive here begins. |
 //! | `orphan{ … }` | Starts it through a process that exits at once, and that is gone before the next directive begins, here and there. |
@@ -44,12 +44,15 @@
 //! | `exit=N` | Exits N. |
 //! | `die=SIG` | Sends itself the signal, unblocked and at its default; goes on where that does not kill. Takes KILL and STOP too. |
 //!
-//! What a child inherits is what std::process::Command passes on: the environment, the descriptors 0 to 2 (and others without
-//! close-on-exec), ignored signals; not the mask, which is emptied, and not an ignored SIGPIPE, which gets its default back.
+//! What a child inherits is what std::process::Command passes on: the environment, the descriptors 0 to 2 (and others
+//! without close-on-exec), ignored signals and the mask; but not an ignored SIGPIPE, which gets its default back. What
+//! `take` blocks stays blocked in children, and they do not take it.
+//!
 //! With `ignore=CHLD` the kernel leaves no zombies, so `zombies=` makes none.
 //!
-//! `catch` and `once` refuse what signal-hook refuses (KILL, STOP, ILL, FPE, SEGV) and what the C library keeps for itself
-//! (32, 33). A signal that was given another disposition (by `ignore`, `default`, `once` or `die`) cannot be caught again.
+//! `catch` and `once` refuse what signal-hook refuses (KILL, STOP, ILL, FPE, SEGV) and what the C library keeps for
+//! itself (32, 33). A signal that was caught and then given another disposition (by `ignore`, `default`, `once` or
+//! `die`) cannot be caught again.
 
 #![cfg_attr(not(test), no_main)]
 

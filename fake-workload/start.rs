@@ -33,8 +33,8 @@ impl Starter {
     /// Starts `count` processes with these directives, and returns those that are children of this one.
     pub(crate) fn start(&self, form: Form, count: u32, directives: &[OsString]) -> io::Result<Vec<Child>> {
         match form {
-            Form::Orphan => return self.start_through_another("child", count, directives),
-            Form::Daemon => return self.start_through_another("session", count, directives),
+            Form::Orphan => return self.orphan("child", count, directives),
+            Form::Daemon => return self.orphan("session", count, directives),
             Form::Child | Form::Group | Form::Session => {}
         }
         let mut arguments = directives.to_vec();
@@ -45,7 +45,8 @@ impl Starter {
             // Before ADOPTED: this process waits for the session and the child then waits for the end of this process.
             arguments.insert(0, SESSION.into());
         }
-        let mut children = (0..count).map(|_| self.execute(form, &arguments)).collect::<io::Result<Vec<_>>>()?;
+        let children = (0..count).map(|_| self.execute(form, &arguments));
+        let mut children = children.collect::<io::Result<Vec<_>>>()?;
         if form == Form::Session {
             children.iter_mut().for_each(wait_for_session);
         }
@@ -62,15 +63,17 @@ impl Starter {
         Ok(())
     }
 
-    fn start_through_another(&self, form: &str, count: u32, directives: &[OsString]) -> io::Result<Vec<Child>> {
+    /// By way of a process that starts them and exits.
+    fn orphan(&self, form: &str, count: u32, inner: &[OsString]) -> io::Result<Vec<Child>> {
         let mut arguments: Vec<OsString> = vec![ABANDON.into(), format!("{form}*{count}{{").into()];
-        arguments.extend_from_slice(directives);
+        arguments.extend_from_slice(inner);
         arguments.push("}".into());
-        match self.execute(Form::Child, &arguments)?.wait() {
-            Ok(status) if !status.success() => Err(io::Error::other(format!("the process between: {status}"))),
-            // An error is ECHILD, where SIGCHLD is ignored: the process between is gone.
-            Ok(_) | Err(_) => Ok(Vec::new()),
+        // An error is ECHILD, where SIGCHLD is ignored: the process between is gone.
+        let status = self.execute(Form::Child, &arguments)?.wait().unwrap_or_default();
+        if !status.success() {
+            return Err(io::Error::other(format!("the process between: {status}")));
         }
+        Ok(Vec::new())
     }
 
     /// By its path first: executing /proc/self/exe names the new process "exe".
@@ -90,6 +93,9 @@ impl Starter {
     fn command(&self, path: &OsStr, form: Form, arguments: &[OsString]) -> Command {
         let mut command = Command::new(path);
         command.arg0(&self.program).args(arguments);
+        // The one that it has: no change, but for this std forks instead of calling posix_spawn(3), where glibc has the
+        // child ignore 32 and 33, and takes them out of its mask.
+        command.gid(nix::unistd::getgid().as_raw());
         if form == Form::Group {
             command.process_group(0);
         }

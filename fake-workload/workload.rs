@@ -39,13 +39,13 @@ type Step = ControlFlow<u8>;
 
 impl Workload {
     /// `program` is the zeroth argument.
-    pub(crate) const fn new(program: OsString) -> Self {
+    pub(crate) fn new(program: OsString) -> Self {
         Self {
             name: OsString::new(),
             starter: Starter::new(program),
             children: Vec::new(),
             catcher: None,
-            taken: SignalSet::from_bits(0),
+            taken: SignalSet::default(),
             finish: None,
         }
     }
@@ -70,10 +70,8 @@ impl Workload {
     fn carry_out(&mut self, directive: &Directive) -> io::Result<Step> {
         match directive {
             Directive::Name(name) => self.name.clone_from(name),
-            Directive::Ignore(set) => members(*set).for_each(|signal| self.set_disposition(signal, signals::ignore)),
-            Directive::Default(set) => {
-                members(*set).for_each(|signal| self.set_disposition(signal, signals::restore_default));
-            }
+            Directive::Ignore(set) => self.set_dispositions(*set, signals::ignore),
+            Directive::Default(set) => self.set_dispositions(*set, signals::restore_default),
             Directive::Block(set) => signals::block(*set),
             Directive::Catch(set, reaction) => self.catch(*set, *reaction)?,
             Directive::Take(set) => self.take(*set),
@@ -112,8 +110,12 @@ impl Workload {
         line::print(&[name, space, text].concat());
     }
 
-    fn set_disposition(&mut self, signal: Signal, set: fn(Signal)) {
-        set(signal);
+    fn set_dispositions(&mut self, set: SignalSet, change: fn(Signal)) {
+        members(set).for_each(|signal| self.set_disposition(signal, change));
+    }
+
+    fn set_disposition(&mut self, signal: Signal, change: fn(Signal)) {
+        change(signal);
         if let Some(catcher) = &mut self.catcher {
             catcher.displace(signal);
         }
@@ -163,8 +165,11 @@ impl Workload {
     }
 
     fn wait_for_adoption(&mut self, parent: i32) -> Step {
+        // Ever longer: a thousand of them would keep the parent from starting the rest.
+        let mut interval = Duration::from_millis(1);
         while nix::unistd::getppid().as_raw() == parent {
-            self.pass(Some(Instant::now() + Duration::from_millis(1)))?;
+            self.pass(Some(Instant::now() + interval))?;
+            interval *= 2;
         }
         Continue(())
     }
@@ -219,9 +224,10 @@ impl Workload {
                 }
                 Reaction::FinishOnce { delay, code } => {
                     self.set_disposition(signal, signals::restore_default);
+                    let count = count + self.catcher.as_mut().map_or(0, |catcher| catcher.count(signal));
                     self.say_got(signal);
-                    let came_meanwhile = self.catcher.as_mut().is_some_and(|catcher| catcher.came_again(signal));
-                    if count > 1 || came_meanwhile {
+                    if count > 1 {
+                        // The handler got a second one, which was meant to find the default action.
                         let _ = self.send_itself(signal);
                     }
                     self.finish_after(delay, code);
@@ -234,10 +240,9 @@ impl Workload {
         self.say(format!("got {signal}"));
     }
 
-    /// The first to ask decides.
+    /// Where several signals ask for an end, the earliest is it.
     fn finish_after(&mut self, delay: Duration, code: u8) {
-        if self.finish.is_none() {
-            self.finish = Instant::now().checked_add(delay).map(|at| (at, code));
-        }
+        let new = Instant::now().checked_add(delay).map(|at| (at, code));
+        self.finish = self.finish.into_iter().chain(new).min_by_key(|(at, _)| *at);
     }
 }

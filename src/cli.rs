@@ -125,10 +125,7 @@ fn stop_arguments() -> Vec<Arg> {
             .action(ArgAction::SetTrue)
             .overrides_with_all([FORWARD_TO, GROUP]),
         valued(Setting::GRACE_PERIOD, "DURATION", "From the stop request to KILL [default: no limit]"),
-        switch(
-            Setting::WAIT_FOR_ALL,
-            "When the command exits by itself, stop nobody and stay until all have left",
-        ),
+        switch(Setting::WAIT_FOR_ALL, "When the command exits by itself, stop nobody and stay"),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use crate::outcome;
-use crate::settings::UsageError;
+use crate::settings::{UsageError, User};
 use crate::sys::spawn::{SpawnError, Stage};
 
 /// Nothing was started.
@@ -18,7 +18,7 @@ pub enum StartError {
     /// A value is wrong.
     Usage(UsageError),
     /// The command could not be started.
-    Command { command: OsString, failure: SpawnError },
+    Command { command: OsString, user: Option<User>, directory: Option<OsString>, failure: SpawnError },
 }
 
 impl StartError {
@@ -41,17 +41,21 @@ impl fmt::Display for StartError {
         match self {
             Self::CommandLine(problem) => write!(f, "{problem} (see drainit --help)"),
             Self::Usage(problem) => problem.fmt(f),
-            Self::Command { command, failure: SpawnError { stage, error } } => {
-                let step = match stage {
-                    Stage::Prepare | Stage::Exec => "",
-                    Stage::Clone => "no process can be made: ",
-                    Stage::Groups => "--user: cannot drop the groups: ",
-                    Stage::GroupId => "--user: cannot take the group: ",
-                    Stage::UserId => "--user: cannot take the user: ",
-                    Stage::Directory => "--workdir: ",
-                    Stage::Parent => "drainit's parent is gone: ",
-                };
-                write!(f, "cannot run {command:?}: {step}{error}")?;
+            Self::Command { command, user, directory, failure: SpawnError { stage, error } } => {
+                write!(f, "cannot run {command:?}: ")?;
+                let User { uid, gid } = user.unwrap_or(User { uid: 0, gid: 0 });
+                match stage {
+                    Stage::Prepare | Stage::Exec => {}
+                    Stage::Clone => f.write_str("no process can be made: ")?,
+                    Stage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
+                    Stage::GroupId => write!(f, "--user {uid}:{gid}: cannot take the group: ")?,
+                    Stage::UserId => write!(f, "--user {uid}:{gid}: cannot take the user: ")?,
+                    Stage::Directory => {
+                        write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
+                    }
+                    Stage::Parent => f.write_str("drainit's parent is gone: ")?,
+                }
+                error.fmt(f)?;
                 let path = std::path::Path::new(command);
                 if *stage == Stage::Exec && error.kind() == ErrorKind::NotFound && path.exists() {
                     f.write_str(" (it is there, but the interpreter or loader that it names is not)")?;

@@ -251,8 +251,12 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError
         parent_death_signal: settings.parent_death_signal,
         terminal: terminal.as_ref().map(AsFd::as_fd),
     };
-    let command = settings.command.first().cloned().unwrap_or_default();
-    spawn.start().map_err(|failure| StartError::Command { command, failure })
+    spawn.start().map_err(|failure| StartError::Command {
+        command: settings.command.first().cloned().unwrap_or_default(),
+        user: settings.user,
+        directory: settings.directory.clone(),
+        failure,
+    })
 }
 
 /// What a received signal means to the plan. Not forwarded: news of our own children, what this process caused itself (the

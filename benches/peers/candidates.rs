@@ -1,6 +1,7 @@
 //! The inits that are compared.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
@@ -32,6 +33,22 @@ const PEERS: [(&str, &[&str], &[&str]); 3] =
     [("tini-static", &["-g"], &["-s"]), ("dumb-init", &[], &[]), ("catatonit", &["-g"], &[])];
 
 impl Candidate {
+    fn ours(name: String, path: PathBuf) -> Self {
+        Self { name, path, version: String::new(), side: Side::Ours, flags: &[], subreaper_flags: &[] }
+    }
+
+    fn peer(name: &str, path: PathBuf, flags: &'static [&str], subreaper_flags: &'static [&str]) -> Self {
+        Self { name: name.into(), path, version: String::new(), side: Side::Peer, flags, subreaper_flags }
+    }
+
+    /// From now on it is a copy that is measured.
+    fn prepare(&mut self, tools: &Tools) -> io::Result<()> {
+        self.path = copy(&self.path, &tools.scratch(&self.name))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))?;
+        self.version = version(&self.path)?;
+        Ok(())
+    }
+
     /// The init as an ordinary process.
     pub(crate) fn command(&self, command: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut init = plain_command(&self.path);
@@ -72,23 +89,26 @@ impl Candidate {
     }
 }
 
-/// Every init that is there and works. What is missing is said on stderr.
+/// Every init that is there and works, and whether all that are there do. What is missing is said on stderr.
 pub(crate) fn find(
     extra: Vec<(String, PathBuf)>,
     tools: &Tools,
     watchdog: &Watchdog,
-) -> io::Result<Vec<Candidate>> {
+) -> io::Result<(Vec<Candidate>, bool)> {
     let built = ("drainit".into(), env!("CARGO_BIN_EXE_drainit").into());
-    let mut candidates = Vec::new();
-    for (name, path) in [built].into_iter().chain(extra) {
-        candidates.push(candidate(name, &path, Side::Ours, &[], &[])?);
-    }
+    let mut candidates: Vec<Candidate> =
+        [built].into_iter().chain(extra).map(|(name, path)| Candidate::ours(name, path)).collect();
     for (name, flags, subreaper_flags) in PEERS {
         match find_program(name) {
-            Some(path) => candidates.push(candidate(name.into(), &path, Side::Peer, flags, subreaper_flags)?),
+            Some(path) => candidates.push(Candidate::peer(name, path, flags, subreaper_flags)),
             None => eprintln!("peers: {name} is not installed"),
         }
     }
+    for candidate in &mut candidates {
+        candidate.prepare(tools)?;
+    }
+    candidates[0].version.push_str(if cfg!(target_env = "musl") { ", with musl" } else { ", with glibc" });
+    let found = candidates.len();
     candidates.retain(|candidate| match candidate.defect(tools, watchdog) {
         None => true,
         Some(defect) => {
@@ -96,20 +116,18 @@ pub(crate) fn find(
             false
         }
     });
-    Ok(candidates)
+    let all_work = candidates.len() == found;
+    Ok((candidates, all_work))
 }
 
-fn candidate(
-    name: String,
-    path: &Path,
-    side: Side,
-    flags: &'static [&'static str],
-    subreaper_flags: &'static [&'static str],
-) -> io::Result<Candidate> {
-    let path = fs::canonicalize(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    let version = version(&path)?;
-    Ok(Candidate { name, path, version, side, flags, subreaper_flags })
+/// Puts it into `folder` under its own name, which it may act upon: all programs are then on one file system, in the
+/// page cache, and written in the same way.
+fn copy(program: &Path, folder: &Path) -> io::Result<PathBuf> {
+    let copy = folder.join(program.file_name().unwrap_or_default());
+    fs::create_dir(folder)?;
+    fs::copy(program, &copy)?;
+    File::open(&copy)?.sync_all()?;
+    Ok(copy)
 }
 
 /// What it says about itself, on whichever of the two outputs.

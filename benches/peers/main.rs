@@ -1,7 +1,8 @@
 //! `cargo bench`: drainit side by side with the inits that are installed, as one Markdown table.
 //!
 //! Whatever can be is measured in turns, one round of each init after the other, so that a machine that gets
-//! slower gets slower for all of them. To add a row, write a function like those in [`rows`] and list it there.
+//! slower gets slower for all of them, and on one processor, so that it is the inits that are compared and not where
+//! the scheduler puts them. To add a row, write a function like those in [`rows`] and list it there.
 
 mod candidates;
 mod machine;
@@ -82,28 +83,27 @@ fn parse_candidate(text: &str) -> Result<(String, PathBuf), String> {
 fn run(arguments: &ArgMatches) -> io::Result<ExitCode> {
     // No init is to find a terminal on its standard input and hand it to its command.
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    machine::stay_on_one_processor()?;
     // cargo says `--bench` in `cargo bench` and not in `cargo test --all-targets`, where running at all is the test.
     let thorough = arguments.get_flag("bench") && !arguments.get_flag("quick");
     let tools = Tools::prepare()?;
     let watchdog = Watchdog::start();
     let extra = arguments.get_many("candidate").into_iter().flatten().cloned().collect();
-    let candidates = candidates::find(extra, &tools, &watchdog)?;
-    let bench = Bench {
-        candidates,
-        tools,
-        effort: if thorough { Effort::Full } else { Effort::Quick },
-        watchdog,
-    };
+    let (candidates, all_work) = candidates::find(extra, &tools, &watchdog)?;
+    let bench =
+        Bench { candidates, tools, effort: if thorough { Effort::Full } else { Effort::Quick }, watchdog };
 
     let wanted: Vec<&String> = arguments.get_many("ROW").into_iter().flatten().collect();
     let rows = ROWS.iter().filter(|row| wanted.is_empty() || wanted.iter().any(|name| *name == row.name));
-    let (lines, is_complete) = measure(&bench, rows);
+    let (lines, none_failed) = measure(&bench, rows);
+    let is_complete = all_work && none_failed;
 
-    let text = format!("{}\n{}", table::markdown(&bench.candidates, &lines), machine::describe(&bench.candidates));
+    let text =
+        format!("{}\n{}", table::markdown(&bench.candidates, &lines), machine::describe(&bench.candidates));
     print!("{text}");
     if let Some(file) = arguments.get_one::<PathBuf>("write") {
         if !is_complete {
-            return Err(io::Error::other(format!("{} is left as it was: a row failed", file.display())));
+            return Err(io::Error::other(format!("{} is left as it was: something failed", file.display())));
         }
         table::write_between_markers(file, &text)?;
     }

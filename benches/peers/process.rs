@@ -16,6 +16,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// An init whose command is a helper that is ready. Dropping it kills it.
 pub(crate) struct Running<'a> {
     child: Child,
+    /// Its command line, for messages.
+    name: String,
     /// Not the child's where something in between put the init into a namespace.
     pub(crate) init: Pid,
     input: Option<ChildStdin>,
@@ -29,10 +31,11 @@ impl<'a> Running<'a> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        let mut running = Self { init: pid_of(&child), child, input, output, watchdog };
+        let name = format!("{command:?}");
+        let mut running = Self { init: pid_of(&child), child, name, input, output, watchdog };
         match running.line()?.as_str() {
             "ready" => Ok(running),
-            other => Err(io::Error::other(format!("{command:?} says {other:?}, not that it is ready"))),
+            other => Err(running.defect(&format!("says {other:?}, not that it is ready"))),
         }
     }
 
@@ -41,9 +44,7 @@ impl<'a> Running<'a> {
         let mut running = Self::start(command, watchdog)?;
         running.init = match children_of(running.init)?.as_slice() {
             [only] => only.pid,
-            others => {
-                return Err(io::Error::other(format!("{command:?} has {} children", others.len())));
-            }
+            others => return Err(running.defect(&format!("has {} children", others.len()))),
         };
         Ok(running)
     }
@@ -56,12 +57,15 @@ impl<'a> Running<'a> {
     }
 
     /// Does `action`, then waits for the byte with which the helper answers: the time for both.
-    pub(crate) fn time_to_answer(&mut self, action: impl FnOnce(Pid) -> io::Result<()>) -> io::Result<Duration> {
+    pub(crate) fn time_to_answer(
+        &mut self,
+        action: impl FnOnce(Pid) -> io::Result<()>,
+    ) -> io::Result<Duration> {
         let _guard = self.watchdog.over(pid_of(&self.child));
         let mut byte = [0];
         let start = Instant::now();
         action(self.init)?;
-        self.output.read_exact(&mut byte)?;
+        self.output.read_exact(&mut byte).map_err(|_| self.defect("does not answer"))?;
         Ok(start.elapsed())
     }
 
@@ -79,9 +83,13 @@ impl<'a> Running<'a> {
         })?;
         match status {
             Some(status) if status.success() => Ok(()),
-            Some(status) => Err(io::Error::other(format!("the init ended with {status}"))),
-            None => Err(io::Error::other("the init has not ended with its command")),
+            Some(status) => Err(self.defect(&format!("ended with {status}"))),
+            None => Err(self.defect("has not ended with its command")),
         }
+    }
+
+    pub(crate) fn defect(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{} {what}", self.name))
     }
 }
 
@@ -111,7 +119,10 @@ pub(crate) fn succeed(command: &mut Command, watchdog: &Watchdog) -> io::Result<
 }
 
 /// Looks until `condition` holds, for at most `limit`: whether it came to hold.
-pub(crate) fn eventually(limit: Duration, mut condition: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
+pub(crate) fn eventually(
+    limit: Duration,
+    mut condition: impl FnMut() -> io::Result<bool>,
+) -> io::Result<bool> {
     let end = Instant::now() + limit;
     while !condition()? {
         if Instant::now() > end {

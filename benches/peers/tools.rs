@@ -49,7 +49,7 @@ impl Tools {
         let mut trial = plain_command(&line[0]);
         trial.args(&line[1..]).arg(&self.nothing);
         succeed(&mut trial, watchdog)
-            .map_err(|error| Trouble::Missing(format!("no new pid namespace ({error}); root can")))?;
+            .map_err(|_| Trouble::Missing("no pid namespace can be made, except perhaps by root".into()))?;
         Ok(line)
     }
 }

@@ -29,7 +29,10 @@ fn a_block_holds_the_arguments_up_to_its_own_brace() {
     );
     assert_eq!(
         parse(&inner).expect("it was parsed as part of the whole"),
-        [Directive::Start { form: Form::Orphan, count: 2, inner: words("session{ hold } say={") }, Directive::Ready]
+        [
+            Directive::Start { form: Form::Orphan, count: 2, inner: words("session{ hold } say={") },
+            Directive::Ready
+        ]
     );
 }
 
@@ -64,7 +67,9 @@ fn the_message_names_the_directive_and_the_fault() {
     ] {
         assert_eq!(wrong(text), message);
     }
-    for text in ["ignore=", "ignore=TERM,", "take=NONE", "catch=all", "exit=256", "sleep=3", "catch=TERM:", "die=65"] {
+    for text in
+        ["ignore=", "ignore=TERM,", "take=NONE", "catch=all", "exit=256", "sleep=3", "catch=TERM:", "die=65"]
+    {
         assert!(wrong(text).contains(&format!("wrong directive {text:?}")));
     }
 }

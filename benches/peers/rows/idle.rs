@@ -11,11 +11,8 @@ use crate::stats::{Samples, in_turns};
 use crate::table::Line;
 
 /// Keys of /proc/PID/smaps_rollup and what they are to a reader.
-const MEMORY: [(&str, &str); 3] = [
-    ("Anonymous", "idle, anonymous memory, KB"),
-    ("Private_Dirty", "idle, private written memory, KB"),
-    ("Rss", "idle, resident memory, KB"),
-];
+const MEMORY: [(&str, &str); 2] =
+    [("Anonymous", "idle, anonymous memory, KB"), ("Rss", "idle, resident memory, KB")];
 
 const WINDOW: Duration = Duration::from_secs(5);
 
@@ -72,7 +69,7 @@ fn settled(running: &Running) -> io::Result<String> {
     })?;
     match last {
         Some((_, rollup)) if is_settled => Ok(rollup),
-        _ => Err(io::Error::other("the init does not come to rest")),
+        _ => Err(running.defect("does not come to rest")),
     }
 }
 

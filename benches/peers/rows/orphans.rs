@@ -20,8 +20,8 @@ struct Stream {
     burst: u32,
 }
 
-const ONE_BY_ONE: Stream = Stream { count: 2_000, burst: 1 };
-const IN_BURSTS: Stream = Stream { count: 20_000, burst: 1_000 };
+const ONE_BY_ONE: Stream = Stream { count: 1_000, burst: 1 };
+const IN_BURSTS: Stream = Stream { count: 8_000, burst: 4_000 };
 
 /// How long zombies may stay before they count as left.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,8 +36,9 @@ struct Reaped {
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let namespace = bench.tools.new_pid_namespace(&bench.watchdog)?;
     let lanes = bench.candidates.len();
-    let [mut single_cpu, mut burst_cpu, mut per_second, mut zombies] = [(); 4].map(|()| Samples::lanes(lanes));
-    in_turns(bench.effort.rounds(10), lanes, |lane| {
+    let [mut single_cpu, mut burst_cpu, mut per_second, mut zombies] =
+        [(); 4].map(|()| Samples::lanes(lanes));
+    in_turns(bench.effort.rounds(30), lanes, |lane| {
         let candidate = &bench.candidates[lane];
         let single = reap(candidate, &ONE_BY_ONE, &namespace, bench)?;
         let bursts = reap(candidate, &IN_BURSTS, &namespace, bench)?;
@@ -49,7 +50,10 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     })?;
     Ok(vec![
         Line::new("one orphan at a time, µs of the init's CPU per orphan", single_cpu),
-        Line::new(format!("{} orphans at a time, µs of the init's CPU per orphan", IN_BURSTS.burst), burst_cpu),
+        Line::new(
+            format!("{} orphans at a time, µs of the init's CPU per orphan", IN_BURSTS.burst),
+            burst_cpu,
+        ),
         Line::new(format!("{} orphans at a time, reaped per second", IN_BURSTS.burst), per_second)
             .higher_is_better(),
         Line::new("zombies left", zombies),
@@ -64,7 +68,7 @@ fn reap(candidate: &Candidate, stream: &Stream, namespace: &[PathBuf], bench: &B
     let before = cpu_ns(running.init)?;
     running.go()?;
     let line = running.line()?;
-    let lived_ns: u64 = line.parse().map_err(|_| io::Error::other(format!("the helper says {line:?}")))?;
+    let lived_ns: u64 = line.parse().map_err(|_| running.defect(&format!("says {line:?}, not a time")))?;
     let zombies = zombies_left(running.init)?;
     let spent_ns = cpu_ns(running.init)? - before;
     running.end()?;

@@ -54,7 +54,8 @@ fn faults_of_children() -> io::Result<u64> {
     let stat = proc_file(Pid::this(), "stat")?;
     // Fields 11 and 13 of proc_pid_stat(5); the first after the name is field 3.
     let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11 - 3);
-    let [minor, major] = [fields.next(), fields.nth(1)].map(|field| field.and_then(|field| field.parse().ok()));
+    let [minor, major] =
+        [fields.next(), fields.nth(1)].map(|field| field.and_then(|field| field.parse().ok()));
     let faults = minor.zip(major).map(|(minor, major): (u64, u64)| minor + major);
     faults.ok_or_else(|| io::Error::other("/proc/self/stat has no page faults"))
 }

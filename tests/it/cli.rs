@@ -1,0 +1,133 @@
+//! Bad input: one line that names the option and the value, 125, and nothing was started.
+
+use crate::harness::{BOTH, DRAINIT, Init};
+
+/// `say=started` in what drainit would have run.
+fn refused(flags: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut init = Init::subreaper().flags(flags).workload("say=started");
+    for (name, value) in environment {
+        init = init.env(name, value);
+    }
+    let run = init.run();
+    run.exits(125);
+    assert!(run.stdout.is_empty(), "nothing was started: {run:?}");
+    run.complaint().to_owned()
+}
+
+#[test]
+fn a_wrong_option_is_named_with_its_value() {
+    for (flags, parts) in [
+        (&["--grace-period", "soon"][..], &["--grace-period", "'soon'"][..]),
+        (&["--grace-period=-1"], &["--grace-period", "'-1'"]),
+        (&["--stop-signal", "TERM,BOGUS"], &["--stop-signal", "'TERM,BOGUS'"]),
+        (&["--stop-signal", "KILL"], &["--stop-signal", "'KILL'"]),
+        (&["-r", "TERM"], &["--rewrite", "'TERM'"]),
+        (&["-r", "TERM:QUIT", "-r", "X:QUIT"], &["--rewrite", "'X:QUIT'"]),
+        (&["--forward-to", "some"], &["--forward-to", "'some'"]),
+        (&["-e", "300"], &["--remap-exit", "'300'"]),
+        (&["-u", "root"], &["--user", "'root'"]),
+        (&["-p", "0"], &["--parent-death-signal", "'0'"]),
+        (&["--workdir="], &["--workdir", "''"]),
+        (&["--unheard-of"], &["--unheard-of"]),
+        (&["-Z"], &["-Z"]),
+        (&["--grace-period", "a\nb"], &["--grace-period", "'a\\nb'"]),
+        // In the contract, and not built yet: refused, never taken and ignored.
+        (&["--pre-stop", "true"], &["--pre-stop"]),
+        (&["--rehearse", "5s"], &["--rehearse"]),
+    ] {
+        let line = refused(flags, &[]);
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in {line:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named_with_its_value() {
+    for (name, value) in [
+        ("DRAINIT_GRACE_PERIOD", "soon"),
+        ("DRAINIT_STOP_SIGNAL", "BOGUS"),
+        ("DRAINIT_REWRITE", "TERM"),
+        ("DRAINIT_FORWARD_TO", "some"),
+        ("DRAINIT_WAIT_FOR_ALL", "perhaps"),
+        ("DRAINIT_REMAP_EXIT", "x"),
+        ("DRAINIT_PARENT_DEATH_SIGNAL", "x"),
+        ("DRAINIT_SUBREAPER", "x"),
+        ("DRAINIT_USER", "nobody"),
+        ("DRAINIT_LOG", "loud"),
+    ] {
+        let line = refused(&[], &[(name, value)]);
+        assert!(line.contains(name) && line.contains(&format!("'{value}'")), "{line}");
+    }
+    // The flag wins, and then nobody reads the variable. An empty one is an unset one.
+    Init::subreaper()
+        .env("DRAINIT_GRACE_PERIOD", "soon")
+        .flags(&["--grace-period", "1"])
+        .workload("exit=3")
+        .run()
+        .exits(3);
+    Init::subreaper().env("DRAINIT_GRACE_PERIOD", "").workload("exit=3").run().exits(3);
+}
+
+#[test]
+fn no_command_is_an_error() {
+    for line in [&[][..], &["--"], &["-g"], &["--grace-period", "5", "--"]] {
+        let output = std::process::Command::new(DRAINIT).args(line).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(125));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("no command given") && text.lines().count() == 1, "{text}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn everything_after_the_command_is_the_command_s() {
+    let run = Init::subreaper().workload("argv -g --help -- --version x").run();
+    run.exits(0).silently();
+    assert_eq!(run.stdout, [r#"argv ["-g", "--help", "--", "--version", "x"]"#]);
+    let without_dashes = std::process::Command::new(DRAINIT)
+        .args(["-g", crate::harness::WORKLOAD, "argv", "--", "-v"])
+        .output()
+        .expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&without_dashes.stdout), "argv [\"--\", \"-v\"]\n");
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for (flag, part) in [
+        ("--help", "--grace-period"),
+        ("-h", "Usage: drainit"),
+        ("--version", "drainit 0."),
+        ("-V", "drainit 0."),
+    ] {
+        let output = std::process::Command::new(DRAINIT).arg(flag).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(part));
+        assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn help_fits_eighty_columns() {
+    let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn the_log_says_more_when_asked_and_nothing_otherwise() {
+    for mode in BOTH {
+        Init::new(mode).workload("exit=0").run().exits(0).silently();
+        let run = Init::new(mode).flags(&["-vv"]).workload("exit=4").run();
+        run.exits(4);
+        assert!(
+            run.stderr
+                .iter()
+                .any(|line| line.starts_with("drainit: info: ") && line.contains("exited with 4")),
+            "{run:?}"
+        );
+        let run = Init::new(mode).env("DRAINIT_LOG", "info").workload("exit=4").run();
+        assert!(run.stderr.iter().any(|line| line.contains("exited with 4")), "{run:?}");
+    }
+}

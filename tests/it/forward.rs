@@ -1,0 +1,117 @@
+//! Every signal reaches whom it is for.
+
+use drainit::signal::Signal;
+
+use crate::harness::{BOTH, Init, Mode};
+
+#[test]
+fn every_signal_that_can_be_received_is_forwarded() {
+    for mode in BOTH {
+        // QUIT asks for a stop here, so that TERM is a signal like the others.
+        let mut init =
+            Init::new(mode).flags(&["--stop-signal", "QUIT"]).workload("take=all ready hold").start();
+        init.line_after("ready");
+        for signal in Signal::all().filter(|signal| signal.can_be_forwarded() && *signal != Signal::QUIT) {
+            init.signal(signal).line(&format!("got {signal}"));
+        }
+        init.end().silently();
+    }
+}
+
+#[test]
+fn a_child_signal_from_outside_is_not_forwarded_and_harms_nobody() {
+    for mode in BOTH {
+        let mut init = Init::new(mode).workload("take=all ready hold").start();
+        init.line_after("ready");
+        init.signal(Signal::CHLD).signal(Signal::USR1).line("got USR1");
+        assert!(!init.end().stdout.contains(&"got CHLD".to_owned()));
+    }
+}
+
+#[test]
+fn a_fault_that_somebody_sent_is_forwarded() {
+    for mode in BOTH {
+        for signal in [Signal::SEGV, Signal::ABRT, Signal::BUS, Signal::SYS] {
+            let mut init = Init::new(mode).workload("take=all ready hold").start();
+            init.line_after("ready");
+            init.signal(signal).line(&format!("got {signal}"));
+            init.end().silently();
+        }
+    }
+}
+
+const FAMILY: &str = "name=main catch=USR1 \
+     child{ name=worker catch=USR1 ready hold } \
+     session{ name=daemon catch=USR1 ready hold } ready hold";
+
+/// These of the family get USR1, and nobody else.
+fn they_get_it(mode: Mode, flags: &[&str], names: &[&str]) {
+    let mut init = Init::new(mode).flags(flags).workload(FAMILY).start();
+    init.ready(&["worker", "daemon", "main"]);
+    init.signal(Signal::USR1);
+    init.begins(&names.iter().map(|name| format!("{name} got USR1")).collect::<Vec<_>>());
+    // Whoever else got it has said so before it gets what it dies of: its handler runs first.
+    for process in init.descendants() {
+        let _ = drainit::sys::kill::send(process.pid, Signal::TERM);
+    }
+    let run = init.finish();
+    let got = run.stdout.iter().filter(|line| line.ends_with(" got USR1")).count();
+    assert_eq!(got, names.len(), "{flags:?}: {run:?}");
+}
+
+#[test]
+fn the_target_decides_who_gets_it() {
+    for mode in BOTH {
+        they_get_it(mode, &[], &["main", "worker"]);
+        they_get_it(mode, &["-g"], &["main", "worker"]);
+        they_get_it(mode, &["-c"], &["main"]);
+        they_get_it(mode, &["--single-child"], &["main"]);
+        they_get_it(mode, &["--forward-to", "main"], &["main"]);
+        they_get_it(mode, &["--forward-to=all"], &["daemon", "main", "worker"]);
+    }
+}
+
+#[test]
+fn signals_are_rewritten_by_any_spelling() {
+    for mode in BOTH {
+        let flags = [
+            "-r",
+            "USR1:usr2",
+            "-r",
+            "10:USR2",
+            "--rewrite",
+            "SIGRTMIN+3:RTMAX-2",
+            "-r",
+            "HUP:0",
+            "-r",
+            "ALRM:none",
+        ];
+        let mut init = Init::new(mode).flags(&flags).workload("take=all ready hold").start();
+        init.line_after("ready");
+        init.signal(Signal::USR1).line("got USR2");
+        init.signal(Signal::new(37).expect("a signal")).line("got RTMAX-2");
+        init.signal(Signal::HUP)
+            .signal(Signal::new(14).expect("ALRM"))
+            .signal(Signal::WINCH)
+            .line("got WINCH");
+        let seen = init.end().stdout;
+        assert_eq!(seen.len(), 4, "ready, two rewritten ones and the last one: {seen:?}");
+    }
+}
+
+#[test]
+fn after_main_s_end_signals_go_to_everyone_left() {
+    for mode in BOTH {
+        let family = "orphan{ name=orphan catch=USR1 catch=TERM:1ms ready hold } \
+                      daemon{ name=daemon catch=USR1 catch=TERM:1ms ready hold } exit=0";
+        let mut init = Init::new(mode).flags(&["--wait-for-all"]).workload(family).start();
+        init.ready(&["orphan", "daemon"]);
+        crate::harness::wait_until("main is reaped", || (init.descendants().len() == 2).then_some(()));
+        init.idle().signal(Signal::USR1);
+        init.begins(&["orphan got USR1", "daemon got USR1"]);
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(0);
+        assert_eq!((run.count("orphan got USR1"), run.count("daemon got USR1")), (1, 1), "{run:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Real processes, one subject per module.
+
+mod harness;
+
+mod cli;
+mod exit_code;
+mod forward;
+mod idle;
+mod layers;
+mod reap;
+mod start;
+mod stop;
