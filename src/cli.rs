@@ -18,42 +18,51 @@ const SINGLE_CHILD: &str = "single-child";
 const VERBOSE: &str = "verbose";
 const QUIET: &str = "quiet";
 
-/// An option that takes a value, or that is on or off.
-///
-/// Its environment twin is its name in capitals behind `DRAINIT_`.
+/// An option that takes a value, or that is on or off, and its environment twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting(&'static str);
+pub struct Setting {
+    name: &'static str,
+    variable: &'static str,
+}
 
 impl Setting {
-    pub const STOP_SIGNAL: Self = Self("stop-signal");
-    pub const REWRITE: Self = Self("rewrite");
-    pub const FORWARD_TO: Self = Self(FORWARD_TO);
-    pub const GRACE_PERIOD: Self = Self("grace-period");
-    pub const WAIT_FOR_ALL: Self = Self("wait-for-all");
-    pub const REMAP_EXIT: Self = Self("remap-exit");
-    pub const PARENT_DEATH_SIGNAL: Self = Self("parent-death-signal");
-    pub const SUBREAPER: Self = Self("subreaper");
-    pub const USER: Self = Self("user");
-    pub const WORKDIR: Self = Self("workdir");
+    pub const STOP_SIGNAL: Self = Self::new("stop-signal", "DRAINIT_STOP_SIGNAL");
+    pub const REWRITE: Self = Self::new("rewrite", "DRAINIT_REWRITE");
+    pub const FORWARD_TO: Self = Self::new(FORWARD_TO, "DRAINIT_FORWARD_TO");
+    pub const GRACE_PERIOD: Self = Self::new("grace-period", "DRAINIT_GRACE_PERIOD");
+    pub const WAIT_FOR_ALL: Self = Self::new("wait-for-all", "DRAINIT_WAIT_FOR_ALL");
+    pub const REMAP_EXIT: Self = Self::new("remap-exit", "DRAINIT_REMAP_EXIT");
+    pub const PARENT_DEATH_SIGNAL: Self = Self::new("parent-death-signal", "DRAINIT_PARENT_DEATH_SIGNAL");
+    pub const SUBREAPER: Self = Self::new("subreaper", "DRAINIT_SUBREAPER");
+    pub const USER: Self = Self::new("user", "DRAINIT_USER");
+    pub const WORKDIR: Self = Self::new("workdir", "DRAINIT_WORKDIR");
     /// Has no flag of this name: `-v` and `-q` are its flags.
-    pub const LOG: Self = Self("log");
+    pub const LOG: Self = Self::new("log", "DRAINIT_LOG");
 
-    /// As it is typed: `--stop-signal`.
+    const fn new(name: &'static str, variable: &'static str) -> Self {
+        Self { name, variable }
+    }
+
+    /// Its name: `stop-signal`, which is typed as `--stop-signal`.
     #[must_use]
-    pub fn flag(self) -> String {
-        format!("--{}", self.0)
+    pub fn name(self) -> &'static str {
+        self.name
     }
 
     /// The environment variable that says the same: `DRAINIT_STOP_SIGNAL`.
     #[must_use]
-    pub fn variable(self) -> String {
-        format!("DRAINIT_{}", self.0.to_ascii_uppercase().replace('-', "_"))
+    pub fn variable(self) -> &'static str {
+        self.variable
     }
 }
 
 /// What was typed.
 #[derive(Debug)]
-pub struct Typed(ArgMatches);
+pub struct Typed {
+    /// `None` where no option was typed.
+    options: Option<ArgMatches>,
+    command: Vec<OsString>,
+}
 
 /// What to do instead of running a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,8 +102,8 @@ pub fn definition() -> Command {
 }
 
 fn valued(setting: Setting, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(setting.0)
-        .long(setting.0)
+    Arg::new(setting.name)
+        .long(setting.name)
         .value_name(value)
         .help(help)
         .value_parser(ValueParser::os_string())
@@ -103,7 +112,7 @@ fn valued(setting: Setting, value: &'static str, help: &'static str) -> Arg {
 }
 
 fn switch(setting: Setting, help: &'static str) -> Arg {
-    Arg::new(setting.0).long(setting.0).help(help).action(ArgAction::SetTrue)
+    Arg::new(setting.name).long(setting.name).help(help).action(ArgAction::SetTrue)
 }
 
 fn stop_arguments() -> Vec<Arg> {
@@ -170,10 +179,21 @@ fn general_arguments() -> Vec<Arg> {
 
 /// Reads the command line, program name first.
 ///
+/// Most containers give no option; then nothing has to be set up to read them.
+///
 /// # Errors
 /// What to do instead where no command is to be run.
-pub fn parse(arguments: Vec<OsString>) -> Result<Typed, Instead> {
-    definition().try_get_matches_from(arguments).map(Typed).map_err(|error| instead(&error))
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    match arguments.get(1).map(|first| first.as_encoded_bytes()) {
+        Some(b"--") => return Ok(Typed { options: None, command: arguments.split_off(2) }),
+        Some(first) if !first.starts_with(b"-") => {
+            return Ok(Typed { options: None, command: arguments.split_off(1) });
+        }
+        _ => {}
+    }
+    let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(&error))?;
+    let command = options.remove_many(COMMAND).into_iter().flatten().collect();
+    Ok(Typed { options: Some(options), command })
 }
 
 /// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
@@ -206,36 +226,41 @@ fn one_line(text: &str) -> String {
 impl Typed {
     /// The values of an option, in the order in which they were typed.
     pub fn values(&self, setting: Setting) -> impl Iterator<Item = &OsString> {
-        self.0.get_many(setting.0).into_iter().flatten()
+        self.options.iter().filter_map(move |options| options.get_many(setting.name)).flatten()
     }
 
     /// Whether the switch was typed.
     #[must_use]
     pub fn is_on(&self, setting: Setting) -> bool {
-        self.0.get_flag(setting.0)
+        self.has(setting.name)
     }
 
     /// What the short forms of `--forward-to` say, where one of them was typed last.
     #[must_use]
     pub fn short_target(&self) -> Option<&'static str> {
-        if self.0.get_flag(GROUP) { Some("group") } else { self.0.get_flag(SINGLE_CHILD).then_some("main") }
+        if self.has(GROUP) { Some("group") } else { self.has(SINGLE_CHILD).then_some("main") }
     }
 
     /// How often `-v` was typed.
     #[must_use]
     pub fn verbose(&self) -> u8 {
-        self.0.get_count(VERBOSE)
+        self.options.as_ref().map_or(0, |options| options.get_count(VERBOSE))
     }
 
     /// Whether `-q` was typed.
     #[must_use]
     pub fn quiet(&self) -> bool {
-        self.0.get_flag(QUIET)
+        self.has(QUIET)
     }
 
     /// The command and its arguments; empty where none was typed.
-    pub fn into_command(mut self) -> Vec<OsString> {
-        self.0.remove_many(COMMAND).into_iter().flatten().collect()
+    #[must_use]
+    pub fn into_command(self) -> Vec<OsString> {
+        self.command
+    }
+
+    fn has(&self, switch: &str) -> bool {
+        self.options.as_ref().is_some_and(|options| options.get_flag(switch))
     }
 }
 
@@ -287,6 +312,26 @@ mod tests {
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
         for option in ["--rehearse", "--report", "--pre-stop", "--stop-schedule", "-P", "--poweroff"] {
             assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
+        }
+    }
+
+    #[test]
+    fn every_variable_is_named_after_its_option() {
+        for setting in [
+            Setting::STOP_SIGNAL,
+            Setting::REWRITE,
+            Setting::FORWARD_TO,
+            Setting::GRACE_PERIOD,
+            Setting::WAIT_FOR_ALL,
+            Setting::REMAP_EXIT,
+            Setting::PARENT_DEATH_SIGNAL,
+            Setting::SUBREAPER,
+            Setting::USER,
+            Setting::WORKDIR,
+            Setting::LOG,
+        ] {
+            let name = setting.name().to_ascii_uppercase().replace('-', "_");
+            assert_eq!(setting.variable(), format!("DRAINIT_{name}"));
         }
     }
 

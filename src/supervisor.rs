@@ -74,6 +74,7 @@ impl Supervisor {
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
         process::close_inherited();
+        process::return_memory();
         Ok(Self {
             plan: Plan::new(settings.stop),
             clock,

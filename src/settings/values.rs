@@ -105,12 +105,12 @@ impl<'a> Values<'a> {
     fn typed(&self, setting: Setting) -> impl Iterator<Item = Found> {
         self.typed
             .values(setting)
-            .map(move |text| Found { text: text.clone(), place: format!("for {}", setting.flag()) })
+            .map(move |text| Found { text: text.clone(), place: format!("for --{}", setting.name()) })
     }
 
     fn in_environment(&self, setting: Setting) -> Option<Found> {
         let variable = setting.variable();
-        let text = (self.environment)(&variable).filter(|text| !text.is_empty())?;
+        let text = (self.environment)(variable).filter(|text| !text.is_empty())?;
         Some(Found { text, place: format!("in {variable}") })
     }
 }

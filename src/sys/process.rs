@@ -62,6 +62,15 @@ pub fn close_inherited() {
     }
 }
 
+/// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
+pub fn return_memory() {
+    // SAFETY: the allocator's own function, which changes nothing that is in use.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Ends this process at once, from wherever it is: for a panic, which must not look like the command's own end.
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit runs no code of this program.
