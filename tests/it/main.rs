@@ -8,5 +8,6 @@ mod forward;
 mod idle;
 mod layers;
 mod reap;
+mod runtimes;
 mod start;
 mod stop;

@@ -1,0 +1,76 @@
+//! What the tests with real containers promise themselves: a failed one leaves nothing behind, a missing runtime is noticed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use drainit::survivors::{Process, look_again};
+
+use super::{Bundle, REQUIRE, runtimes};
+use crate::harness::wait_until;
+
+#[test]
+fn a_test_that_fails_leaves_nothing_behind() {
+    let family = "drainit -- fake-workload daemon{ ignore=all name=daemon ready hold } name=main ignore=all ready hold";
+    for runtime in runtimes() {
+        for own_pids in [true, false] {
+            let bundle = Bundle::new(runtime, family);
+            let bundle = if own_pids { bundle } else { bundle.without_pid_namespace() };
+            let mut container = bundle.start();
+            let mut processes = container.running().descendants();
+            container.ready(&["daemon", "main"]);
+            processes.extend(container.running().descendants());
+            assert!(processes.len() >= 3, "drainit, main, daemon: {processes:?}");
+            let (id, path) = (container.id.clone(), container.path().to_owned());
+            assert!(has_cgroup(Path::new("/sys/fs/cgroup"), &id), "this test knows where to look");
+
+            drop(container);
+
+            assert!(!Path::new(&path).exists());
+            assert!(!has_cgroup(Path::new("/sys/fs/cgroup"), &id));
+            let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is there");
+            assert!(!mounts.contains(&id), "{mounts}");
+            let lives = |process: &Process| look_again(process).is_some_and(|now| now.is_alive());
+            wait_until("all are gone", || (!processes.iter().any(lives)).then_some(()));
+        }
+    }
+}
+
+#[test]
+fn one_that_is_dropped_as_soon_as_it_is_started_leaves_nothing_behind() {
+    for runtime in runtimes() {
+        let container = Bundle::new(runtime, "drainit -- fake-workload hold").start();
+        let id = container.id.clone();
+        drop(container);
+        assert!(!has_cgroup(Path::new("/sys/fs/cgroup"), &id));
+    }
+}
+
+/// Whether there is a cgroup whose name has this in it.
+fn has_cgroup(folder: &Path, id: &str) -> bool {
+    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && (entry.file_name().to_string_lossy().contains(id) || has_cgroup(&entry.path(), id))
+    })
+}
+
+#[test]
+fn without_the_runtimes_a_test_says_that_it_did_not_run_and_fails_where_they_are_required() {
+    let run = |required: &str| {
+        Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "runtimes::exit_code::the_command_s_own_exit_code_passes_through"])
+            .env("PATH", "/nowhere")
+            .env(REQUIRE, required)
+            .output()
+            .expect("it can be run")
+    };
+    let output = run("");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{output:?}");
+    for name in ["runc", "crun"] {
+        assert!(said.contains(&format!("with {name}: not run: {name} is not installed")), "{said}");
+    }
+    let output = run("1");
+    assert!(!output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("runc is not installed"), "{output:?}");
+}

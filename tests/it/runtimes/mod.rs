@@ -1,0 +1,296 @@
+//! Real containers: the same runs with runc and with crun, from a bundle made on the spot out of busybox.
+//!
+//! Where a runtime is missing or cannot run anything here, the test says so and passes; with
+//! `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
+
+mod exit_code;
+mod guard;
+mod reap;
+mod stop;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use drainit::survivors::Process;
+use drainit::sys::procfs;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{DRAINIT, Finished, Init, Running, WORKLOAD, descendants_of, wait_until};
+
+const REQUIRE: &str = "DRAINIT_REQUIRE_RUNTIMES";
+/// Where the unused cgroup2 of a hybrid host is mounted. crun refuses to run where it sees one.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+/// Looks at a container that is to be deleted, at most; each takes some milliseconds.
+const LOOKS: usize = 500;
+
+/// An OCI runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runtime {
+    Runc,
+    Crun,
+}
+
+/// Those that can be used here. About the others the test says that it did not run with them, and why.
+fn runtimes() -> Vec<Runtime> {
+    [Runtime::Runc, Runtime::Crun].into_iter().filter(|runtime| runtime.is_usable()).collect()
+}
+
+impl Runtime {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+        }
+    }
+
+    fn is_usable(self) -> bool {
+        static RUNC: OnceLock<Option<String>> = OnceLock::new();
+        static CRUN: OnceLock<Option<String>> = OnceLock::new();
+        let obstacle = match self {
+            Self::Runc => RUNC.get_or_init(|| self.obstacle()),
+            Self::Crun => CRUN.get_or_init(|| self.obstacle()),
+        };
+        let Some(obstacle) = obstacle else { return true };
+        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        // Not eprintln, which is only shown for tests that fail.
+        let line = format!("{test} with {}: not run: {obstacle}\n", self.name());
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        false
+    }
+
+    /// Why it cannot be used here, where that is so.
+    fn obstacle(self) -> Option<String> {
+        if installed(self.name()).is_none() {
+            return Some(format!("{} is not installed", self.name()));
+        }
+        if installed("busybox").is_none() {
+            return Some("busybox-static is not installed".to_owned());
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Some("only root can start such containers".to_owned());
+        }
+        let run = Bundle::new(self, "busybox true").start().finish();
+        (run.code != 0).then(|| format!("{} cannot run busybox here: {:?}", self.name(), run.stderr))
+    }
+
+    /// The start of a command line: a shell script whose `$1`, `$2` and so on follow.
+    fn shell(self, script: &str) -> Vec<String> {
+        let hide = self == Self::Crun && Path::new(UNIFIED).join("cgroup.procs").exists();
+        let script = if hide { format!("umount {UNIFIED} && {script}") } else { script.to_owned() };
+        let private = ["unshare", "--mount", "--propagation", "private", "--"];
+        let private = if hide { &private[..] } else { &[] };
+        private.iter().copied().chain(["sh", "-c", &script, "sh"]).map(str::to_owned).collect()
+    }
+}
+
+fn installed(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+/// A container in the making: its root file system and its configuration.
+struct Bundle {
+    runtime: Runtime,
+    folder: TempDir,
+    config: Value,
+}
+
+impl Bundle {
+    /// What the container runs, with blanks between the words. `drainit`, `fake-workload`, `sh` and `busybox` are there.
+    fn new(runtime: Runtime, words: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("drainit-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a scratch folder");
+        let root = folder.path().join("rootfs");
+        for name in ["bin", "dev", "proc"] {
+            fs::create_dir_all(root.join(name)).expect("our own folder");
+        }
+        let bin = root.join("bin");
+        fs::copy(installed("busybox").expect("looked for before"), bin.join("busybox"))
+            .expect("our own folder");
+        for (program, name) in [(DRAINIT, "drainit"), (WORKLOAD, "fake-workload")] {
+            // They are large, and there are many containers.
+            let copy = |_| fs::copy(program, bin.join(name)).map(|_| ());
+            fs::hard_link(program, bin.join(name)).or_else(copy).expect("our own folder");
+        }
+        symlink("busybox", bin.join("sh")).expect("our own folder");
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "root": { "path": "rootfs", "readonly": false },
+            "process": {
+                "terminal": false,
+                "user": { "uid": 0, "gid": 0 },
+                "args": words.split_whitespace().collect::<Vec<_>>(),
+                "env": ["PATH=/bin"],
+                "cwd": "/",
+                "noNewPrivileges": true,
+            },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
+            ],
+            "linux": {
+                "namespaces": [{ "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }],
+            },
+        });
+        Self { runtime, folder, config }
+    }
+
+    /// One more word to run, which may have blanks in it.
+    fn word(mut self, word: &str) -> Self {
+        self.setting("/process/args").as_array_mut().expect("a list").push(json!(word));
+        self
+    }
+
+    /// Changes the configuration at this place (a JSON pointer).
+    fn with(mut self, place: &str, value: Value) -> Self {
+        *self.setting(place) = value;
+        self
+    }
+
+    fn without_pid_namespace(mut self) -> Self {
+        let namespaces = self.setting("/linux/namespaces").as_array_mut().expect("a list");
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+        self
+    }
+
+    fn setting(&mut self, place: &str) -> &mut Value {
+        self.config.pointer_mut(place).unwrap_or_else(|| panic!("{place} is not in the configuration"))
+    }
+
+    fn start(self) -> Container {
+        let Self { runtime, folder, config } = self;
+        fs::write(folder.path().join("config.json"), config.to_string()).expect("our own folder");
+        let id = folder.path().file_name().expect("it has a name").to_str().expect("text").to_owned();
+        let mut container = Container { runtime, folder, id, running: None, gone: false };
+        container.running =
+            Some(container.runs(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[]));
+        container
+    }
+}
+
+/// A container that runs. It is deleted when a test fails, whatever state it is in.
+struct Container {
+    runtime: Runtime,
+    folder: TempDir,
+    /// The folder's name: unique on this machine while the folder is there.
+    id: String,
+    /// The runtime's own process, in the foreground. `None` before its start and after its end.
+    running: Option<Running>,
+    gone: bool,
+}
+
+impl Container {
+    /// Starts a script that runs the runtime: `$1` is its name, `$2` our folder, `$3` the container, `$4` the first extra word.
+    fn runs(&self, script: &str, extra: &[&str]) -> Running {
+        let mut line = self.runtime.shell(script);
+        line.extend([self.runtime.name(), self.path(), &self.id].map(str::to_owned));
+        line.extend(extra.iter().map(|word| (*word).to_owned()));
+        // What `Init` puts at the end (drainit's place outside) is a parameter that the script does not look at: the
+        // configuration says what runs.
+        Init::subreaper().under(&line.iter().map(String::as_str).collect::<Vec<_>>()).start()
+    }
+
+    fn path(&self) -> &str {
+        self.folder.path().to_str().expect("text")
+    }
+
+    fn running(&mut self) -> &mut Running {
+        self.running.as_mut().expect("it has not ended")
+    }
+
+    /// Waits until each of these workloads has said that it is ready, in any order.
+    fn ready(&mut self, names: &[&str]) -> &mut Self {
+        self.running().ready(names);
+        self
+    }
+
+    /// Makes a file in the container's root folder, for `await=/NAME`.
+    fn make(&self, name: &str) {
+        fs::write(self.folder.path().join("rootfs").join(name), "").expect("our own folder");
+    }
+
+    /// Sends PID 1 a signal in the runtime's way.
+    fn kill(&mut self, signal: &str) -> &mut Self {
+        let output = self.ask("kill", &[&self.id, signal]);
+        assert!(output.status.success(), "{} kill {signal}: {output:?}", self.runtime.name());
+        self
+    }
+
+    /// Runs one more workload in the container, as `kubectl exec` does.
+    fn exec(&self, directives: &str) -> Running {
+        self.runs(r#"exec "$1" --root "$2/state" exec "$3" fake-workload $4"#, &[directives])
+    }
+
+    /// The processes below drainit, living and dead, as this test's /proc shows them.
+    fn family(&mut self) -> Vec<Process> {
+        let init = wait_until("drainit is there", || {
+            self.running().descendants().into_iter().find(|process| process.name.to_string() == "drainit")
+        });
+        descendants_of(init.pid)
+    }
+
+    /// Waits for the end of the runtime, whose exit status is the container's.
+    fn finish(mut self) -> Finished {
+        let run = self.running.take().expect("it has not ended").finish();
+        self.gone = true;
+        run
+    }
+
+    fn is_made(&self) -> bool {
+        let output = self.ask("state", &[&self.id]);
+        serde_json::from_slice::<Value>(&output.stdout)
+            .is_ok_and(|state| state["status"] == "running" || state["status"] == "stopped")
+    }
+
+    fn delete(&self) {
+        let _ = self.ask("delete", &["--force", &self.id]);
+    }
+
+    /// Another run of the runtime, until its end.
+    fn ask(&self, command: &str, arguments: &[&str]) -> Output {
+        let line = self.runtime.shell(r#"exec "$@""#);
+        let (program, words) = line.split_first().expect("a shell at least");
+        let state = self.folder.path().join("state");
+        Command::new(program)
+            .args(words)
+            .args([self.runtime.name(), "--root", state.to_str().expect("text"), command])
+            .args(arguments)
+            .output()
+            .expect("the shell can be run")
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
+        for _ in 0..LOOKS {
+            if !self.running.as_ref().is_some_and(is_alive) {
+                break;
+            }
+            // A runtime whose container is deleted under its hands while it still makes it leaves parts of it behind.
+            if self.is_made() {
+                self.delete();
+            }
+        }
+        // First what is left of a runtime that hangs, then what that leaves.
+        self.running = None;
+        self.delete();
+    }
+}
+
+fn is_alive(running: &Running) -> bool {
+    procfs::stat(running.pid(), &mut procfs::buffer())
+        .and_then(Process::parse)
+        .is_some_and(|process| process.is_alive())
+}
