@@ -30,6 +30,17 @@ impl Setting {
     pub const REWRITE: Self = Self::new("rewrite", "DRAINIT_REWRITE");
     pub const FORWARD_TO: Self = Self::new(FORWARD_TO, "DRAINIT_FORWARD_TO");
     pub const GRACE_PERIOD: Self = Self::new("grace-period", "DRAINIT_GRACE_PERIOD");
+    pub const PRE_STOP: Self = Self::new("pre-stop", "DRAINIT_PRE_STOP");
+    pub const PRE_STOP_SLEEP: Self = Self::new("pre-stop-sleep", "DRAINIT_PRE_STOP_SLEEP");
+    pub const PRE_STOP_HTTP: Self = Self::new("pre-stop-http", "DRAINIT_PRE_STOP_HTTP");
+    pub const PRE_STOP_IDLE: Self = Self::new("pre-stop-idle", "DRAINIT_PRE_STOP_IDLE");
+    pub const PRE_STOP_TIMEOUT: Self = Self::new("pre-stop-timeout", "DRAINIT_PRE_STOP_TIMEOUT");
+    pub const STOP_SCHEDULE: Self = Self::new("stop-schedule", "DRAINIT_STOP_SCHEDULE");
+    pub const IGNORED_AFTER: Self = Self::new("ignored-after", "DRAINIT_IGNORED_AFTER");
+    pub const STOP_AFTER: Self = Self::new("stop-after", "DRAINIT_STOP_AFTER");
+    pub const POST_EXIT: Self = Self::new("post-exit", "DRAINIT_POST_EXIT");
+    pub const POST_EXIT_SLEEP: Self = Self::new("post-exit-sleep", "DRAINIT_POST_EXIT_SLEEP");
+    pub const POST_EXIT_HTTP: Self = Self::new("post-exit-http", "DRAINIT_POST_EXIT_HTTP");
     pub const WAIT_FOR_ALL: Self = Self::new("wait-for-all", "DRAINIT_WAIT_FOR_ALL");
     pub const REMAP_EXIT: Self = Self::new("remap-exit", "DRAINIT_REMAP_EXIT");
     pub const PARENT_DEATH_SIGNAL: Self = Self::new("parent-death-signal", "DRAINIT_PARENT_DEATH_SIGNAL");
@@ -89,6 +100,8 @@ pub fn definition() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .max_term_width(80)
+        .args(signal_arguments())
+        .args(drain_arguments())
         .args(stop_arguments())
         .args(process_arguments())
         .args(general_arguments())
@@ -115,12 +128,16 @@ fn switch(setting: Setting, help: &'static str) -> Arg {
     Arg::new(setting.name).long(setting.name).help(help).action(ArgAction::SetTrue)
 }
 
-fn stop_arguments() -> Vec<Arg> {
+/// An option that may be given several times.
+fn repeatable(setting: Setting, value: &'static str, help: &'static str) -> Arg {
+    valued(setting, value, help).action(ArgAction::Append)
+}
+
+fn signal_arguments() -> Vec<Arg> {
     vec![
         valued(Setting::STOP_SIGNAL, "SIG[,SIG]", "What counts as a request to stop [default: TERM]"),
-        valued(Setting::REWRITE, "FROM:TO", "Receive FROM, forward TO; 0 or none drops it (repeatable)")
-            .short('r')
-            .action(ArgAction::Append),
+        repeatable(Setting::REWRITE, "FROM:TO", "Receive FROM, forward TO; 0 or none drops it (repeatable)")
+            .short('r'),
         valued(Setting::FORWARD_TO, "TARGET", "Who gets the signals: group, main or all [default: group]"),
         Arg::new(GROUP)
             .short('g')
@@ -133,20 +150,68 @@ fn stop_arguments() -> Vec<Arg> {
             .help("As --forward-to main")
             .action(ArgAction::SetTrue)
             .overrides_with_all([FORWARD_TO, GROUP]),
-        valued(Setting::GRACE_PERIOD, "DURATION", "From the stop request to KILL [default: no limit]"),
+    ]
+}
+
+fn drain_arguments() -> Vec<Arg> {
+    vec![
+        repeatable(
+            Setting::PRE_STOP,
+            "COMMAND",
+            "Before anybody is asked to leave, run COMMAND, no shell (repeatable)",
+        ),
+        repeatable(Setting::PRE_STOP_SLEEP, "DURATION", "The same: wait (repeatable)"),
+        repeatable(
+            Setting::PRE_STOP_HTTP,
+            "[METHOD ]URL",
+            "The same: send a plain HTTP request; 2xx and 3xx are good (repeatable)",
+        ),
+        repeatable(
+            Setting::PRE_STOP_IDLE,
+            "PORT",
+            "The same: wait until the local TCP PORT has no connection (repeatable)",
+        ),
+        valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "For all of these steps together [default: 5s]"),
+        repeatable(
+            Setting::POST_EXIT,
+            "COMMAND",
+            "After the last process has gone: run COMMAND (repeatable)",
+        ),
+        repeatable(Setting::POST_EXIT_SLEEP, "DURATION", "The same: wait (repeatable)"),
+        repeatable(Setting::POST_EXIT_HTTP, "[METHOD ]URL", "The same: send a request (repeatable)"),
+    ]
+}
+
+fn stop_arguments() -> Vec<Arg> {
+    vec![
+        valued(
+            Setting::GRACE_PERIOD,
+            "DURATION",
+            "From the stop request to KILL, the steps included [default: no limit]",
+        ),
+        valued(
+            Setting::STOP_SCHEDULE,
+            "SPEC",
+            "What is sent to whom, and how long they have:\nTERM@main/5s/TERM@group/10s/KILL [default: the stop signal]",
+        ),
+        valued(
+            Setting::IGNORED_AFTER,
+            "DURATION",
+            "When to go on where the signal is ignored, or never [default: 2s]",
+        ),
+        valued(Setting::STOP_AFTER, "DURATION", "Begin a stop without being asked"),
         switch(Setting::WAIT_FOR_ALL, "When the command exits by itself, stop nobody and stay"),
     ]
 }
 
 fn process_arguments() -> Vec<Arg> {
     vec![
-        valued(
+        repeatable(
             Setting::REMAP_EXIT,
             "CODE[:TO]",
             "Exit with TO (0) where the command's exit code is CODE (repeatable)",
         )
-        .short('e')
-        .action(ArgAction::Append),
+        .short('e'),
         valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then")
             .short('p'),
         switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
@@ -227,6 +292,13 @@ impl Typed {
     /// The values of an option, in the order in which they were typed.
     pub fn values(&self, setting: Setting) -> impl Iterator<Item = &OsString> {
         self.options.iter().filter_map(move |options| options.get_many(setting.name)).flatten()
+    }
+
+    /// The same, each with its place on the command line.
+    pub fn placed(&self, setting: Setting) -> impl Iterator<Item = (usize, &OsString)> {
+        let places =
+            self.options.iter().filter_map(move |options| options.indices_of(setting.name)).flatten();
+        places.zip(self.values(setting))
     }
 
     /// Whether the switch was typed.
@@ -310,7 +382,7 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
-        for option in ["--rehearse", "--report", "--pre-stop", "--stop-schedule", "-P", "--poweroff"] {
+        for option in ["--rehearse", "--report", "--termination-log", "-P", "--poweroff"] {
             assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
         }
     }
@@ -322,6 +394,17 @@ mod tests {
             Setting::REWRITE,
             Setting::FORWARD_TO,
             Setting::GRACE_PERIOD,
+            Setting::PRE_STOP,
+            Setting::PRE_STOP_SLEEP,
+            Setting::PRE_STOP_HTTP,
+            Setting::PRE_STOP_IDLE,
+            Setting::PRE_STOP_TIMEOUT,
+            Setting::STOP_SCHEDULE,
+            Setting::IGNORED_AFTER,
+            Setting::STOP_AFTER,
+            Setting::POST_EXIT,
+            Setting::POST_EXIT_SLEEP,
+            Setting::POST_EXIT_HTTP,
             Setting::WAIT_FOR_ALL,
             Setting::REMAP_EXIT,
             Setting::PARENT_DEATH_SIGNAL,

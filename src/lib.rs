@@ -5,6 +5,7 @@
 //! - [`cli`] and [`settings`]: what was typed, and what it means.
 //! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
 //! - [`supervisor`]: the loop that observes, asks the plan and performs.
+//! - [`hooks`]: what the steps do that are no commands.
 //! - [`survivors`]: who is left, and who of them was asked.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
@@ -16,6 +17,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod hooks;
 pub mod logging;
 pub mod outcome;
 pub mod plan;

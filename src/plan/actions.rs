@@ -1,5 +1,7 @@
 //! What the plan wants done.
 
+use std::time::Duration;
+
 use crate::settings::Target;
 use crate::signal::Signal;
 
@@ -12,10 +14,52 @@ pub enum Action {
     Ask { signal: Signal, target: Target },
     /// Send the signal, and CONT, to everyone left who was not asked, until a look finds nobody new.
     AskTheRest { signal: Signal },
+    /// Look whether those who are left ignore this signal, and report it as [`Event::Looked`](super::Event::Looked).
+    Look { signal: Signal },
+    /// Start a step that is a process, which has so much time, and report its end as
+    /// [`Event::StepEnded`](super::Event::StepEnded).
+    StartStep { step: StepId, time_left: Duration },
+    /// Send TERM to the step's group, where it has one.
+    EndStep { step: StepId, why: StepEnd },
+    /// Send KILL to what is left of the last step's group.
+    KillStep,
     /// Send KILL to everyone left.
-    Kill,
+    Kill(Reason),
     /// End.
     Leave(Farewell),
+}
+
+/// Which step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepId {
+    pub when: When,
+    /// Its place among those of its time, from 0.
+    pub at: usize,
+}
+
+/// When a step is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before anybody is asked to leave.
+    PreStop,
+    /// After the last process has gone.
+    PostExit,
+}
+
+/// Why a step that is under way is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepEnd {
+    TimeIsUp,
+    /// There is nothing left to drain.
+    MainIsGone,
+}
+
+/// Why everybody is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    TimeIsUp,
+    /// Those who are left ignore this signal, so that waiting cannot help.
+    Ignored(Signal),
 }
 
 /// Why it is over.
@@ -33,14 +77,21 @@ pub enum Farewell {
 pub struct Actions([Option<Action>; Self::ROOM]);
 
 impl Actions {
-    const ROOM: usize = 2;
+    const ROOM: usize = 3;
 
     pub(super) fn none() -> Self {
         Self([None; Self::ROOM])
     }
 
     pub(super) fn one(action: Action) -> Self {
-        Self([Some(action), None])
+        Self([Some(action), None, None])
+    }
+
+    /// This action, and then these.
+    pub(super) fn before(action: Action, then: Self) -> Self {
+        let [first, second, third] = then.0;
+        debug_assert!(third.is_none(), "room for three");
+        Self([Some(action), first, second])
     }
 }
 

@@ -3,11 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::Rewrites;
+use crate::settings::{Patience, Rewrites, Schedule, Stage};
 use crate::signal::SignalSet;
-
-/// What was done, when.
-type History = Vec<(Duration, Action)>;
 
 fn signals() -> impl Strategy<Value = Signal> {
     prop_oneof![
@@ -18,7 +15,45 @@ fn signals() -> impl Strategy<Value = Signal> {
     ]
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        Just(Step::Command(vec!["step".into()])),
+        (0..4_000_u64).prop_map(|slept| Step::Sleep(Duration::from_millis(slept))),
+    ];
+    prop::collection::vec(step, 0..3)
+}
+
+fn schedules() -> impl Strategy<Value = Schedule> {
+    let patience = prop_oneof![
+        3 => (0..5_000_u64).prop_map(|time| Patience::For(Duration::from_millis(time))),
+        1 => Just(Patience::Forever),
+    ];
+    let target = prop::option::of(prop_oneof![Just(Target::Group), Just(Target::Main), Just(Target::All)]);
+    let stage = (signals(), target, patience).prop_map(|(signal, target, patience)| Stage {
+        signal,
+        target,
+        patience,
+    });
+    prop::collection::vec(stage, 1..4).prop_map(Schedule::of)
+}
+
+/// What is new of a policy with a drain and a schedule: put on top of a plain one.
 fn policies() -> impl Strategy<Value = StopPolicy> {
+    let patience = prop::option::of((0..4_000_u64).prop_map(Duration::from_millis));
+    let after = prop::option::weighted(0.2, (1..9_000_u64).prop_map(Duration::from_millis));
+    (plain_policies(), steps(), steps(), 0..6_000_u64, prop::option::of(schedules()), patience, after)
+        .prop_map(|(plain, pre_stop, post_exit, timeout, schedule, ignored_after, stop_after)| StopPolicy {
+            pre_stop,
+            post_exit,
+            pre_stop_timeout: Duration::from_millis(timeout),
+            schedule,
+            ignored_after,
+            stop_after,
+            ..plain
+        })
+}
+
+fn plain_policies() -> impl Strategy<Value = StopPolicy> {
     let target = prop_oneof![Just(Target::Group), Just(Target::Main), Just(Target::All)];
     let grace = prop_oneof![Just(None), Just(Some(0)), (1..20_000_u64).prop_map(Some), Just(Some(u64::MAX))];
     let rewrite = (signals(), prop::option::of(signals()));
@@ -35,165 +70,332 @@ fn policies() -> impl Strategy<Value = StopPolicy> {
                 forward_to,
                 grace_period: grace.map(Duration::from_millis),
                 wait_for_all,
+                ..StopPolicy::default()
             }
         },
     )
 }
 
-/// Events as they come, with the milliseconds before each. Ticks come at random times too: a late or an early one is legal.
-fn stories() -> impl Strategy<Value = Vec<(u64, Event)>> {
-    let event = prop_oneof![
-        4 => signals().prop_map(Event::Signal),
-        2 => Just(Event::MainEnded),
-        1 => Just(Event::NobodyLeft),
-        3 => Just(Event::Tick),
+/// One thing that happens to a plan.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// What went before it, in milliseconds.
+    pause: u64,
+    what: What,
+    /// What a look finds that the plan asks for in this turn.
+    found: Waiting,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Signal(Signal),
+    MainEnds,
+    /// The step that is under way, where one is.
+    StepEnds,
+    NobodyIsLeft,
+    /// Ticks come at random times too: a late or an early one is legal.
+    Tick,
+}
+
+fn stories() -> impl Strategy<Value = Vec<Turn>> {
+    let what = prop_oneof![
+        4 => signals().prop_map(What::Signal),
+        2 => Just(What::MainEnds),
+        3 => Just(What::StepEnds),
+        1 => Just(What::NobodyIsLeft),
+        3 => Just(What::Tick),
     ];
-    prop::collection::vec((0..4_000_u64, event), 0..40)
+    let turn = (0..4_000_u64, what, findings()).prop_map(|(pause, what, found)| Turn { pause, what, found });
+    prop::collection::vec(turn, 0..40)
 }
 
-/// A world that cannot do what real ones cannot: main ends once, and nothing happens after the last one has left.
-fn play(policy: &StopPolicy, story: &[(u64, Event)]) -> (Plan, History, Duration) {
-    play_with(policy, story, false)
+fn findings() -> impl Strategy<Value = Waiting> {
+    prop_oneof![
+        3 => Just(Waiting::Helps),
+        1 => Just(Waiting::AskFirst),
+        2 => Just(Waiting::IsInVain),
+        1 => Just(Waiting::CannotTell),
+    ]
 }
 
-/// The same, `on_time` with the ticks that the loop delivers: each at its deadline.
-fn play_with(policy: &StopPolicy, story: &[(u64, Event)], on_time: bool) -> (Plan, History, Duration) {
-    let mut plan = Plan::new(policy.clone());
-    let mut history = History::new();
-    let (mut now, mut main_lives, mut over) = (Duration::ZERO, true, false);
-    for &(pause, event) in story {
-        let next = now + Duration::from_millis(pause);
-        while let Some(due) = plan.deadline().filter(|&due| on_time && due <= next) {
-            now = due.max(now);
-            history.extend(plan.handle(now, Event::Tick).into_iter().map(|action| (now, action)));
+/// A plan in a world that cannot do what real ones cannot: main ends once, a step ends that was started, and after the last one
+/// has left there is nobody but a step.
+struct World {
+    plan: Plan,
+    history: Vec<(Duration, Action)>,
+    now: Duration,
+    main_lives: bool,
+    step: Option<StepId>,
+    found: Waiting,
+}
+
+impl World {
+    fn new(policy: &StopPolicy) -> Self {
+        Self {
+            plan: Plan::new(policy.clone()),
+            history: Vec::new(),
+            now: Duration::ZERO,
+            main_lives: true,
+            step: None,
+            found: Waiting::Helps,
         }
-        now = next;
-        if over || (event == Event::MainEnded && !main_lives) {
-            continue;
+    }
+
+    /// `on_time` with the ticks that the loop delivers: each at its deadline.
+    fn play(policy: &StopPolicy, story: &[Turn], on_time: bool) -> Self {
+        let mut world = Self::new(policy);
+        for turn in story {
+            let next = world.now + Duration::from_millis(turn.pause);
+            world.found = turn.found;
+            while let Some(due) = world.plan.deadline().filter(|&due| on_time && due <= next) {
+                world.now = due.max(world.now);
+                world.feed(Event::Tick);
+            }
+            world.now = next;
+            world.happen(turn.what);
         }
-        main_lives &= event != Event::MainEnded;
-        over = event == Event::NobodyLeft;
-        history.extend(plan.handle(now, event).into_iter().map(|action| (now, action)));
+        world
     }
-    (plan, history, now)
-}
 
-/// Nobody listens, nothing dies: only the clock goes on.
-fn let_time_pass(plan: &mut Plan, now: &mut Duration, history: &mut History) {
-    for _ in 0..1_000 {
-        let Some(deadline) = plan.deadline() else { return };
-        *now = deadline.max(*now);
-        history.extend(plan.handle(*now, Event::Tick).into_iter().map(|action| (*now, action)));
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Signal(signal) => self.feed(Event::Signal(signal)),
+            What::MainEnds if self.main_lives => self.feed(Event::MainEnded),
+            What::StepEnds => {
+                if let Some(step) = self.step.take() {
+                    self.feed(Event::StepEnded(step));
+                }
+            }
+            What::NobodyIsLeft => {
+                let step = self.step.take();
+                self.feed(Event::NobodyLeft);
+                if let Some(step) = step {
+                    self.feed(Event::StepEnded(step));
+                }
+            }
+            What::Tick => self.feed(Event::Tick),
+            What::MainEnds => {}
+        }
     }
-    panic!("the plan never comes to rest: {plan:?}");
+
+    fn feed(&mut self, event: Event) {
+        self.main_lives &= !matches!(event, Event::MainEnded | Event::NobodyLeft);
+        for action in self.plan.handle(self.now, event) {
+            self.history.push((self.now, action));
+            match action {
+                Action::Look { .. } => self.feed(Event::Looked(self.found)),
+                Action::StartStep { step, .. } => self.step = Some(step),
+                Action::Forward { .. }
+                | Action::Ask { .. }
+                | Action::AskTheRest { .. }
+                | Action::EndStep { .. }
+                | Action::KillStep
+                | Action::Kill(_)
+                | Action::Leave(_) => {}
+            }
+        }
+    }
+
+    /// Nobody listens, nothing dies: only the clock goes on, until nothing but looking is left to do.
+    fn let_time_pass(&mut self) {
+        for _ in 0..1_000 {
+            let Some(deadline) = self.plan.deadline() else { return };
+            self.now = deadline.max(self.now);
+            self.feed(Event::Tick);
+        }
+        assert!(matches!(self.plan.phase, Phase::Stopping(_)), "it never comes to rest: {:?}", self.plan);
+    }
+
+    fn actions(&self) -> impl Iterator<Item = Action> {
+        self.history.iter().map(|&(_, action)| action)
+    }
+
+    fn leaves(&self) -> usize {
+        self.actions().filter(|action| matches!(action, Action::Leave(_))).count()
+    }
+
+    fn first_kill(&self) -> Option<usize> {
+        self.actions().position(|action| matches!(action, Action::Kill(_)))
+    }
 }
 
-fn is_asking(action: &Action) -> bool {
-    matches!(action, Action::Ask { .. } | Action::AskTheRest { .. })
-}
-
-fn leaves(history: &History) -> usize {
-    history.iter().filter(|(_, action)| matches!(action, Action::Leave(_))).count()
+/// The signal of an action that asks.
+fn asks_with(action: Action) -> Option<Signal> {
+    match action {
+        Action::Ask { signal, .. } | Action::AskTheRest { signal } => Some(signal),
+        Action::Forward { .. }
+        | Action::Look { .. }
+        | Action::StartStep { .. }
+        | Action::EndStep { .. }
+        | Action::KillStep
+        | Action::Kill(_)
+        | Action::Leave(_) => None,
+    }
 }
 
 proptest! {
     #[test]
     fn an_idle_plan_has_no_deadline(policy in policies(), signal in signals()) {
         let mut plan = Plan::new(policy.clone());
-        prop_assert_eq!(plan.deadline(), None);
+        prop_assert_eq!(plan.deadline(), policy.stop_after);
         if !policy.stop_signals.contains(signal) {
-            let _ = plan.handle(Duration::from_secs(1), Event::Signal(signal));
-            prop_assert_eq!(plan.deadline(), None);
+            let _ = plan.handle(Duration::ZERO, Event::Signal(signal));
+            prop_assert_eq!(plan.deadline(), policy.stop_after);
         }
     }
 
     #[test]
-    fn it_leaves_once_and_does_nothing_afterwards(policy in policies(), story in stories()) {
-        let (mut plan, history, now) = play(&policy, &story);
-        prop_assert!(leaves(&history) <= 1);
-        if leaves(&history) == 1 {
-            prop_assert!(matches!(history.last(), Some((_, Action::Leave(_)))));
-            prop_assert_eq!(plan.deadline(), None);
+    fn it_leaves_once_and_does_nothing_afterwards(policy in policies(), story in stories(), on_time in any::<bool>()) {
+        let mut world = World::play(&policy, &story, on_time);
+        prop_assert!(world.leaves() <= 1);
+        if world.leaves() == 1 {
+            prop_assert!(matches!(world.actions().last(), Some(Action::Leave(_))));
+            prop_assert_eq!(world.plan.deadline(), None);
             for event in [Event::Tick, Event::NobodyLeft, Event::Signal(Signal::TERM)] {
-                prop_assert_eq!(plan.handle(now, event), Actions::none());
+                prop_assert_eq!(world.plan.handle(world.now, event), Actions::none());
             }
         }
     }
 
     #[test]
-    fn it_leaves_at_once_when_nobody_is_left(policy in policies(), story in stories()) {
-        let (mut plan, history, now) = play(&policy, &story);
-        let farewell: Vec<_> = plan.handle(now, Event::NobodyLeft).into_iter().collect();
-        let expected = if leaves(&history) == 0 { vec![Action::Leave(Farewell::NobodyLeft)] } else { vec![] };
-        prop_assert_eq!(farewell, expected);
+    fn when_nobody_is_left_it_leaves_at_once_or_after_the_last_step(policy in policies(), story in stories()) {
+        let mut world = World::play(&policy, &story, false);
+        world.happen(What::NobodyIsLeft);
+        prop_assert!(!policy.post_exit.is_empty() || world.leaves() == 1);
+        for _ in 0..policy.post_exit.len() {
+            world.happen(What::NobodyIsLeft);
+            while let (None, Some(due)) = (world.step, world.plan.deadline()) {
+                world.now = due.max(world.now);
+                world.feed(Event::Tick);
+            }
+        }
+        world.happen(What::NobodyIsLeft);
+        prop_assert_eq!(world.leaves(), 1);
     }
 
     #[test]
-    fn a_grace_period_ends_in_kill_and_the_end_whatever_is_reported(policy in policies(), story in stories()) {
-        let (mut plan, mut history, mut now) = play_with(&policy, &story, true);
-        let begun = history.iter().any(|(_, action)| is_asking(action) || *action == Action::Kill);
-        let_time_pass(&mut plan, &mut now, &mut history);
-        if begun && policy.grace_period.is_some() {
-            prop_assert_eq!(leaves(&history), 1);
+    fn the_end_comes_within_grace_and_two_seconds_whatever_is_reported(
+        policy in policies(), story in stories(), found in findings(),
+    ) {
+        let mut world = World::play(&policy, &story, true);
+        world.found = found;
+        world.let_time_pass();
+        // One of thousands of years takes too many looks.
+        if let Some(grace_ends) = world.plan.grace_ends.filter(|&ends| ends < Duration::from_secs(200)) {
+            prop_assert_eq!(world.leaves(), 1);
+            let left = world.history.last().map(|&(at, _)| at);
+            prop_assert!(left <= Some(grace_ends.saturating_add(KILL_PATIENCE)));
         }
-        let killed = history.iter().find(|(_, action)| *action == Action::Kill).map(|&(at, _)| at);
-        if let (Some(killed), Some(&(left, Action::Leave(farewell)))) = (killed, history.last()) {
-            prop_assert!(left <= killed.saturating_add(KILL_PATIENCE));
-            if farewell == Farewell::SomeCannotBeKilled {
-                prop_assert_eq!(left, killed.saturating_add(KILL_PATIENCE));
+    }
+
+    #[test]
+    fn nothing_is_asked_and_nothing_forwarded_once_kill_was_sent(
+        policy in policies(), story in stories(), on_time in any::<bool>(),
+    ) {
+        let mut world = World::play(&policy, &story, on_time);
+        world.let_time_pass();
+        if let Some(first) = world.first_kill() {
+            let later = world.actions().skip(first);
+            for action in later {
+                let is_late = matches!(action, Action::Forward { .. } | Action::Look { .. });
+                prop_assert!(asks_with(action).is_none() && !is_late, "{:?}", action);
             }
         }
     }
 
     #[test]
-    fn with_ticks_on_time_the_end_comes_within_grace_and_two_seconds(policy in policies()) {
-        let mut plan = Plan::new(policy.clone());
-        let (mut now, mut history) = (Duration::from_secs(7), History::new());
-        history.extend(plan.handle(now, Event::Signal(policy.own_signal)).into_iter().map(|action| (now, action)));
-        let_time_pass(&mut plan, &mut now, &mut history);
-        match policy.grace_period {
-            Some(grace) => {
-                prop_assert_eq!(now, Duration::from_secs(7).saturating_add(grace).saturating_add(KILL_PATIENCE));
-                prop_assert_eq!(leaves(&history), 1);
+    fn kill_comes_behind_an_asking_and_where_it_is_ignored_behind_term(policy in policies(), story in stories()) {
+        let mut world = World::play(&policy, &story, true);
+        world.found = Waiting::IsInVain;
+        world.let_time_pass();
+        let Some(first) = world.first_kill() else { return Ok(()) };
+        let asked: Vec<_> = world.actions().take(first).filter_map(asks_with).collect();
+        match world.actions().nth(first) {
+            Some(Action::Kill(Reason::Ignored(_))) => prop_assert!(asked.contains(&Signal::TERM)),
+            _ => {
+                let dropped = Signal::all().any(|signal| policy.rewrites.apply(signal).is_none());
+                let at_the_end = world.actions().any(|action| matches!(
+                    action,
+                    Action::StartStep { step: StepId { when: When::PostExit, .. }, .. }
+                ));
+                let never = policy.grace_period == Some(Duration::ZERO) || dropped || at_the_end;
+                prop_assert!(never || !asked.is_empty());
             }
-            None => prop_assert!(history.iter().all(|(_, action)| is_asking(action))),
         }
     }
 
     #[test]
-    fn everybody_is_asked_at_most_once(policy in policies(), story in stories()) {
-        let (_, history, _) = play(&policy, &story);
-        let (rest, target): (History, History) = history
-            .into_iter()
-            .filter(|(_, action)| is_asking(action))
-            .partition(|(_, action)| matches!(action, Action::AskTheRest { .. }));
-        prop_assert!(rest.len() <= 1 && target.len() <= 1);
+    fn each_step_is_started_once_and_those_before_a_stop_before_it(
+        policy in policies(), story in stories(), on_time in any::<bool>(),
+    ) {
+        let mut world = World::play(&policy, &story, on_time);
+        world.let_time_pass();
+        let started = |when| {
+            let starts = |action| if let Action::StartStep { step, .. } = action { Some(step) } else { None };
+            let steps = world.actions().filter_map(starts).filter(move |step| step.when == when);
+            steps.map(|step| step.at).collect::<Vec<_>>()
+        };
+        for when in [When::PreStop, When::PostExit] {
+            prop_assert!(started(when).windows(2).all(|pair| pair.first() < pair.last()));
+        }
+        let is_pre_stop = |action: Action| {
+            matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. })
+        };
+        let asked = world.actions().position(|action| asks_with(action).is_some());
+        let last_step = world.actions().collect::<Vec<_>>().into_iter().rposition(is_pre_stop);
+        if let (Some(asked), Some(last_step)) = (asked, last_step) {
+            prop_assert!(last_step < asked);
+        }
     }
 
     #[test]
-    fn kill_is_never_sent_before_the_limit(policy in policies(), story in stories()) {
-        let (_, history, _) = play(&policy, &story);
-        let asked = history.iter().find(|(_, action)| is_asking(action));
-        let killed = history.iter().find(|(_, action)| *action == Action::Kill);
-        if let (Some((asked, _)), Some((killed, _))) = (asked, killed) {
+    fn no_step_before_a_stop_is_started_where_main_has_ended_by_itself(policy in policies(), rest in stories()) {
+        let policy = StopPolicy { wait_for_all: false, stop_after: None, ..policy };
+        let main_ends = Turn { pause: 0, what: What::MainEnds, found: Waiting::Helps };
+        let world = World::play(&policy, &[&[main_ends], rest.as_slice()].concat(), true);
+        for action in world.actions() {
+            let starts = matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. });
+            prop_assert!(!starts, "{:?}", action);
+        }
+    }
+
+    #[test]
+    fn the_target_is_asked_once_in_each_stage_and_the_rest_twice_at_most(
+        policy in policies(), story in stories(), on_time in any::<bool>(), found in findings(),
+    ) {
+        let mut world = World::play(&policy, &story, on_time);
+        world.found = found;
+        world.let_time_pass();
+        // The scheduled ones, or the stop signal, and the TERM that goes before KILL.
+        let stages = 1 + policy.schedule.as_ref().map_or(1, |schedule| (0..).take_while(|&at| schedule.stage(at).is_some()).count());
+        let asked = world.actions().filter(|action| matches!(action, Action::Ask { .. })).count();
+        let rest = world.actions().filter(|action| matches!(action, Action::AskTheRest { .. })).count();
+        prop_assert!(asked <= stages, "{asked} > {stages}");
+        prop_assert!(rest <= 2 * stages, "{rest} > {stages} * 2");
+    }
+
+    #[test]
+    fn kill_is_never_sent_before_the_limit(policy in plain_policies(), story in stories()) {
+        let helps: Vec<_> = story.into_iter().map(|turn| Turn { found: Waiting::Helps, ..turn }).collect();
+        let world = World::play(&policy, &helps, false);
+        let killed = world.history.iter().find(|(_, action)| matches!(action, Action::Kill(_)));
+        if let (Some((asked, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| asks_with(*action).is_some()), killed) {
             let patience = policy.grace_period.unwrap_or(OWN_EXIT_LIMIT);
             prop_assert!(*killed >= asked.saturating_add(patience));
-        }
-        if let (None, Some(_)) = (asked, killed) {
-            let dropped = policy.rewrites.apply(policy.own_signal).is_none();
-            prop_assert!(policy.grace_period == Some(Duration::ZERO) || dropped);
         }
     }
 
     #[test]
     fn main_is_out_of_reach_once_it_is_reaped(policy in policies(), story in stories()) {
-        let mut plan = Plan::new(policy);
-        let mut main_lives = true;
-        for (at, &(_, event)) in story.iter().enumerate() {
-            main_lives &= !matches!(event, Event::MainEnded | Event::NobodyLeft);
-            for action in plan.handle(Duration::from_secs(at as u64), event) {
+        let mut world = World::new(&policy);
+        for turn in story {
+            let seen = world.history.len();
+            world.now += Duration::from_millis(turn.pause);
+            world.found = turn.found;
+            world.happen(turn.what);
+            for (_, action) in world.history.iter().skip(seen) {
                 if let Action::Forward { target, .. } | Action::Ask { target, .. } = action {
-                    prop_assert!(main_lives || target == Target::All, "{:?}", action);
+                    prop_assert!(world.main_lives || *target == Target::All, "{:?}", action);
                 }
             }
         }
@@ -201,25 +403,31 @@ proptest! {
 
     #[test]
     fn every_signal_is_passed_on_or_was_dropped_for_a_reason(policy in policies(), story in stories(), signal in signals()) {
-        let (mut plan, _, now) = play(&policy, &story);
+        let World { mut plan, now, .. } = World::play(&policy, &story, false);
         let phase = plan.phase;
         let actions: Vec<_> = plan.handle(now, Event::Signal(signal)).into_iter().collect();
         let is_request = policy.stop_signals.contains(signal);
         match phase {
-            Phase::Over | Phase::Killing { .. } => prop_assert_eq!(actions, vec![]),
-            Phase::Running | Phase::Stopping(_) if policy.rewrites.apply(signal).is_none() => {
-                prop_assert!(actions.iter().all(|action| *action == Action::Kill));
-            }
+            Phase::Over | Phase::Killing { .. } | Phase::PostExit(_) => prop_assert_eq!(actions, vec![]),
+            Phase::Draining(_) if is_request => prop_assert_eq!(actions, vec![]),
             Phase::Stopping(stop) if is_request && now - stop.asked_at < DUPLICATE_WINDOW => {
                 prop_assert_eq!(actions, vec![]);
             }
-            Phase::Running | Phase::Stopping(_) => prop_assert_eq!(actions.len(), 1),
+            Phase::Running if is_request => {
+                let drains = matches!(plan.phase, Phase::Draining(_));
+                let dropped = policy.rewrites.apply(signal).is_none();
+                prop_assert!(drains || dropped || actions.len() == 1);
+            }
+            Phase::Running | Phase::Draining(_) | Phase::Stopping(_) => {
+                let passed_on = usize::from(policy.rewrites.apply(signal).is_some());
+                prop_assert_eq!(actions.len(), passed_on);
+            }
         }
     }
 
     #[test]
     fn a_tick_that_is_not_due_changes_nothing(policy in policies(), story in stories()) {
-        let (mut plan, _, now) = play(&policy, &story);
+        let World { mut plan, now, .. } = World::play(&policy, &story, false);
         if plan.deadline().is_none_or(|deadline| deadline > now) {
             let before = plan.phase;
             prop_assert_eq!(plan.handle(now, Event::Tick), Actions::none());

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod schedule;
+mod step;
 mod stop;
 mod values;
 
@@ -10,6 +12,8 @@ use std::fmt;
 
 use log::LevelFilter;
 
+pub use schedule::{Patience, Schedule, Stage};
+pub use step::{Request, Step};
 pub use stop::{Rewrites, StopPolicy, Target};
 
 use crate::cli::{Setting, Typed};
@@ -127,6 +131,28 @@ mod tests {
     }
 
     #[test]
+    fn steps_come_in_the_order_in_which_they_were_typed_and_those_of_the_environment_before() {
+        let environment = [
+            ("DRAINIT_PRE_STOP", "first, with a comma\n\nsecond\n"),
+            ("DRAINIT_PRE_STOP_IDLE", "80, 81"),
+            ("DRAINIT_PRE_STOP_SLEEP", "1s"),
+            ("DRAINIT_POST_EXIT_HTTP", "http://127.0.0.1:1/?a=1,2"),
+        ];
+        let steps = |line: &[&str]| {
+            let policy = settings(line, &environment).expect("good").stop;
+            let shown = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+            (shown(&policy.pre_stop), shown(&policy.post_exit))
+        };
+        let (pre_stop, post_exit) = steps(&["x"]);
+        assert_eq!(pre_stop, ["sleep", "command first,", "command second", "idle 80", "idle 81"]);
+        assert_eq!(post_exit, ["http 127.0.0.1:1"]);
+        let line =
+            ["--pre-stop-idle", "8080", "--pre-stop=a b", "--pre-stop-idle=8081", "--pre-stop", "c", "x"];
+        assert_eq!(steps(&line).0, ["sleep", "idle 8080", "command a", "idle 8081", "command c"]);
+        assert_eq!(steps(&line).1, post_exit);
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_where_it_stands() {
         for (line, environment, start) in [
             (&["-u", "root", "x"][..], &[][..], "invalid value 'root' for --user: "),
@@ -136,6 +162,16 @@ mod tests {
             (&["-e", "256", "x"], &[], "invalid value '256' for --remap-exit: "),
             (&["-e", "1:2:3", "x"], &[], "invalid value '1:2:3' for --remap-exit: "),
             (&["-p", "NOPE", "x"], &[], "invalid value 'NOPE' for --parent-death-signal: "),
+            (&["--pre-stop", "sh -c 'x", "x"], &[], "invalid value 'sh -c 'x' for --pre-stop: "),
+            (&["--pre-stop-http", "https://127.0.0.1", "x"], &[], "invalid value 'https://127.0.0.1' for "),
+            (&["--stop-schedule", "TERM", "x"], &[], "invalid value 'TERM' for --stop-schedule: "),
+            (&["--ignored-after", "soon", "x"], &[], "invalid value 'soon' for --ignored-after: "),
+            (&["x"], &[("DRAINIT_PRE_STOP", "a\n'b")], "invalid value ''b' in DRAINIT_PRE_STOP: "),
+            (
+                &["x"],
+                &[("DRAINIT_POST_EXIT_SLEEP", "1s,x")],
+                "invalid value 'x' in DRAINIT_POST_EXIT_SLEEP: ",
+            ),
             (&["--workdir", "", "x"], &[], "invalid value '' for --workdir: "),
             (&["x"], &[("DRAINIT_LOG", "loud")], "invalid value 'loud' in DRAINIT_LOG: "),
             (&["x"], &[("DRAINIT_SUBREAPER", "perhaps")], "invalid value 'perhaps' in DRAINIT_SUBREAPER: "),

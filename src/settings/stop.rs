@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::UsageError;
+use super::schedule::{self, Schedule};
+use super::step::{self, Step};
 use super::values::{self, Values};
 use crate::cli::Setting;
 use crate::signal::{Signal, SignalSet};
@@ -27,8 +29,20 @@ pub struct StopPolicy {
     pub own_signal: Signal,
     pub rewrites: Rewrites,
     pub forward_to: Target,
+    /// What runs before anybody is asked to leave, and only where a stop was asked for.
+    pub pre_stop: Vec<Step>,
+    /// For all of these together.
+    pub pre_stop_timeout: Duration,
+    /// What runs after the last process has gone.
+    pub post_exit: Vec<Step>,
     /// From the stop request to KILL; none is no limit.
     pub grace_period: Option<Duration>,
+    /// Which signals are sent, and when; none is the stop signal, for as long as the grace period lets.
+    pub schedule: Option<Schedule>,
+    /// How long to wait for who ignores the signal; none is as long as for others.
+    pub ignored_after: Option<Duration>,
+    /// When a stop begins that nobody asks for.
+    pub stop_after: Option<Duration>,
     /// The command's own exit stops nobody.
     pub wait_for_all: bool,
 }
@@ -40,7 +54,13 @@ impl Default for StopPolicy {
             own_signal: Signal::TERM,
             rewrites: Rewrites::default(),
             forward_to: Target::Group,
+            pre_stop: Vec::new(),
+            pre_stop_timeout: Duration::from_secs(5),
+            post_exit: Vec::new(),
             grace_period: None,
+            schedule: None,
+            ignored_after: Some(Duration::from_secs(2)),
+            stop_after: None,
             wait_for_all: false,
         }
     }
@@ -61,6 +81,16 @@ impl StopPolicy {
             _ => values.one(Setting::FORWARD_TO, target)?.unwrap_or(policy.forward_to),
         };
         policy.grace_period = values.one(Setting::GRACE_PERIOD, values::duration)?;
+        policy.pre_stop = step::pre_stop(values)?;
+        policy.post_exit = step::post_exit(values)?;
+        if let Some(timeout) = values.one(Setting::PRE_STOP_TIMEOUT, values::duration)? {
+            policy.pre_stop_timeout = timeout;
+        }
+        policy.schedule = values.one(Setting::STOP_SCHEDULE, schedule::schedule)?;
+        if let Some(patience) = values.one(Setting::IGNORED_AFTER, duration_or_never)? {
+            policy.ignored_after = patience;
+        }
+        policy.stop_after = values.one(Setting::STOP_AFTER, values::duration)?;
         policy.wait_for_all = values.switch(Setting::WAIT_FOR_ALL)?;
         Ok(policy)
     }
@@ -114,6 +144,10 @@ fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), String> {
     }
 }
 
+fn duration_or_never(text: &str) -> Result<Option<Duration>, String> {
+    if text.trim().eq_ignore_ascii_case("never") { Ok(None) } else { values::duration(text).map(Some) }
+}
+
 fn receivable(signal: Signal) -> Result<Signal, String> {
     if signal.can_be_forwarded() {
         Ok(signal)
@@ -124,7 +158,7 @@ fn receivable(signal: Signal) -> Result<Signal, String> {
     }
 }
 
-fn target(text: &str) -> Result<Target, String> {
+pub(super) fn target(text: &str) -> Result<Target, String> {
     match text.to_ascii_lowercase().as_str() {
         "group" => Ok(Target::Group),
         "main" => Ok(Target::Main),

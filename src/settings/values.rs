@@ -16,10 +16,20 @@ pub(super) struct Values<'a> {
     environment: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
+/// What stands between the values of one variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Separator {
+    Comma,
+    /// For values that have commas in them: one per line.
+    Newline,
+}
+
 /// A value, and where it stands.
 struct Found {
     text: OsString,
     place: String,
+    /// Its place on the command line; `None` where it is from the environment.
+    typed_at: Option<usize>,
 }
 
 impl Found {
@@ -68,11 +78,22 @@ impl<'a> Values<'a> {
         setting: Setting,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, UsageError> {
+        let placed = self.placed(setting, Separator::Comma, read)?;
+        Ok(placed.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// The same, each with its place on the command line, which values of the environment have not.
+    pub(super) fn placed<T>(
+        &self,
+        setting: Setting,
+        separator: Separator,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<(Option<usize>, T)>, UsageError> {
         let mut found: Vec<Found> = self.typed(setting).collect();
         if found.is_empty() {
-            found = self.in_environment(setting).map(split).unwrap_or_default();
+            found = self.in_environment(setting).map(|found| split(found, separator)).unwrap_or_default();
         }
-        found.iter().map(|found| found.read(&read)).collect()
+        found.iter().map(|found| Ok((found.typed_at, found.read(&read)?))).collect()
     }
 
     /// A path: any bytes but none at all.
@@ -103,25 +124,31 @@ impl<'a> Values<'a> {
     }
 
     fn typed(&self, setting: Setting) -> impl Iterator<Item = Found> {
-        self.typed
-            .values(setting)
-            .map(move |text| Found { text: text.clone(), place: format!("for --{}", setting.name()) })
+        self.typed.placed(setting).map(move |(at, text)| Found {
+            text: text.clone(),
+            place: format!("for --{}", setting.name()),
+            typed_at: Some(at),
+        })
     }
 
     fn in_environment(&self, setting: Setting) -> Option<Found> {
         let variable = setting.variable();
         let text = (self.environment)(variable).filter(|text| !text.is_empty())?;
-        Some(Found { text, place: format!("in {variable}") })
+        Some(Found { text, place: format!("in {variable}"), typed_at: None })
     }
 }
 
-fn split(found: Found) -> Vec<Found> {
-    match found.text.to_str() {
-        Some(text) => text
-            .split(',')
-            .map(|part| Found { text: OsStr::new(part.trim()).to_owned(), place: found.place.clone() })
-            .collect(),
-        None => vec![found],
+fn split(found: Found, separator: Separator) -> Vec<Found> {
+    let Some(text) = found.text.to_str() else { return vec![found] };
+    let part = |part: &str| Found {
+        text: OsStr::new(part.trim()).to_owned(),
+        place: found.place.clone(),
+        typed_at: None,
+    };
+    match separator {
+        Separator::Comma => text.split(',').map(part).collect(),
+        // The last line may end as lines do, and blocks of text have empty ones.
+        Separator::Newline => text.lines().filter(|line| !line.trim().is_empty()).map(part).collect(),
     }
 }
 

@@ -7,10 +7,14 @@
 mod family;
 mod process;
 mod roster;
+mod stance;
 
 pub use process::{Name, Process};
 pub use roster::Roster;
+pub use stance::Stance;
 
+use crate::plan::Waiting;
+use crate::signal::Signal;
 use crate::sys::{process as own, procfs};
 
 /// The living descendants of this process, adopted ones included; `None` where /proc cannot tell.
@@ -30,6 +34,35 @@ pub fn look() -> Option<Vec<Process>> {
 #[must_use]
 pub fn look_again(known: &Process) -> Option<Process> {
     reread(known.pid).filter(|now| now.start == known.start)
+}
+
+/// Looks whether it helps to wait for those who are left to take `signal`.
+///
+/// `witness` is somebody who was worth waiting for at the last look; while that holds, nobody else is looked at.
+#[must_use]
+pub fn judge(signal: Signal, main: Option<i32>, roster: &Roster, witness: &mut Option<Process>) -> Waiting {
+    if !procfs::is_ours() {
+        return Waiting::CannotTell;
+    }
+    let ignores = |process: &Process| ignores(process.pid, signal);
+    let main_takes_it = main.is_some_and(|main| !self::ignores(main, signal));
+    let still_holds = |known: &Process| {
+        let alive = look_again(known).is_some_and(|now| now.is_alive());
+        alive && (main.is_some() || !ignores(known))
+    };
+    if main_takes_it || witness.as_ref().is_some_and(still_holds) {
+        return Waiting::Helps;
+    }
+    let Some(everyone) = look() else { return Waiting::CannotTell };
+    let (waiting, hope) = stance::judge(&everyone, main, roster, ignores);
+    *witness = hope;
+    waiting
+}
+
+/// Who cannot be looked at, because it is gone or somebody else's, is not said to ignore anything.
+fn ignores(pid: i32, signal: Signal) -> bool {
+    let stance = procfs::status(pid, &mut procfs::buffer()).and_then(Stance::parse);
+    stance.is_some_and(|stance| stance.ignores(signal, || procfs::takes_signals(pid)))
 }
 
 /// Whether anybody but this process is in this process group.

@@ -11,6 +11,8 @@ pub struct Roster {
     known: Vec<Entry>,
     /// The group that was asked as a whole: whoever is in it got the signal, or was started by somebody who did.
     group: Option<i32>,
+    /// The group of a step that has got the signal already.
+    step_group: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,17 +29,34 @@ struct Asked {
 }
 
 impl Roster {
-    /// Notes who is there just before the target is asked, at `now` in ticks.
+    /// Notes who is there just before the target is asked, at `now` in ticks. Whoever was asked before stays so, but all are asked
+    /// anew where the target is all.
     pub fn note(&mut self, processes: &[Process], target: Target, main: i32, now: u64) {
-        self.group = (target == Target::Group).then_some(main);
+        match target {
+            Target::Group => self.group = Some(main),
+            Target::Main => {}
+            Target::All => self.group = None,
+        }
         for process in processes {
-            let asked = match target {
+            let is_asked = match target {
                 Target::Group => process.group == main,
                 Target::Main => process.pid == main,
                 Target::All => false,
             };
-            self.insert(process, asked.then_some(Asked { at: now }));
+            let before = self.find(process).and_then(|entry| entry.asked).filter(|_| target != Target::All);
+            self.insert(process, if is_asked { Some(Asked { at: now }) } else { before });
         }
+    }
+
+    /// A step's group has got the signal that ends it; the stop does not send it another one.
+    pub fn count_as_asked(&mut self, step_group: i32) {
+        self.step_group = Some(step_group);
+    }
+
+    /// Whether it was there when the signal was sent, and got it then or since.
+    #[must_use]
+    pub fn was_there_and_asked(&self, process: &Process) -> bool {
+        self.find(process).is_some_and(|entry| entry.asked.is_some())
     }
 
     /// Those of `processes` who have not been asked, and from now on have; the caller asks them.
@@ -53,7 +72,11 @@ impl Roster {
     /// A process that nobody noted is one that was started since. What an asked process starts afterwards is its way of ending (a
     /// last backup, a clean-up) and is left to finish; what it had started before, unseen, got no signal and is asked. Start
     /// times count ticks of 10 ms: within one tick the clean-up has the benefit of the doubt, because asking it destroys work.
-    fn is_asked(&self, process: &Process, processes: &[Process]) -> bool {
+    #[must_use]
+    pub fn is_asked(&self, process: &Process, processes: &[Process]) -> bool {
+        if self.step_group == Some(process.group) {
+            return true;
+        }
         if let Some(entry) = self.find(process) {
             return entry.asked.is_some();
         }
@@ -155,6 +178,29 @@ mod tests {
     fn a_number_that_was_given_away_is_somebody_else() {
         let before = [process(MAIN, 1, MAIN, 400), process(8, 1, MAIN, 500)];
         assert_eq!(asked_later(Target::Group, &before, &[process(8, 1, 8, 1_040)]), [8]);
+    }
+
+    #[test]
+    fn a_later_stage_asks_its_target_again_and_nobody_else() {
+        let (main, worker, daemon) =
+            (process(MAIN, 1, MAIN, 400), process(8, MAIN, MAIN, 500), process(9, 1, 9, 500));
+        let all = [main, worker, daemon];
+        let mut roster = Roster::default();
+        roster.note(&all, Target::Main, MAIN, ASKED_AT);
+        assert_eq!(roster.take_unasked(&all, ASKED_AT).len(), 2);
+        roster.note(&all, Target::Group, MAIN, ASKED_AT + 100);
+        assert!(roster.take_unasked(&all, ASKED_AT + 100).is_empty());
+        roster.note(&all, Target::All, MAIN, ASKED_AT + 200);
+        assert_eq!(roster.take_unasked(&all, ASKED_AT + 200).len(), 3);
+    }
+
+    #[test]
+    fn a_step_that_was_ended_is_not_asked_as_well() {
+        let step = process(8, 1, 8, 500);
+        let mut roster = Roster::default();
+        roster.count_as_asked(8);
+        roster.note(&[step], Target::Group, MAIN, ASKED_AT);
+        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], ASKED_AT).is_empty());
     }
 
     #[test]

@@ -40,6 +40,18 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text)
 }
 
+/// The `status` file of one process, as long as it is there.
+pub fn status(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
+    read(pid, "status", text)
+}
+
+/// Whether the process waits in `sigtimedwait` or one of its kin (proc(5), `/proc/PID/syscall`).
+#[must_use]
+pub fn takes_signals(pid: i32) -> bool {
+    let number = format!("{} ", libc::SYS_rt_sigtimedwait);
+    read(pid, "syscall", &mut buffer()).is_some_and(|call| call.starts_with(number.as_bytes()))
+}
+
 /// A buffer for one file.
 #[must_use]
 pub fn buffer() -> [u8; FILE_SIZE] {

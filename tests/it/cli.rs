@@ -32,7 +32,6 @@ fn a_wrong_option_is_named_with_its_value() {
         (&["-Z"], &["-Z"]),
         (&["--grace-period", "a\nb"], &["--grace-period", "'a\\nb'"]),
         // In the contract, and not built yet: refused, never taken and ignored.
-        (&["--pre-stop", "true"], &["--pre-stop"]),
         (&["--rehearse", "5s"], &["--rehearse"]),
     ] {
         let line = refused(flags, &[]);

@@ -153,10 +153,10 @@ fn without_any_grace_kill_comes_at_once() {
 }
 
 #[test]
-fn who_ignores_the_signal_after_the_command_s_own_exit_has_ten_seconds() {
+fn with_endless_patience_who_ignores_the_signal_has_ten_seconds_after_the_command_s_own_exit() {
     let gate = Gate::closed();
     let family = format!("daemon{{ name=daemon ignore=TERM ready hold }} await={} exit=5", gate.path());
-    let mut init = Init::pid_one().workload(&family).start();
+    let mut init = Init::pid_one().flags(&["--ignored-after", "never"]).workload(&family).start();
     init.ready(&["daemon"]);
     let begun = std::time::Instant::now();
     gate.open();

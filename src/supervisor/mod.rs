@@ -4,25 +4,30 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
+mod end;
+mod steps;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use log::{debug, info, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::{Action, Event, Farewell, Plan};
-use crate::settings::{Settings, Target};
+use crate::plan::{Action, Event, Farewell, Plan, StepId};
+use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::survivors::{self, Process, Roster};
-use crate::sys::clock::{self, Clock};
-use crate::sys::kill::{self, Pinned};
+use crate::sys::clock::Clock;
 use crate::sys::process;
 use crate::sys::signals::{self, Received};
-use crate::sys::spawn::{Ids, Spawn};
+use crate::sys::spawn::{Ids, Spawn, Stdin};
 use crate::sys::tty::Terminal;
 use crate::sys::wait::{self, Reaped};
+use steps::Surroundings;
 
 /// After so many dead children a look at the signals is due, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
@@ -38,7 +43,14 @@ pub struct Supervisor {
     clock: Clock,
     main: Main,
     exit_map: ExitMap,
+    surroundings: Surroundings,
+    /// The last step that was a process.
+    step: Option<steps::Process>,
+    /// A step could not be started: no child's end will tell that nobody is left.
+    step_failed: bool,
     roster: Roster,
+    /// Somebody who is worth waiting for, as the last look found.
+    witness: Option<Process>,
     killing: bool,
 }
 
@@ -52,9 +64,20 @@ enum Main {
 }
 
 /// What a turn of reaping found.
+#[derive(Default)]
 struct Reaping {
-    event: Option<Event>,
+    main_ended: bool,
+    step_ended: Option<StepId>,
+    nobody_left: bool,
     more: bool,
+}
+
+/// What comes of an action.
+enum Consequence {
+    Nothing,
+    /// The plan has to hear of it at once.
+    Report(Event),
+    Leave(u8),
 }
 
 impl Supervisor {
@@ -71,6 +94,7 @@ impl Supervisor {
             note("cannot adopt orphans", process::become_subreaper());
         }
         let pid = start_command(&settings, mask)?;
+        let surroundings = Surroundings::new(&settings, mask);
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
         process::close_inherited();
@@ -80,7 +104,11 @@ impl Supervisor {
             clock,
             main: Main::Alive(pid),
             exit_map: settings.exit_map,
+            surroundings,
+            step: None,
+            step_failed: false,
             roster: Roster::default(),
+            witness: None,
             killing: false,
         })
     }
@@ -93,19 +121,21 @@ impl Supervisor {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
             let signal = received.and_then(meaning);
-            for event in [reaping.event, signal, Some(Event::Tick)].into_iter().flatten() {
+            let [first, second] = reaping.events();
+            for event in [first, second, signal, Some(Event::Tick)].into_iter().flatten() {
                 if let Some(code) = self.handle(event) {
                     return code;
                 }
             }
-            received = self.wait(reaping.more);
+            let at_once = reaping.more || std::mem::take(&mut self.step_failed);
+            received = self.wait(at_once);
         }
     }
 
-    /// Waits for a signal or the plan's deadline; for ever where there is none.
-    fn wait(&self, more_to_reap: bool) -> Option<Received> {
-        let timeout = if more_to_reap {
-            Some(std::time::Duration::ZERO)
+    /// Waits for a signal or the plan's deadline; for ever where there is none, not `at_once`.
+    fn wait(&self, at_once: bool) -> Option<Received> {
+        let timeout = if at_once {
+            Some(Duration::ZERO)
         } else {
             self.plan.deadline().map(|deadline| deadline.saturating_sub(self.clock.now()))
         };
@@ -113,115 +143,60 @@ impl Supervisor {
     }
 
     fn reap(&mut self) -> Reaping {
-        let mut event = None;
+        let mut reaping = Reaping::default();
         for _ in 0..REAP_AT_ONCE {
             match wait::reap() {
                 Reaped::Child { pid, ended } if self.main.is(pid) => {
                     info!("the command ({pid}) {ended}");
                     self.main = Main::Gone(ended);
-                    event = Some(Event::MainEnded);
+                    reaping.main_ended = true;
                 }
-                Reaped::Child { pid, ended } => debug!("reaped {pid}, which {ended}"),
-                Reaped::AllAlive => return Reaping { event, more: false },
-                Reaped::NoChildren => return Reaping { event: Some(Event::NobodyLeft), more: false },
+                Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
+                    Some(step) => reaping.step_ended = Some(step),
+                    None => debug!("reaped {pid}, which {ended}"),
+                },
+                Reaped::AllAlive => return reaping,
+                Reaped::NoChildren => return Reaping { nobody_left: true, ..reaping },
             }
         }
-        Reaping { event, more: true }
+        Reaping { more: true, ..reaping }
     }
 
     fn handle(&mut self, event: Event) -> Option<u8> {
-        trace!("{event:?}");
-        let actions = self.plan.handle(self.clock.now(), event);
-        actions.into_iter().find_map(|action| self.perform(action))
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            trace!("{event:?}");
+            for action in self.plan.handle(self.clock.now(), event) {
+                match self.perform(action) {
+                    Consequence::Nothing => {}
+                    Consequence::Report(event) => next = Some(event),
+                    Consequence::Leave(code) => return Some(code),
+                }
+            }
+        }
+        None
     }
 
-    /// Does what the plan says; returns the exit code at the end.
-    fn perform(&mut self, action: Action) -> Option<u8> {
+    /// Does what the plan says.
+    fn perform(&mut self, action: Action) -> Consequence {
         debug!("{action:?}");
         match action {
             Action::Forward { signal, target } => self.forward(signal, target),
             Action::Ask { signal, target } => self.ask(signal, target),
             Action::AskTheRest { signal } => self.ask_the_rest(signal),
-            Action::Kill => self.kill(),
-            Action::Leave(farewell) => return Some(self.exit_code(farewell)),
-        }
-        None
-    }
-
-    fn forward(&self, signal: Signal, target: Target) {
-        match (target, self.main) {
-            (Target::Group, Main::Alive(main)) => {
-                note("cannot signal the group", kill::send_to_group(main, signal))
+            Action::Look { signal } => return Consequence::Report(Event::Looked(self.look(signal))),
+            Action::StartStep { step, time_left } => {
+                if !self.start_step(step, time_left.as_millis()) {
+                    self.step_failed = true;
+                    return Consequence::Report(Event::StepEnded(step));
+                }
             }
-            (Target::Main, Main::Alive(main)) => note("cannot signal the command", kill::send(main, signal)),
-            (Target::All, _) | (_, Main::Gone(_)) => match survivors::look() {
-                Some(everyone) => everyone.iter().for_each(|process| send(process, &[signal])),
-                None => self.signal_unseen(&[signal]),
-            },
+            Action::EndStep { step, why } => self.end_step(step, why),
+            Action::KillStep => self.kill_step(),
+            Action::Kill(reason) => self.kill(reason),
+            Action::Leave(farewell) => return Consequence::Leave(self.exit_code(farewell)),
         }
-    }
-
-    fn ask(&mut self, signal: Signal, target: Target) {
-        let Main::Alive(main) = self.main else { return self.ask_the_rest(signal) };
-        if let Some(everyone) = survivors::look() {
-            self.roster.note(&everyone, target, main, clock::boot_ticks());
-        }
-        match target {
-            Target::Group | Target::Main => {
-                self.forward(signal, target);
-                self.forward(Signal::CONT, target);
-            }
-            Target::All => self.ask_the_rest(signal),
-        }
-    }
-
-    fn ask_the_rest(&mut self, signal: Signal) {
-        let signals = [signal, Signal::CONT];
-        for _ in 0..LOOKS {
-            let Some(everyone) = survivors::look() else { return self.signal_unseen(&signals) };
-            let unasked = self.roster.take_unasked(&everyone, clock::boot_ticks());
-            if unasked.is_empty() {
-                return;
-            }
-            info!("asking with {signal}: {}", names(&unasked));
-            unasked.iter().for_each(|process| send(process, &signals));
-        }
-    }
-
-    /// Without /proc nobody can be picked: as PID 1 everybody gets it, else the group while its number is the command's.
-    fn signal_unseen(&self, signals: &[Signal]) {
-        for &signal in signals {
-            let sent = match self.main {
-                _ if process::is_pid_one() => kill::send_to_everybody(signal),
-                Main::Alive(main) => kill::send_to_group(main, signal),
-                Main::Gone(_) => Err(io::Error::other("/proc is missing")),
-            };
-            note("cannot signal who is left", sent);
-        }
-    }
-
-    fn kill(&mut self) {
-        if !self.killing {
-            self.killing = true;
-            warn!("time is up: killing {}", names(&survivors::look().unwrap_or_default()));
-        }
-        if process::is_pid_one() {
-            return note("cannot kill", kill::send_to_everybody(Signal::KILL));
-        }
-        // A fork bomb outruns a scan that kills; what is stopped forks no more.
-        let mut stopped: Vec<(i32, u64)> = Vec::new();
-        for _ in 0..LOOKS {
-            let Some(everyone) = survivors::look() else { return self.signal_unseen(&[Signal::KILL]) };
-            let key = |process: &Process| (process.pid, process.start);
-            let new: Vec<&Process> =
-                everyone.iter().filter(|process| stopped.binary_search(&key(process)).is_err()).collect();
-            if new.is_empty() {
-                return everyone.iter().for_each(|process| send(process, &[Signal::KILL]));
-            }
-            new.iter().for_each(|process| send(process, &[Signal::STOP]));
-            stopped = everyone.iter().map(key).collect();
-        }
-        survivors::look().unwrap_or_default().iter().for_each(|process| send(process, &[Signal::KILL]));
+        Consequence::Nothing
     }
 
     fn exit_code(&self, farewell: Farewell) -> u8 {
@@ -236,6 +211,17 @@ impl Supervisor {
     }
 }
 
+impl Reaping {
+    /// That nobody is left comes before the step's end, because after that end there may be somebody again: the next step.
+    fn events(&self) -> [Option<Event>; 2] {
+        let step_ended = self.step_ended.map(Event::StepEnded);
+        match (self.nobody_left, self.main_ended) {
+            (true, _) => [Some(Event::NobodyLeft), step_ended],
+            (false, main_ended) => [main_ended.then_some(Event::MainEnded), step_ended],
+        }
+    }
+}
+
 impl Main {
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
@@ -246,9 +232,11 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError
     let terminal = Terminal::in_foreground(|group| !survivors::shares_group(group));
     let spawn = Spawn {
         command: &settings.command,
+        variables: &[],
+        stdin: Stdin::Inherited,
         mask,
         directory: settings.directory.as_deref(),
-        ids: settings.user.map(|user| Ids { uid: user.uid, gid: user.gid }),
+        ids: ids(settings),
         parent_death_signal: settings.parent_death_signal,
         terminal: terminal.as_ref().map(AsFd::as_fd),
     };
@@ -258,6 +246,10 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError
         directory: settings.directory.clone(),
         failure,
     })
+}
+
+fn ids(settings: &Settings) -> Option<Ids> {
+    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
 /// What a received signal means to the plan. Not forwarded: news of our own children, what this process caused itself (the
@@ -271,23 +263,6 @@ fn meaning(received: Received) -> Option<Event> {
     let own = sender == process::id();
     let fault = signal.is_fault() && code > 0;
     (!own && !fault).then_some(Event::Signal(signal))
-}
-
-/// Our own children keep their numbers until we reap them; everybody else is pinned and looked at again first.
-fn send(process: &Process, signals: &[Signal]) {
-    let pinned = (process.parent != process::id()).then(|| Pinned::new(process.pid));
-    if pinned.is_some() && survivors::look_again(process).is_none() {
-        return;
-    }
-    for &signal in signals {
-        let sent = match &pinned {
-            Some(pinned) => pinned.send(signal),
-            None => kill::send(process.pid, signal),
-        };
-        if let Err(error) = sent {
-            debug!("cannot send {signal} to {} ({}): {error}", process.name, process.pid);
-        }
-    }
 }
 
 fn note(what: &str, result: io::Result<()>) {

@@ -1,0 +1,108 @@
+//! A plain HTTP/1.1 request, as a kubelet's httpGet hook makes it: good is an answer of 2xx or 3xx.
+//!
+//! The answer's body is not read, a redirect is not followed. There is no timeout here: who waits for the child has one.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use crate::settings::Request;
+
+/// More than a server sends as the head of an answer.
+const HEAD_SIZE: usize = 64 * 1024;
+const HEADERS: usize = 128;
+
+/// Sends the request, and waits for the head of the answer.
+///
+/// # Errors
+/// Why it was no success, in words.
+pub fn request(request: &Request) -> Result<(), String> {
+    let mut stream = connect(request)?;
+    let Request { method, host, path, .. } = request;
+    let length = if method == "GET" || method == "HEAD" { "" } else { "Content-Length: 0\r\n" };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: drainit/{}\r\nAccept: */*\r\n{length}Connection: close\r\n\r\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
+    match read_status(&mut stream)? {
+        200..=399 => Ok(()),
+        status => Err(format!("answered {status}")),
+    }
+}
+
+/// The first address that takes the connection.
+fn connect(request: &Request) -> Result<TcpStream, String> {
+    let mut refusal = String::new();
+    for address in &request.addresses {
+        match TcpStream::connect(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if refusal.is_empty() => refusal = error.to_string(),
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
+}
+
+/// The status of the first answer that is a final one (RFC 9110, section 15.2: any number of 1xx may come before it).
+fn read_status(stream: &mut impl Read) -> Result<u16, String> {
+    let mut bytes = Vec::new();
+    loop {
+        while let Some((status, length)) = parse_head(&bytes)? {
+            if status >= 200 || status == 101 {
+                return Ok(status);
+            }
+            bytes.drain(..length);
+        }
+        if bytes.len() >= HEAD_SIZE {
+            return Err("the head of the answer is too long".to_owned());
+        }
+        let mut chunk = [0; 2048];
+        match stream.read(&mut chunk) {
+            Ok(0) => return Err("the connection was closed before an answer".to_owned()),
+            Ok(length) => bytes.extend(chunk.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// The status of a whole head, and its length; `None` where it is not whole yet.
+fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize)>, String> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(bytes).map_err(|error| format!("no HTTP answer: {error}"))?;
+    Ok(match (parsed, response.code) {
+        (httparse::Status::Complete(length), Some(code)) => Some((code, length)),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(answer: &str) -> Result<u16, String> {
+        read_status(&mut answer.as_bytes())
+    }
+
+    #[test]
+    fn the_first_final_answer_counts() {
+        assert_eq!(status("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), Ok(200));
+        assert_eq!(status("HTTP/1.0 404 Not Found\r\n\r\nbody"), Ok(404));
+        assert_eq!(
+            status("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\nHTTP/1.1 204 x\r\n\r\n"),
+            Ok(204)
+        );
+        assert_eq!(status("HTTP/1.1 101 Switching\r\n\r\n"), Ok(101));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        assert!(status("").is_err());
+        assert!(status("HTTP/1.1 200 OK\r\nContent").is_err(), "cut off");
+        assert!(status("SSH-2.0-OpenSSH\r\n").is_err());
+        assert!(read_status(&mut io::repeat(b'H')).is_err());
+        let endless = b"HTTP/1.1 200 OK\r\nX: ".chain(io::repeat(b'x'));
+        assert!(read_status(&mut { endless }).expect_err("endless").contains("too long"));
+    }
+}

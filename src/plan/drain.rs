@@ -1,0 +1,100 @@
+//! The steps before a stop. Only where it was asked for, as a preStop hook; bounded by their own timeout, and by the
+//! grace period, of which the processes keep enough to stop in.
+
+use super::*;
+
+/// The steps that are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drain {
+    /// The request, as it was received.
+    signal: Signal,
+    /// The step that is under way.
+    at: usize,
+    /// When it is over, where it is a sleep.
+    slept: Option<Duration>,
+    /// When the time for all of them is up.
+    ends: Duration,
+}
+
+impl Drain {
+    pub(super) fn deadline(&self) -> Duration {
+        self.slept.map_or(self.ends, |slept| slept.min(self.ends))
+    }
+
+    fn step(&self) -> StepId {
+        StepId { when: When::PreStop, at: self.at }
+    }
+}
+
+impl Plan {
+    /// Begins with the first step; asks at once where there is none, or no time for one.
+    pub(super) fn drain(&mut self, now: Duration, signal: Signal) -> Actions {
+        let ends = self.drain_ends(now);
+        if self.policy.pre_stop.is_empty() || ends <= now {
+            return self.ask(now, Cause::Requested, signal);
+        }
+        self.begin_drain_step(now, Drain { signal, at: 0, slept: None, ends })
+    }
+
+    fn drain_ends(&self, now: Duration) -> Duration {
+        let ends = now.saturating_add(self.policy.pre_stop_timeout);
+        match self.policy.grace_period {
+            Some(grace) => ends.min(now.saturating_add(grace - KEPT_FOR_STOPPING.min(grace / 2))),
+            None => ends,
+        }
+    }
+
+    fn begin_drain_step(&mut self, now: Duration, mut drain: Drain) -> Actions {
+        let Some(step) = self.policy.pre_stop.get(drain.at) else {
+            return self.ask(now, Cause::Requested, drain.signal);
+        };
+        if drain.ends <= now {
+            return self.end_drain(now, drain, StepEnd::TimeIsUp);
+        }
+        drain.slept = slept(step, now);
+        self.phase = Phase::Draining(drain);
+        match drain.slept {
+            Some(_) => Actions::none(),
+            None => Actions::one(Action::StartStep {
+                step: drain.step(),
+                time_left: drain.ends.saturating_sub(now),
+            }),
+        }
+    }
+
+    pub(super) fn end_drain_step(&mut self, now: Duration, drain: Drain, ended: StepId) -> Actions {
+        if ended != drain.step() || drain.slept.is_some() {
+            return Actions::none();
+        }
+        self.begin_drain_step(now, Drain { at: drain.at + 1, ..drain })
+    }
+
+    pub(super) fn drain_on(&mut self, now: Duration, drain: Drain) -> Actions {
+        if drain.slept.is_some_and(|slept| slept <= now && slept <= drain.ends) {
+            self.begin_drain_step(now, Drain { at: drain.at + 1, ..drain })
+        } else if drain.ends <= now {
+            self.end_drain(now, drain, StepEnd::TimeIsUp)
+        } else {
+            Actions::none()
+        }
+    }
+
+    /// Main has ended: there is nothing left to drain, and whoever is left is asked at once.
+    pub(super) fn drop_drain(&mut self, now: Duration, drain: Drain) -> Actions {
+        self.end_drain(now, drain, StepEnd::MainIsGone)
+    }
+
+    fn end_drain(&mut self, now: Duration, drain: Drain, why: StepEnd) -> Actions {
+        self.kill_step_at = Some(now.saturating_add(STEP_PATIENCE)).filter(|_| drain.slept.is_none());
+        let asking = self.ask(now, Cause::Requested, drain.signal);
+        Actions::before(Action::EndStep { step: drain.step(), why }, asking)
+    }
+}
+
+/// When a step that is a sleep is over; others tell themselves.
+pub(super) fn slept(step: &Step, now: Duration) -> Option<Duration> {
+    match step {
+        Step::Sleep(duration) => Some(now.saturating_add(*duration)),
+        Step::Command(_) | Step::Http(_) | Step::Idle(_) => None,
+    }
+}

@@ -1,0 +1,146 @@
+//! The steps after the last process, whatever ended it: within what is left of the grace period.
+
+use super::drain::slept;
+use super::*;
+
+/// The steps that are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PostExit {
+    farewell: Farewell,
+    /// The step that is under way.
+    at: usize,
+    doing: Doing,
+    /// Whether no child is left, that of the step included.
+    alone: bool,
+    /// When the time for all of them is up; `None` when it was.
+    ends: Option<Duration>,
+    /// When drainit leaves at the latest.
+    leaves: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// The step is a process.
+    Running,
+    /// The step is a sleep until then.
+    Sleeping(Duration),
+    /// No step is left; what they left behind is waited for.
+    Waiting,
+}
+
+impl PostExit {
+    pub(super) fn deadline(&self) -> Duration {
+        let slept = if let Doing::Sleeping(until) = self.doing { Some(until) } else { None };
+        earliest([slept, self.ends]).unwrap_or(self.leaves)
+    }
+
+    fn step(&self) -> StepId {
+        StepId { when: When::PostExit, at: self.at }
+    }
+}
+
+impl Plan {
+    pub(super) fn post_exit(&mut self, now: Duration, farewell: Farewell) -> Actions {
+        let (ends, leaves) = self.post_exit_ends(now);
+        let alone = farewell == Farewell::NobodyLeft;
+        let doing = Doing::Waiting;
+        self.begin_post_exit_step(now, PostExit { farewell, at: 0, doing, alone, ends: Some(ends), leaves })
+    }
+
+    /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never past its end by more than KILL is given. Where
+    /// no stop has begun, the period begins now.
+    fn post_exit_ends(&self, now: Duration) -> (Duration, Duration) {
+        let begun_now = self.policy.grace_period.map(|grace| now.saturating_add(grace));
+        match self.grace_ends.or(begun_now) {
+            Some(grace_ends) => {
+                let latest = grace_ends.saturating_add(KILL_PATIENCE);
+                let ends = grace_ends.max(now.saturating_add(POST_EXIT_LEAST)).min(latest);
+                (ends, ends.saturating_add(STEP_PATIENCE).min(latest))
+            }
+            None => {
+                let ends = now.saturating_add(POST_EXIT_LIMIT);
+                (ends, ends.saturating_add(STEP_PATIENCE))
+            }
+        }
+    }
+
+    fn begin_post_exit_step(&mut self, now: Duration, mut post_exit: PostExit) -> Actions {
+        let Some(step) = self.policy.post_exit.get(post_exit.at) else {
+            post_exit.doing = Doing::Waiting;
+            return self.wait_after_steps(post_exit);
+        };
+        let time_left = post_exit.ends.map_or(Duration::ZERO, |ends| ends.saturating_sub(now));
+        if time_left.is_zero() {
+            return self.end_post_exit(post_exit);
+        }
+        if let Some(until) = slept(step, now) {
+            post_exit.doing = Doing::Sleeping(until);
+            self.phase = Phase::PostExit(post_exit);
+            return Actions::none();
+        }
+        post_exit.doing = Doing::Running;
+        post_exit.alone = false;
+        self.phase = Phase::PostExit(post_exit);
+        Actions::one(Action::StartStep { step: post_exit.step(), time_left })
+    }
+
+    pub(super) fn end_post_exit_step(
+        &mut self,
+        now: Duration,
+        mut post_exit: PostExit,
+        ended: StepId,
+    ) -> Actions {
+        if ended != post_exit.step() || post_exit.doing != Doing::Running {
+            return Actions::none();
+        }
+        post_exit.at += 1;
+        self.begin_post_exit_step(now, post_exit)
+    }
+
+    pub(super) fn post_exit_on(&mut self, now: Duration, mut post_exit: PostExit) -> Actions {
+        match (post_exit.doing, post_exit.ends) {
+            (Doing::Sleeping(until), Some(ends)) if until <= now && until <= ends => {
+                post_exit.at += 1;
+                self.begin_post_exit_step(now, post_exit)
+            }
+            (_, Some(ends)) if ends <= now => self.end_post_exit(post_exit),
+            (_, None) if post_exit.leaves <= now => {
+                let last = self.over(post_exit.farewell);
+                Actions::before(Action::Kill(Reason::TimeIsUp), last)
+            }
+            (Doing::Running | Doing::Sleeping(_) | Doing::Waiting, _) => Actions::none(),
+        }
+    }
+
+    /// Nobody is left. While a step is under way that is told before its end is.
+    pub(super) fn alone_after_exit(&mut self, mut post_exit: PostExit) -> Actions {
+        post_exit.alone = true;
+        match post_exit.doing {
+            Doing::Waiting => self.wait_after_steps(post_exit),
+            Doing::Running | Doing::Sleeping(_) => {
+                self.phase = Phase::PostExit(post_exit);
+                Actions::none()
+            }
+        }
+    }
+
+    /// The time is up: the step that is under way is ended, and none follows.
+    fn end_post_exit(&mut self, mut post_exit: PostExit) -> Actions {
+        let ended = Action::EndStep { step: post_exit.step(), why: StepEnd::TimeIsUp };
+        let steps_are_left = post_exit.at < self.policy.post_exit.len();
+        post_exit.ends = None;
+        post_exit.doing = Doing::Waiting;
+        let waiting = self.wait_after_steps(post_exit);
+        if steps_are_left { Actions::before(ended, waiting) } else { waiting }
+    }
+
+    /// Behind the last step: what KILL cannot end has been waited for.
+    fn wait_after_steps(&mut self, post_exit: PostExit) -> Actions {
+        if post_exit.alone || (post_exit.ends.is_some() && post_exit.farewell == Farewell::SomeCannotBeKilled)
+        {
+            return self.over(post_exit.farewell);
+        }
+        self.phase = Phase::PostExit(post_exit);
+        Actions::none()
+    }
+}

@@ -1,0 +1,135 @@
+//! `--stop-schedule`: which signals, to whom, how far apart.
+
+use std::time::Duration;
+
+use super::Target;
+use super::stop;
+use super::values;
+use crate::signal::Signal;
+
+/// The signals of a stop, in order. KILL comes behind the last one unless that one waits for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule(Vec<Stage>);
+
+/// One signal of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    pub signal: Signal,
+    /// Who gets it, where that is not who gets every signal.
+    pub target: Option<Target>,
+    /// How long they have.
+    pub patience: Patience,
+}
+
+/// How long to wait after a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// So long; then comes what is next.
+    For(Duration),
+    /// For ever: nothing comes after it.
+    Forever,
+}
+
+impl Schedule {
+    /// The stage with this number; `None` is KILL.
+    #[must_use]
+    pub fn stage(&self, at: usize) -> Option<Stage> {
+        self.0.get(at).copied()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(stages: Vec<Stage>) -> Self {
+        Self(stages)
+    }
+}
+
+/// `SIG[@TARGET]/DURATION/...`, ended by `KILL`, by `forever`, or by neither, which is KILL.
+pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
+    let mut stages = Vec::new();
+    let mut parts = text.split('/').map(str::trim);
+    while let Some(part) = parts.next() {
+        let (signal, target) = match part.split_once('@') {
+            Some((signal, target)) => (values::signal(signal)?, Some(stop::target(target)?)),
+            None => (values::signal(part).map_err(|why| format!("'{part}': {why}"))?, None),
+        };
+        if signal == Signal::KILL {
+            return end(stages, target, parts.next());
+        }
+        if signal == Signal::STOP {
+            return Err("who is stopped cannot leave: no STOP in a schedule".to_owned());
+        }
+        let patience = match parts.next() {
+            Some(forever) if forever.eq_ignore_ascii_case("forever") => Patience::Forever,
+            Some(duration) => Patience::For(values::duration(duration)?),
+            None => return Err(format!("a duration, or forever, follows '{part}'")),
+        };
+        stages.push(Stage { signal, target, patience });
+        if patience == Patience::Forever {
+            return match parts.next() {
+                None => Ok(Schedule(stages)),
+                Some(late) => Err(format!("'{late}' comes after forever")),
+            };
+        }
+    }
+    Ok(Schedule(stages))
+}
+
+fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Result<Schedule, String> {
+    if target.is_some_and(|target| target != Target::All) {
+        return Err("KILL ends a stop and is for all".to_owned());
+    }
+    if let Some(late) = after {
+        return Err(format!("'{late}' comes after KILL"));
+    }
+    if stages.is_empty() {
+        return Err("nobody is asked before KILL: that is --grace-period 0".to_owned());
+    }
+    Ok(Schedule(stages))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(signal: Signal, target: Option<Target>, seconds: u64) -> Stage {
+        Stage { signal, target, patience: Patience::For(Duration::from_secs(seconds)) }
+    }
+
+    #[test]
+    fn signals_and_durations_take_turns() {
+        let plain = [stage(Signal::TERM, None, 10), stage(Signal::QUIT, None, 5)];
+        for text in
+            ["TERM/10s/QUIT/5s/KILL", "15/10/3/5/9", "term / 10s / sigquit / 5s", "TERM/10/QUIT/5/KILL@all"]
+        {
+            assert_eq!(schedule(text), Ok(Schedule(plain.to_vec())), "{text}");
+        }
+        let targets =
+            [stage(Signal::TERM, Some(Target::Main), 5), stage(Signal::TERM, Some(Target::Group), 10)];
+        assert_eq!(schedule("TERM@main/5s/TERM@group/10s/KILL@all"), Ok(Schedule(targets.to_vec())));
+        let for_ever = Stage { signal: Signal::INT, target: None, patience: Patience::Forever };
+        assert_eq!(schedule("INT/forever"), Ok(Schedule(vec![for_ever])));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in [
+            "",
+            "/",
+            "TERM",
+            "TERM/",
+            "TERM/5x",
+            "FOO/5s",
+            "5s/TERM",
+            "TERM/KILL",
+            "TERM/5s/KILL/5s",
+            "TERM/5s/KILL@main",
+            "TERM@nobody/5s",
+            "KILL",
+            "STOP/5s",
+            "TERM/forever/KILL",
+            "TERM/5s/",
+        ] {
+            assert!(schedule(text).is_err(), "{text:?}");
+        }
+    }
+}

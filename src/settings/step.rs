@@ -1,0 +1,251 @@
+//! The steps that run before the processes are asked to leave, and after the last one has gone.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::UsageError;
+use super::values::{self, Separator, Values};
+use crate::cli::Setting;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Run this program; at least one word.
+    Command(Vec<OsString>),
+    /// Let this much time go by.
+    Sleep(Duration),
+    /// Send this request.
+    Http(Request),
+    /// Wait until no TCP connection on this local port is left.
+    Idle(u16),
+}
+
+/// A plain HTTP request to this machine or to an address: no name is looked up, which could take for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub method: String,
+    /// What the server is called: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
+    pub host: String,
+    /// Where it may listen, in the order to try.
+    pub addresses: Vec<SocketAddr>,
+    /// The path and the query.
+    pub path: String,
+}
+
+impl fmt::Display for Step {
+    /// Without arguments and paths, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(words) => {
+                let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+                write!(f, "command {}", program.escape_debug())
+            }
+            Self::Sleep(_) => f.write_str("sleep"),
+            Self::Http(request) => write!(f, "http {}", request.host),
+            Self::Idle(port) => write!(f, "idle {port}"),
+        }
+    }
+}
+
+/// How one kind of step is given.
+type Kind = (Setting, Separator, fn(&str) -> Result<Step, String>);
+
+/// In the order in which steps from the environment are carried out.
+const PRE_STOP: [Kind; 4] = [
+    (Setting::PRE_STOP_SLEEP, Separator::Comma, sleep),
+    (Setting::PRE_STOP, Separator::Newline, command),
+    (Setting::PRE_STOP_HTTP, Separator::Newline, http),
+    (Setting::PRE_STOP_IDLE, Separator::Comma, idle),
+];
+
+const POST_EXIT: [Kind; 3] = [
+    (Setting::POST_EXIT_SLEEP, Separator::Comma, sleep),
+    (Setting::POST_EXIT, Separator::Newline, command),
+    (Setting::POST_EXIT_HTTP, Separator::Newline, http),
+];
+
+pub(super) fn pre_stop(values: &Values<'_>) -> Result<Vec<Step>, UsageError> {
+    steps(values, &PRE_STOP)
+}
+
+pub(super) fn post_exit(values: &Values<'_>) -> Result<Vec<Step>, UsageError> {
+    steps(values, &POST_EXIT)
+}
+
+/// The environment's steps of the kinds that were not typed, then those that were typed in their order.
+fn steps(values: &Values<'_>, kinds: &[Kind]) -> Result<Vec<Step>, UsageError> {
+    let mut placed = Vec::new();
+    for &(setting, separator, read) in kinds {
+        placed.extend(values.placed(setting, separator, read)?);
+    }
+    // A stable sort: what was not typed has no place and stays in front, in the order of the kinds.
+    placed.sort_by_key(|&(place, _)| place);
+    Ok(placed.into_iter().map(|(_, step)| step).collect())
+}
+
+/// Words as a POSIX shell splits them; nothing is expanded, and no shell runs.
+fn command(text: &str) -> Result<Step, String> {
+    let words = shlex::split(text).ok_or("a quote is not closed, or a backslash ends it")?;
+    match words.first() {
+        Some(program) if !program.is_empty() => {
+            Ok(Step::Command(words.into_iter().map(OsString::from).collect()))
+        }
+        _ => Err("it names no program".to_owned()),
+    }
+}
+
+fn sleep(text: &str) -> Result<Step, String> {
+    values::duration(text).map(Step::Sleep)
+}
+
+fn idle(text: &str) -> Result<Step, String> {
+    port(text).map(Step::Idle)
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|&port| digits && port != 0)
+        .ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
+}
+
+/// `[METHOD ]http://ADDRESS[:PORT][/PATH]`.
+fn http(text: &str) -> Result<Step, String> {
+    let (method, url) = text.trim().split_once(' ').unwrap_or(("GET", text.trim()));
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err("a method is written in capitals, as in 'POST http://127.0.0.1:8080/drain'".to_owned());
+    }
+    let url = url.trim_start();
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a URL holds no blanks and only ASCII: write others as %20".to_owned());
+    }
+    let scheme = url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+    let rest = match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => return Err("no TLS here: use a command, such as curl".to_owned()),
+        _ => return Err("the URL begins with http://".to_owned()),
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Ok(Step::Http(Request {
+        method: method.to_owned(),
+        host: host.to_owned(),
+        addresses: addresses(host)?,
+        path: format!("{slash}{path}"),
+    }))
+}
+
+/// An IP literal, IPv6 in brackets, or localhost, which may listen on either family.
+fn addresses(host: &str) -> Result<Vec<SocketAddr>, String> {
+    const WRONG: &str =
+        "the host is an IP address (IPv6 in brackets) or localhost: names are not looked up here";
+    let (name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((literal, rest))) => (IpAddr::V6(literal.parse().map_err(|_| WRONG)?).into(), rest),
+        Some(None) => return Err(WRONG.to_owned()),
+        None => {
+            let (name, rest) = host.split_at(host.find(':').unwrap_or(host.len()));
+            let literal = name.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+            if literal.is_none() && !name.eq_ignore_ascii_case("localhost") {
+                return Err(WRONG.to_owned());
+            }
+            (literal, rest)
+        }
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) => self::port(digits)?,
+        None if port.is_empty() => 80,
+        None => return Err(WRONG.to_owned()),
+    };
+    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let addresses = name.map_or(both.to_vec(), |address: IpAddr| vec![address]);
+    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_split_as_a_shell_would() {
+        let words = |text: &str| match command(text) {
+            Ok(Step::Command(words)) => words,
+            other => panic!("{text:?} gave {other:?}"),
+        };
+        assert_eq!(words("nginx -s quit"), ["nginx", "-s", "quit"]);
+        assert_eq!(words(r#"sh -c 'a  b' "c d" e\ f"#), ["sh", "-c", "a  b", "c d", "e f"]);
+        assert_eq!(words("x '' $HOME *"), ["x", "", "$HOME", "*"]);
+        for text in ["", "  ", "sh -c 'x", "a \"b", "x \\", "''"] {
+            assert!(command(text).is_err(), "{text:?}");
+        }
+    }
+
+    fn request(text: &str) -> Request {
+        match http(text) {
+            Ok(Step::Http(request)) => request,
+            other => panic!("{text:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_says_where_and_what() {
+        let plain = request("http://127.0.0.1");
+        assert_eq!((plain.method.as_str(), plain.path.as_str()), ("GET", "/"));
+        assert_eq!(plain.addresses, ["127.0.0.1:80".parse().expect("good")]);
+        let post = request("POST HTTP://[::1]:15020/quitquitquit?now=1#x");
+        assert_eq!((post.method.as_str(), post.host.as_str()), ("POST", "[::1]:15020"));
+        assert_eq!(post.path, "/quitquitquit?now=1");
+        assert_eq!(post.addresses, ["[::1]:15020".parse().expect("good")]);
+        let query = request("http://localhost:81?x");
+        assert_eq!(query.path, "/?x");
+        assert_eq!(
+            query.addresses,
+            ["127.0.0.1:81".parse().expect("good"), "[::1]:81".parse().expect("good")]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        assert!(http("https://127.0.0.1/").expect_err("TLS").contains("curl"));
+        for text in [
+            "",
+            "127.0.0.1:80",
+            "ftp://127.0.0.1/",
+            "http://example.org/",
+            "http://::1/",
+            "http://[::1",
+            "http://[127.0.0.1]/",
+            "http://[::1]x/",
+            "http://127.0.0.1:0/",
+            "http://127.0.0.1:65536/",
+            "http://127.0.0.1:/",
+            "http://127.0.0.1:+1/",
+            "http://user@127.0.0.1/",
+            "http:///x",
+            "http://127.0.0.1/a b",
+            "get http://127.0.0.1/",
+            "http://127.0.0.1/\r\nX: y",
+            "http://127.1/",
+        ] {
+            assert!(http(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ports_are_numbers_that_can_be_listened_on() {
+        assert_eq!(idle("8080"), Ok(Step::Idle(8080)));
+        for text in ["", "0", "65536", "-1", "+1", "http", "80 "] {
+            assert!(idle(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_and_paths_are_not_shown() {
+        let shown = |step: Result<Step, String>| step.expect("good").to_string();
+        assert_eq!(shown(command("login --password secret")), "command login");
+        assert_eq!(shown(http("http://127.0.0.1:1/?token=secret")), "http 127.0.0.1:1");
+    }
+}

@@ -1,0 +1,192 @@
+//! What a process does about a signal, as `/proc/PID/status` tells, and whether waiting for those who are left can help. Pure.
+
+use super::{Process, Roster};
+use crate::plan::Waiting;
+use crate::signal::{Signal, SignalSet};
+
+/// The signal state of a process (proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stance {
+    blocked: SignalSet,
+    ignored: SignalSet,
+    caught: SignalSet,
+    /// It is the first process of a pid namespace below ours: the kernel drops what it neither catches nor blocks.
+    is_nested_init: bool,
+}
+
+impl Stance {
+    /// Reads a `status` file; `None` where a line is missing.
+    #[must_use]
+    pub fn parse(status: &[u8]) -> Option<Self> {
+        let value = |name: &[u8]| {
+            let mut lines = status.split(|&byte| byte == b'\n');
+            let value = lines.find_map(|line| line.strip_prefix(name))?;
+            std::str::from_utf8(value).ok().map(str::trim)
+        };
+        let set = |name| Some(SignalSet::from_bits(u64::from_str_radix(value(name)?, 16).ok()?));
+        // Its pids in our namespace and in those below, down to its own (since Linux 4.1).
+        let mut pids = value(b"NSpid:").unwrap_or_default().split_ascii_whitespace();
+        Some(Self {
+            blocked: set(b"SigBlk:")?,
+            ignored: set(b"SigIgn:")?,
+            caught: set(b"SigCgt:")?,
+            is_nested_init: pids.next().is_some() && pids.next_back() == Some("1"),
+        })
+    }
+
+    /// Whether the signal does nothing. `takes_signals` tells whether it waits in sigtimedwait(2), which takes signals that
+    /// `status` does not show as blocked meanwhile; only for a nested init that makes the difference.
+    #[must_use]
+    pub fn ignores(&self, signal: Signal, takes_signals: impl FnOnce() -> bool) -> bool {
+        if self.blocked.contains(signal) || self.caught.contains(signal) {
+            return false;
+        }
+        self.ignored.contains(signal)
+            || signal.is_ignored_by_default()
+            || (self.is_nested_init && !takes_signals())
+    }
+}
+
+/// Whether it helps to wait for `everyone`, and who says so.
+///
+/// While main lives it is in vain where main ignores the signal and nobody who was asked is left of those who were there when it
+/// was sent: a job of a shell that ignores the signal is at work, a `sleep` that its loop has started since is not. When main is gone it
+/// is in vain where all ignore the signal.
+pub(super) fn judge(
+    everyone: &[Process],
+    main: Option<i32>,
+    roster: &Roster,
+    ignores: impl Fn(&Process) -> bool,
+) -> (Waiting, Option<Process>) {
+    let Some(main) = main else {
+        let hope = everyone.iter().find(|process| !ignores(process)).copied();
+        let in_vain = hope.is_none() && !everyone.is_empty();
+        return (if in_vain { Waiting::IsInVain } else { Waiting::Helps }, hope);
+    };
+    match everyone.iter().find(|process| process.pid == main) {
+        Some(process) if !ignores(process) => return (Waiting::Helps, None),
+        Some(_) => {}
+        // It has just ended.
+        None => return (Waiting::Helps, None),
+    }
+    let others = || everyone.iter().filter(|process| process.pid != main);
+    if let Some(at_work) = others().find(|process| roster.was_there_and_asked(process)) {
+        return (Waiting::Helps, Some(*at_work));
+    }
+    let unasked = others().any(|process| !roster.is_asked(process, everyone));
+    (if unasked { Waiting::AskFirst } else { Waiting::IsInVain }, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Target;
+
+    fn stance(blocked: &[Signal], ignored: &[Signal], caught: &[Signal], pids: &str) -> Stance {
+        let bits =
+            |signals: &[Signal]| signals.iter().fold(SignalSet::default(), |set, &s| set.with(s)).bits();
+        let status = format!(
+            "Name:\tx\nNSpid:\t{pids}\nShdPnd:\t0000000000000000\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
+            bits(blocked),
+            bits(ignored),
+            bits(caught)
+        );
+        Stance::parse(status.as_bytes()).expect("a good file")
+    }
+
+    #[test]
+    fn only_who_ignores_it_ignores_it() {
+        let term = [Signal::TERM];
+        let ignores = |stance: Stance, signal| stance.ignores(signal, || false);
+        assert!(ignores(stance(&[], &term, &[], "7"), Signal::TERM));
+        assert!(!ignores(stance(&[], &term, &[], "7"), Signal::QUIT));
+        assert!(!ignores(stance(&[], &[], &[], "7"), Signal::TERM), "it dies of it");
+        assert!(!ignores(stance(&term, &term, &[], "7"), Signal::TERM), "blocked, it is queued");
+        assert!(!ignores(stance(&[], &[], &term, "7"), Signal::TERM));
+        assert!(ignores(stance(&[], &[], &[], "7"), Signal::WINCH), "that is its default");
+        assert!(!ignores(stance(&[], &[], &[Signal::WINCH], "7"), Signal::WINCH));
+    }
+
+    #[test]
+    fn a_nested_init_ignores_what_it_does_not_handle() {
+        let term = [Signal::TERM];
+        assert!(stance(&[], &[], &[], "7 1").ignores(Signal::TERM, || false));
+        assert!(!stance(&[], &[], &[], "7 1").ignores(Signal::TERM, || true), "it takes signals");
+        assert!(!stance(&[], &[], &term, "7 1").ignores(Signal::TERM, || false));
+        assert!(!stance(&[], &[], &[], "7 2").ignores(Signal::TERM, || false), "a child of one");
+        assert!(!stance(&[], &[], &[], "1").ignores(Signal::TERM, || false), "in our own namespace");
+    }
+
+    #[test]
+    fn what_is_no_status_says_nothing() {
+        for text in ["", "SigBlk:\t0\nSigIgn:\t0\n", "SigBlk:\tx\nSigIgn:\t0\nSigCgt:\t0\n"] {
+            assert_eq!(Stance::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    const MAIN: i32 = 7;
+    const ASKED_AT: u64 = 1_000;
+
+    fn process(pid: i32, parent: i32, group: i32, start: u64) -> Process {
+        let stat = format!("{pid} (x) S {parent} {group} 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}");
+        Process::parse(stat.as_bytes()).expect("a good line")
+    }
+
+    fn main() -> Process {
+        process(MAIN, 1, MAIN, 400)
+    }
+
+    /// The group was asked while `before` were there.
+    fn roster(before: &[Process]) -> Roster {
+        let mut roster = Roster::default();
+        roster.note(before, Target::Group, MAIN, ASKED_AT);
+        roster
+    }
+
+    fn verdict(before: &[Process], now: &[Process], main: Option<i32>, ignoring: &[i32]) -> Waiting {
+        judge(now, main, &roster(before), |process| ignoring.contains(&process.pid)).0
+    }
+
+    #[test]
+    fn a_main_that_takes_the_signal_is_waited_for() {
+        assert_eq!(verdict(&[main()], &[main()], Some(MAIN), &[]), Waiting::Helps);
+        assert_eq!(verdict(&[main()], &[], Some(MAIN), &[]), Waiting::Helps, "it has just ended");
+    }
+
+    #[test]
+    fn a_job_under_an_ignoring_main_is_waited_for_even_where_it_ignores_too() {
+        let job = process(8, MAIN, MAIN, 500);
+        assert_eq!(verdict(&[main(), job], &[main(), job], Some(MAIN), &[MAIN, 8]), Waiting::Helps);
+        assert_eq!(verdict(&[main(), job], &[main()], Some(MAIN), &[MAIN]), Waiting::IsInVain);
+    }
+
+    #[test]
+    fn what_an_ignoring_main_starts_afterwards_does_not_count() {
+        let in_the_group = process(20, MAIN, MAIN, 1_050);
+        let in_its_own = process(21, MAIN, 21, 1_050);
+        let now = [main(), in_the_group, in_its_own];
+        assert_eq!(verdict(&[main()], &now, Some(MAIN), &[MAIN]), Waiting::IsInVain);
+    }
+
+    #[test]
+    fn who_has_not_been_asked_is_asked_first() {
+        let job = process(8, MAIN, 8, 500);
+        let now = [main(), job];
+        assert_eq!(verdict(&now, &now, Some(MAIN), &[MAIN]), Waiting::AskFirst);
+        let mut roster = roster(&now);
+        assert_eq!(roster.take_unasked(&now, ASKED_AT + 1).len(), 1);
+        assert_eq!(
+            judge(&now, Some(MAIN), &roster, |process| process.pid == MAIN),
+            (Waiting::Helps, Some(job))
+        );
+    }
+
+    #[test]
+    fn when_main_is_gone_all_who_are_left_must_ignore_it() {
+        let (one, other) = (process(8, 1, MAIN, 500), process(9, 1, MAIN, 500));
+        let verdict = |ignoring: &[i32]| verdict(&[main(), one, other], &[one, other], None, ignoring);
+        assert_eq!(verdict(&[8, 9]), Waiting::IsInVain);
+        assert_eq!(verdict(&[8]), Waiting::Helps);
+        assert_eq!(judge(&[], None, &roster(&[]), |_| true), (Waiting::Helps, None), "nobody is left");
+    }
+}

@@ -1,0 +1,145 @@
+//! The child's life between clone and exec.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::io;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use super::super::{check, signals};
+use super::prepared::{LISTEN_PID, Prepared, SHELL};
+use super::{Ids, STAGES, Stage, Stdin};
+
+/// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
+pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
+    // SAFETY: `start` passes its `Prepared`, and does nothing with it until this child has left.
+    let prepared = unsafe { &mut *argument.cast::<Prepared>() };
+    let stage = become_command(prepared).unwrap_or_else(|stage| stage);
+    let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    prepared.failed_errno.store(errno, Ordering::Relaxed);
+    let number = STAGES.iter().position(|&known| known == stage).unwrap_or(0);
+    prepared.failed_stage.store(i32::try_from(number).unwrap_or(0), Ordering::Relaxed);
+    127
+}
+
+/// Returns only where something failed. The order matters:
+/// - the terminal while everything is blocked (a background process that takes it is stopped by TTOU otherwise);
+/// - groups, then the group, then the user, because the user may not change groups any more;
+/// - the parent death signal after them, because changing ids clears it (prctl(2));
+/// - the mask last, so that no signal finds a half-made child.
+fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
+    // SAFETY: two numbers. It cannot fail for a new child that leads no session.
+    unsafe { libc::setpgid(0, 0) };
+    // SAFETY: no arguments.
+    let own_pid = unsafe { libc::getpid() };
+    if let Some(terminal) = prepared.terminal {
+        // SAFETY: the pointer is to an int of ours. A failure costs the foreground, not the start.
+        unsafe { libc::ioctl(terminal, libc::TIOCSPGRP, &raw const own_pid) };
+    }
+    if prepared.stdin == Stdin::Null {
+        take_null_as_stdin();
+    }
+    if let Some(ids) = prepared.ids {
+        take_ids(ids)?;
+    }
+    if let Some(directory) = &prepared.directory {
+        // SAFETY: a string that ends in NUL.
+        check(c_long::from(unsafe { libc::chdir(directory.as_ptr()) })).map_err(|_| Stage::Directory)?;
+    }
+    if let Some(signal) = prepared.parent_death_signal {
+        // SAFETY: numbers only.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) };
+        // SAFETY: no arguments.
+        if unsafe { libc::getppid() } != prepared.parent {
+            return Err(Stage::Parent);
+        }
+    }
+    if let Some(room) = &mut prepared.listen_pid {
+        write_number(own_pid.cast_unsigned(), room.iter_mut().skip(LISTEN_PID.len()));
+    }
+    signals::set_mask(prepared.mask);
+    execute(prepared);
+    Err(Stage::Exec)
+}
+
+/// `/dev/null` as stdin; none where that is missing.
+pub(super) fn take_null_as_stdin() {
+    // SAFETY: a string that ends in NUL, and a number.
+    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if null == -1 {
+        // SAFETY: nothing in this child reads its stdin.
+        unsafe { libc::close(libc::STDIN_FILENO) };
+    } else if null == libc::STDIN_FILENO {
+        // It was closed, and is what was opened now; it must not be closed by the exec.
+        // SAFETY: numbers only.
+        unsafe { libc::fcntl(null, libc::F_SETFD, 0) };
+    } else {
+        // SAFETY: both are numbers; the copy has no close-on-exec.
+        unsafe { libc::dup2(null, libc::STDIN_FILENO) };
+    }
+}
+
+/// Raw system calls: the C library's functions of these names also tell other threads, of which there are none.
+pub(super) fn take_ids(ids: Ids) -> Result<(), Stage> {
+    let none = ptr::null::<libc::gid_t>();
+    // SAFETY: no groups, so the null pointer is not read.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) }).map_err(|_| Stage::Groups)?;
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) })
+        .map_err(|_| Stage::GroupId)?;
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) })
+        .map_err(|_| Stage::UserId)?;
+    Ok(())
+}
+
+/// Decimal digits without allocating; what follows them is NUL already.
+fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
+    let digits = number.checked_ilog10().unwrap_or(0);
+    for (place, byte) in (0..=digits).rev().zip(to) {
+        *byte = b'0' + u8::try_from(number / 10_u32.pow(place) % 10).unwrap_or(0);
+    }
+}
+
+/// Tries the candidates as execvp(3) does; errno is left as it has to be reported.
+fn execute(prepared: &mut Prepared) {
+    let mut denied = false;
+    for candidate in &prepared.candidates {
+        // SAFETY: a path, and two vectors of such strings that end in null.
+        unsafe { libc::execve(candidate.as_ptr(), prepared.argv.as_ptr(), prepared.environment.as_ptr()) };
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::ENOEXEC) => {
+                if let Some(script) = prepared.shell_argv.get_mut(1) {
+                    *script = candidate.as_ptr();
+                }
+                // SAFETY: as above.
+                unsafe {
+                    libc::execve(SHELL.as_ptr(), prepared.shell_argv.as_ptr(), prepared.environment.as_ptr())
+                };
+                return;
+            }
+            Some(libc::EACCES) => denied = true,
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
+            _ => return,
+        }
+    }
+    if denied {
+        nix::errno::Errno::EACCES.set();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for number in [0, 1, 9, 10, 99, 100, 4_194_304, u32::MAX] {
+            let mut room = [0_u8; 12];
+            write_number(number, room.iter_mut());
+            let text = CStr::from_bytes_until_nul(&room).expect("a NUL is left");
+            assert_eq!(text.to_bytes(), number.to_string().as_bytes());
+        }
+    }
+}

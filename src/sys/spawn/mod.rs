@@ -1,0 +1,119 @@
+//! Starting a process: the command, and later the steps.
+//!
+//! `clone` with `CLONE_VM | CLONE_VFORK` copies no page tables, and the kernel holds this process until the child has
+//! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
+//! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
+//!
+//! The child runs on a stack of its own in memory that it shares with us, and makes only system calls: nothing there
+//! allocates, takes a lock or can panic.
+
+mod child;
+mod fork;
+mod prepared;
+mod stack;
+
+use std::ffi::{OsStr, OsString, c_long, c_void};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::{check, wait};
+use crate::signal::{Signal, SignalSet};
+pub use fork::run_in_child;
+use prepared::Prepared;
+use stack::Stack;
+
+/// Numeric ids to run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What to start, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Spawn<'a> {
+    /// The program and its arguments.
+    pub command: &'a [OsString],
+    /// What it changes in our environment: a value, or none for what is left out.
+    pub variables: &'a [(&'a str, Option<OsString>)],
+    pub stdin: Stdin,
+    /// The signal mask that it gets.
+    pub mask: SignalSet,
+    /// Its working directory, where it is not ours.
+    pub directory: Option<&'a OsStr>,
+    /// Its user and group, where they are not ours; supplementary groups are dropped then.
+    pub ids: Option<Ids>,
+    /// What it gets when this process dies.
+    pub parent_death_signal: Option<Signal>,
+    /// The terminal whose foreground group its group becomes.
+    pub terminal: Option<BorrowedFd<'a>>,
+}
+
+/// What a new process reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// What we were given.
+    Inherited,
+    /// `/dev/null`, or nothing where that is missing.
+    Null,
+}
+
+/// What failed on the way to the new program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// An argument has a NUL byte in it, or there is no command.
+    Prepare,
+    /// No process could be made.
+    Clone,
+    Groups,
+    GroupId,
+    UserId,
+    Directory,
+    /// The parent died meanwhile.
+    Parent,
+    Exec,
+}
+
+const STAGES: [Stage; 8] = [
+    Stage::Prepare,
+    Stage::Clone,
+    Stage::Groups,
+    Stage::GroupId,
+    Stage::UserId,
+    Stage::Directory,
+    Stage::Parent,
+    Stage::Exec,
+];
+
+/// Nothing was started.
+#[derive(Debug)]
+pub struct SpawnError {
+    pub stage: Stage,
+    pub error: io::Error,
+}
+
+impl Spawn<'_> {
+    /// Starts it in a process group of its own and returns its pid once the program has been executed.
+    ///
+    /// # Errors
+    /// What failed, where; the child is gone and reaped then.
+    pub fn start(self) -> Result<i32, SpawnError> {
+        let mut prepared =
+            Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
+        let stack = Stack::new().map_err(|error| SpawnError { stage: Stage::Clone, error })?;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let argument = (&raw mut prepared).cast::<c_void>();
+        // SAFETY: the stack is ours and large enough, and `prepared` outlives the child's use of it, because this call
+        // does not return before the child has executed another program or has ended.
+        let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
+        let pid = check(c_long::from(cloned)).map_err(|error| SpawnError { stage: Stage::Clone, error })?;
+        let pid = i32::try_from(pid).unwrap_or(i32::MAX);
+        match prepared.failure() {
+            None => Ok(pid),
+            Some(failure) => {
+                wait::wait_for(pid);
+                Err(failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the child needs, made before it exists: it cannot allocate.
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::{Ids, STAGES, Spawn, SpawnError, Stdin};
+use crate::signal::{Signal, SignalSet};
+
+/// Where programs are looked for when PATH is not set.
+const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/bin:/usr/bin";
+/// Runs scripts without `#!`, as execvp(3) does.
+pub(super) const SHELL: &CStr = c"/bin/sh";
+pub(super) const LISTEN_PID: &[u8] = b"LISTEN_PID=";
+
+/// Everything that the child needs, made before it exists.
+pub(super) struct Prepared {
+    /// The places where the program may be, in order.
+    pub(super) candidates: Vec<CString>,
+    /// What the pointers in `argv` point to.
+    _arguments: Vec<CString>,
+    pub(super) argv: Vec<*const c_char>,
+    /// `/bin/sh SCRIPT ARGUMENT...`; the script's slot is filled in by the child.
+    pub(super) shell_argv: Vec<*const c_char>,
+    pub(super) environment: Vec<*const c_char>,
+    /// What some of the pointers in `environment` point to.
+    _variables: Vec<CString>,
+    /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
+    pub(super) listen_pid: Option<Box<[u8; 32]>>,
+    pub(super) stdin: Stdin,
+    pub(super) directory: Option<CString>,
+    pub(super) ids: Option<Ids>,
+    pub(super) parent_death_signal: Option<Signal>,
+    pub(super) parent: i32,
+    pub(super) terminal: Option<c_int>,
+    pub(super) mask: SignalSet,
+    pub(super) failed_stage: AtomicI32,
+    pub(super) failed_errno: AtomicI32,
+}
+
+impl Prepared {
+    pub(super) fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
+        let arguments = spawn.command.iter().map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let program = spawn.command.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let argv = nul_terminated(&arguments);
+        let shell_argv = [SHELL.as_ptr()].into_iter().chain(argv.iter().copied()).collect();
+        let variables = assignments(spawn.variables)?;
+        let mut prepared = Self {
+            candidates: candidates(program)?,
+            _arguments: arguments,
+            argv,
+            shell_argv,
+            environment: environment(spawn.variables, &variables),
+            _variables: variables,
+            listen_pid: None,
+            stdin: spawn.stdin,
+            directory: spawn.directory.map(c_string).transpose()?,
+            ids: spawn.ids,
+            parent_death_signal: spawn.parent_death_signal,
+            parent: std::process::id().cast_signed(),
+            terminal: spawn.terminal.map(|terminal| terminal.as_raw_fd()),
+            mask: spawn.mask,
+            failed_stage: AtomicI32::new(-1),
+            failed_errno: AtomicI32::new(0),
+        };
+        prepared.make_room_for_listen_pid();
+        Ok(prepared)
+    }
+
+    /// A manager that passes sockets names the process they are for, and it named us.
+    fn make_room_for_listen_pid(&mut self) {
+        let named = std::env::var_os("LISTEN_PID");
+        if named.is_none_or(|pid| pid.as_bytes() != std::process::id().to_string().as_bytes()) {
+            return;
+        }
+        let mut room = Box::new([0_u8; 32]);
+        for (to, from) in room.iter_mut().zip(LISTEN_PID) {
+            *to = *from;
+        }
+        for entry in self.environment.iter_mut().filter(|entry| !entry.is_null()) {
+            // SAFETY: the entries are the strings of our own environment, each of which ends in NUL.
+            let text = unsafe { CStr::from_ptr(*entry) };
+            if text.to_bytes().starts_with(LISTEN_PID) {
+                *entry = room.as_ptr().cast();
+            }
+        }
+        self.listen_pid = Some(room);
+    }
+
+    pub(super) fn failure(&self) -> Option<SpawnError> {
+        let stage = usize::try_from(self.failed_stage.load(Ordering::Relaxed)).ok()?;
+        let error = io::Error::from_raw_os_error(self.failed_errno.load(Ordering::Relaxed));
+        STAGES.get(stage).map(|&stage| SpawnError { stage, error })
+    }
+}
+
+fn c_string(text: impl AsRef<OsStr>) -> io::Result<CString> {
+    CString::new(text.as_ref().as_bytes()).map_err(io::Error::from)
+}
+
+fn nul_terminated(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// The paths to try, as execvp(3): the name itself where it has a slash, else one per entry of PATH.
+fn candidates(program: &OsStr) -> io::Result<Vec<CString>> {
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        return Ok(vec![c_string(program)?]);
+    }
+    let path = std::env::var_os("PATH");
+    let path = path.as_ref().map_or(DEFAULT_PATH, |path| path.as_bytes());
+    path.split(|&byte| byte == b':')
+        .map(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            c_string(OsStr::from_bytes(&[folder, b"/", program.as_bytes()].concat()))
+        })
+        .collect()
+}
+
+unsafe extern "C" {
+    /// environ(7): what std's `vars_os` leaves out (entries without `=`) is passed on too.
+    static environ: *const *const c_char;
+}
+
+/// `NAME=value` for those that have a value.
+fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString>> {
+    let values = variables.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    values
+        .map(|(name, value)| c_string(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat())))
+        .collect()
+}
+
+/// Our own environment, without the entries of these names, and with these instead.
+fn environment(names: &[(&str, Option<OsString>)], assigned: &[CString]) -> Vec<*const c_char> {
+    let mut entries = Vec::new();
+    // SAFETY: single-threaded, so nobody changes the environment meanwhile.
+    let mut at = unsafe { environ };
+    while !at.is_null() {
+        // SAFETY: not past the end, which is the null that ends the loop.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: an entry of the environment is a string that ends in NUL.
+        let text = unsafe { CStr::from_ptr(entry) }.to_bytes();
+        let is_named =
+            |name: &str| text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        if !names.iter().any(|(name, _)| is_named(name)) {
+            entries.push(entry);
+        }
+        // SAFETY: the entry was not the last one.
+        at = unsafe { at.add(1) };
+    }
+    entries.extend(assigned.iter().map(|entry| entry.as_ptr()));
+    entries.push(ptr::null());
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_slash_is_not_looked_up() {
+        let only = |name: &str| candidates(OsStr::new(name)).expect("no NUL");
+        assert_eq!(only("./x"), [c"./x".to_owned()]);
+        assert_eq!(only(""), [c"".to_owned()]);
+        assert!(only("x").iter().all(|path| path.to_bytes().ends_with(b"/x")));
+    }
+}
