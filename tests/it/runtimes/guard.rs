@@ -55,22 +55,28 @@ fn has_cgroup(folder: &Path, id: &str) -> bool {
 }
 
 #[test]
-fn without_the_runtimes_a_test_says_that_it_did_not_run_and_fails_where_they_are_required() {
-    let run = |required: &str| {
-        Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "runtimes::exit_code::the_command_s_own_exit_code_passes_through"])
-            .env("PATH", "/nowhere")
-            .env(REQUIRE, required)
-            .output()
-            .expect("it can be run")
-    };
-    let output = run("");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{output:?}");
-    for name in ["runc", "crun"] {
-        assert!(said.contains(&format!("with {name}: not run: {name} is not installed")), "{said}");
+fn without_the_programs_a_test_says_that_it_did_not_run_and_fails_where_they_are_required() {
+    for (test, missing) in [
+        ("runtimes::exit_code::the_command_s_own_exit_code_passes_through", &["runc", "crun"][..]),
+        ("runtimes::nginx::under_tini_the_download_is_cut_short", &["nginx"]),
+    ] {
+        let run = |required: &str| {
+            Command::new(std::env::current_exe().expect("this program"))
+                .args(["--exact", test])
+                .env("PATH", "/nowhere")
+                .env(REQUIRE, required)
+                .output()
+                .expect("it can be run")
+        };
+        let output = run("");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{output:?}");
+        for name in missing {
+            assert!(said.contains(&format!("with {name}: not run: {name} is not installed")), "{said}");
+        }
+        let output = run("1");
+        assert!(!output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("{} is not installed", missing[0])), "{output:?}");
     }
-    let output = run("1");
-    assert!(!output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("runc is not installed"), "{output:?}");
 }

@@ -1,10 +1,11 @@
 //! Real containers: the same runs with runc and with crun, from a bundle made on the spot out of busybox.
 //!
-//! Where a runtime is missing or cannot run anything here, the test says so and passes; with
-//! `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
+//! Where a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
+//! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
 
 mod exit_code;
 mod guard;
+mod nginx;
 mod reap;
 mod stop;
 
@@ -56,11 +57,7 @@ impl Runtime {
             Self::Crun => CRUN.get_or_init(|| self.obstacle()),
         };
         let Some(obstacle) = obstacle else { return true };
-        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // Not eprintln, which is only shown for tests that fail.
-        let line = format!("{test} with {}: not run: {obstacle}\n", self.name());
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        not_run(self.name(), obstacle);
         false
     }
 
@@ -87,6 +84,15 @@ impl Runtime {
         let private = if hide { &private[..] } else { &[] };
         private.iter().copied().chain(["sh", "-c", &script, "sh"]).map(str::to_owned).collect()
     }
+}
+
+/// Says that the test does not run with this, and why. Where it has to, the test fails.
+fn not_run(with: &str, obstacle: &str) {
+    assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not eprintln, which is only shown for tests that fail.
+    let line = format!("{test} with {with}: not run: {obstacle}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn installed(program: &str) -> Option<PathBuf> {
