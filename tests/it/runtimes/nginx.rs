@@ -37,6 +37,22 @@ fn a_term_that_is_rewritten_to_quit_lets_the_download_finish() {
 }
 
 #[test]
+fn a_drain_that_waits_for_the_port_to_be_idle_lets_the_download_finish() {
+    let quit = format!("nginx -s quit -c {CONFIGURATION}");
+    for runtime in servers("nginx") {
+        let port = free_port();
+        let idle = ["--pre-stop-idle", &port.to_string(), "--pre-stop-timeout", "60s", "--"];
+        let under = [&["drainit", "--pre-stop", &quit], &idle[..]].concat();
+        let mut server = Server::start(runtime, port, &under);
+        let download = server.begin_download();
+        server.container.kill("TERM");
+        server.closes();
+        assert_eq!(download.rest(), BYTES, "{runtime:?}");
+        unremarkable(&server.container.finish());
+    }
+}
+
+#[test]
 fn term_as_it_is_cuts_the_download_short() {
     for runtime in servers("nginx") {
         let mut server = Server::start(runtime, free_port(), &["drainit", "--"]);

@@ -1,5 +1,7 @@
 //! A stop as the runtime asks for it: one TERM to the container's first process.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{Bundle, runtimes};
@@ -47,6 +49,27 @@ fn who_ignores_the_signal_is_killed_at_the_end_of_the_grace_period() {
         let run = container.finish();
         run.exits(137);
         assert!(run.complaint().starts_with("drainit: warning: time is up: killing "), "{run:?}");
+    }
+}
+
+#[test]
+fn an_entrypoint_that_ignores_the_signal_ends_long_before_that() {
+    for runtime in runtimes() {
+        let mut container = Bundle::new(runtime, "drainit --grace-period 30s -- sh -c")
+            .word("trap '' TERM; echo ready; while :; do busybox sleep 1; done")
+            .start();
+        container.running().line("ready");
+        let begun = Instant::now();
+        container.kill("TERM");
+        let run = container.finish();
+        let took = begun.elapsed();
+        run.exits(137);
+        assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(15), "{took:?}: {run:?}");
+        let ignored = |line: &&String| line.contains("TERM is ignored");
+        let [warning] = run.stderr.iter().filter(ignored).collect::<Vec<_>>()[..] else {
+            panic!("not exactly one: {run:?}")
+        };
+        assert!(warning.starts_with("drainit: warning: "), "{run:?}");
     }
 }
 
