@@ -3,7 +3,7 @@
 use crate::harness::{BOTH, DRAINIT, Init};
 
 /// `say=started` in what drainit would have run.
-fn refused(flags: &[&str], environment: &[(&str, &str)]) -> String {
+pub(crate) fn refused(flags: &[&str], environment: &[(&str, &str)]) -> String {
     let mut init = Init::subreaper().flags(flags).workload("say=started");
     for (name, value) in environment {
         init = init.env(name, value);

@@ -19,6 +19,9 @@ pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 /// Only a hang takes so long.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Slow machines take less, and a limit that is not to be reached is longer.
+pub(crate) const SOON: Duration = Duration::from_secs(15);
+
 /// How drainit is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -86,6 +89,12 @@ impl Init {
 
     pub(crate) fn in_directory(mut self, directory: impl AsRef<OsStr>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// What drainit finds as its standard input; otherwise that is empty.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = stdin.into();
         self
     }
 
@@ -185,6 +194,20 @@ fn wait_at_most<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Opti
     }
 }
 
+/// Looks again and again for this long: what must not happen gets its chance to.
+#[track_caller]
+pub(crate) fn stays(long: Duration, mut look: impl FnMut() -> bool) {
+    let broken = wait_at_most(long, || (!look()).then_some(()));
+    assert!(broken.is_none(), "it did not stay as it was");
+}
+
+/// What began then took as long as the rule says, and nowhere near as long as another rule would have made it.
+#[track_caller]
+pub(crate) fn took(begun: Instant, at_least: Duration) {
+    let taken = begun.elapsed();
+    assert!(taken >= at_least && taken < at_least + SOON, "{taken:?}, and the rule says {at_least:?}");
+}
+
 /// Lines as they come.
 #[derive(Debug)]
 struct Output {
@@ -272,6 +295,11 @@ impl Running {
         line.trim_start_matches(start).trim().to_owned()
     }
 
+    /// Waits for a line with this in it, and returns it.
+    pub(crate) fn line_with(&mut self, part: &str) -> String {
+        self.stdout.wait_for(part, |line| line.contains(part))
+    }
+
     /// Waits until each of these has said that it is ready, in any order.
     pub(crate) fn ready(&mut self, names: &[&str]) -> &mut Self {
         self.begins(&names.iter().map(|name| format!("{name} ready ")).collect::<Vec<_>>())
@@ -325,12 +353,18 @@ impl Running {
         self
     }
 
-    /// Waits for the end, and returns everything that was said.
-    pub(crate) fn finish(mut self) -> Finished {
+    /// Waits until drainit has ended, whoever is left. Returns its exit code.
+    pub(crate) fn ended(&mut self) -> i32 {
         let status = wait_until("drainit ends", || self.child.try_wait().expect("our own child"));
         let code = std::os::unix::process::ExitStatusExt::into_raw(status);
         let code = if code & 0x7f == 0 { code >> 8 } else { 128 + (code & 0x7f) };
         self.ended = Some(code);
+        code
+    }
+
+    /// Waits for the end of drainit and of all who can still write, and returns everything that was said.
+    pub(crate) fn finish(mut self) -> Finished {
+        let code = self.ended();
         let empty = || Output { lines: mpsc::channel().1, seen: Vec::new() };
         let stdout = std::mem::replace(&mut self.stdout, empty()).all();
         let stderr = std::mem::replace(&mut self.stderr, empty()).all();
@@ -380,6 +414,23 @@ impl Finished {
     /// How often the line came.
     pub(crate) fn count(&self, line: &str) -> usize {
         self.stdout.iter().filter(|seen| *seen == line).count()
+    }
+
+    /// What drainit said: the command may write to stderr too.
+    pub(crate) fn warnings(&self) -> Vec<&str> {
+        self.stderr.iter().map(String::as_str).filter(|line| line.starts_with("drainit: ")).collect()
+    }
+
+    /// drainit said exactly one thing, a warning that has all of this in it.
+    #[track_caller]
+    pub(crate) fn warns(&self, parts: &[&str]) -> &Self {
+        let warnings = self.warnings();
+        let [line] = warnings.as_slice() else { panic!("not exactly one warning: {self:#?}") };
+        assert!(line.starts_with("drainit: warning: "), "{self:#?}");
+        for part in parts {
+            assert!(line.contains(part), "{part:?} is not in {line:?}");
+        }
+        self
     }
 
     /// The one line on stderr.

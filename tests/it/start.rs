@@ -7,14 +7,14 @@ use drainit::signal::Signal;
 use crate::harness::{BOTH, Init, Mode, WORKLOAD, pipe, wait_until};
 
 /// One field of the fake workload's `state` line.
-fn field(state: &str, name: &str) -> String {
+pub(crate) fn field(state: &str, name: &str) -> String {
     let start = format!("{name}=");
     let found = state.split_whitespace().find_map(|word| word.strip_prefix(&start));
     found.unwrap_or_else(|| panic!("{name} is not in {state:?}")).to_owned()
 }
 
 /// Without 32 and 33, which the C library of this test ignores in what it spawns.
-fn mask(state: &str, name: &str) -> u64 {
+pub(crate) fn mask(state: &str, name: &str) -> u64 {
     u64::from_str_radix(&field(state, name), 16).expect("a mask in hex") & !(0b11 << 31)
 }
 
@@ -165,7 +165,7 @@ fn the_command_runs_as_the_user_that_was_asked_for() {
 }
 
 /// A copy that every user can run, wherever the build's own folder is.
-fn workload_for_all(folder: &tempfile::TempDir, directives: &str) -> Vec<String> {
+pub(crate) fn workload_for_all(folder: &tempfile::TempDir, directives: &str) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("our own folder");
     let copy = folder.path().join("workload");

@@ -1,0 +1,374 @@
+//! Who ignores the signal is not waited for; whoever is at work is.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use drainit::signal::Signal;
+
+use crate::harness::{BOTH, Finished, Gate, Init, Mode, WORKLOAD, stays, took, wait_until};
+use crate::start::field;
+
+/// What is said of them.
+const IGNORED: &str = "TERM is ignored, waiting cannot help: killing ";
+
+/// How long they are waited for where nothing was said.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A grace period that no test waits for.
+const LONG: &str = "--grace-period=5m";
+
+fn bash() -> Option<&'static str> {
+    let found = Path::new("/bin/bash").exists().then_some("/bin/bash");
+    if found.is_none() {
+        eprintln!("not run: there is no /bin/bash");
+    }
+    found
+}
+
+/// Asks the family to stop when these are ready, and says what came of it and when it was asked.
+fn asked(init: Init, names: &[&str]) -> (Finished, Instant) {
+    let mut init = init.start();
+    init.ready(names);
+    let begun = Instant::now();
+    init.signal(Signal::TERM);
+    (init.finish(), begun)
+}
+
+#[test]
+fn a_shell_that_ignores_the_signal_is_killed_long_before_the_grace_period_is_over() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let script = "trap '' TERM; echo main ready; while :; do sleep 1; done";
+        let (run, begun) =
+            asked(Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]), &["main"]);
+        took(begun, PATIENCE);
+        run.exits(137).warns(&[IGNORED, "bash ("]);
+    }
+}
+
+#[test]
+fn its_job_is_at_work_and_is_waited_for_though_it_ignores_the_signal_too() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let script =
+            format!("trap '' TERM; {WORKLOAD} name=job ready sleep=4s say=done; while :; do sleep 1; done");
+        let (run, begun) = asked(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
+        took(begun, PATIENCE);
+        run.exits(137).in_order(&["job done"]).warns(&[IGNORED, "bash ("]);
+    }
+}
+
+#[test]
+fn a_family_that_ignores_the_signal_and_works_is_waited_for() {
+    for mode in BOTH {
+        let gate = Gate::closed();
+        let family = format!(
+            "child{{ name=job ignore=TERM ready await={} say=done }} name=main ignore=TERM ready wait exit=3",
+            gate.path()
+        );
+        let mut init = Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(&family).start();
+        init.ready(&["job", "main"]).signal(Signal::TERM);
+        stays(Duration::from_secs(1), || init.descendants().iter().filter(|one| one.is_alive()).count() == 2);
+        gate.open();
+        let run = init.finish();
+        run.in_order(&["job done"]);
+        // It leaves by itself unless drainit looks between the job's end and its own.
+        assert!(matches!((run.code, run.warnings().len()), (3, 0) | (137, 1)), "{run:?}");
+    }
+}
+
+#[test]
+fn a_shell_s_jobs_in_groups_of_their_own_are_asked_when_the_shell_ignores_the_signal() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        // The first job has the signal at its default, those of the loop ignore it.
+        let script = format!(
+            "set -m; {WORKLOAD} name=job catch=TERM:100ms state ready hold & \
+             trap '' TERM; echo main ready; while :; do sleep 1; done"
+        );
+        let init = Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]);
+        let (run, begun) = asked(init, &["job", "main"]);
+        took(begun, PATIENCE);
+        run.exits(137).in_order(&["job got TERM", "job finished"]).warns(&[IGNORED, "bash ("]);
+        assert_eq!(run.count("job got TERM"), 1, "{run:?}");
+        let state = run.stdout.iter().find(|line| line.starts_with("job state")).expect("it said so");
+        assert_eq!(field(state, "pid"), field(state, "pgrp"));
+    }
+}
+
+#[test]
+fn an_interactive_shell_ignores_the_signal_by_itself() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let script = format!(
+            "{WORKLOAD} name=job catch=TERM:100ms ready hold & echo main ready; while :; do sleep 1; done"
+        );
+        // In a session of its own: it must not take the terminal of whoever runs this test.
+        let init = Init::new(mode).under(&["setsid"]).flags(&[LONG]);
+        let init = init.command(&[bash, "--norc", "-i", "-c", &script]);
+        let (run, begun) = asked(init, &["job", "main"]);
+        took(begun, PATIENCE);
+        run.exits(137).in_order(&["job got TERM", "job finished"]).warns(&[IGNORED, "bash ("]);
+        assert_eq!(run.count("job got TERM"), 1, "{run:?}");
+    }
+}
+
+#[test]
+fn whoever_has_not_been_asked_is_asked_before_anybody_is_killed() {
+    let family = "group{ name=group once=TERM:700ms ready hold } \
+                  session{ name=session once=TERM:700ms ready hold } \
+                  daemon{ name=daemon once=TERM:700ms ready hold } \
+                  child{ name=worker once=TERM:700ms ready hold } name=main ignore=TERM ready hold";
+    for mode in BOTH {
+        let names = ["group", "session", "daemon", "worker", "main"];
+        let init = Init::new(mode).flags(&[LONG, "--ignored-after=300ms"]).workload(family);
+        let (run, begun) = asked(init, &names);
+        took(begun, Duration::from_millis(1_000));
+        run.exits(137).warns(&[IGNORED, "fake-workload ("]);
+        for name in names.into_iter().filter(|name| *name != "main") {
+            // A second TERM would have killed it before it has finished.
+            run.in_order(&[&format!("{name} got TERM"), &format!("{name} finished")]);
+            assert_eq!(run.count(&format!("{name} got TERM")), 1, "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shell_s_trap_runs_when_its_job_has_ended() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let script =
+            format!("trap 'echo trapped; exit 5' TERM; {WORKLOAD} name=job ready hold; echo too far");
+        let (run, _) = asked(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
+        run.exits(5).in_order(&["trapped"]);
+        assert!(run.warnings().is_empty() && run.count("too far") == 0, "{run:?}");
+    }
+}
+
+#[test]
+fn a_shell_with_a_trap_is_waited_for_while_its_job_works_on() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let script = format!(
+            "trap 'echo trapped; exit 5' TERM; {WORKLOAD} name=job catch=TERM:1s ready hold; echo too far"
+        );
+        let flags = [LONG, "--ignored-after=200ms"];
+        let (run, begun) = asked(Init::new(mode).flags(&flags).command(&[bash, "-c", &script]), &["job"]);
+        took(begun, Duration::from_secs(1));
+        run.exits(5).in_order(&["job got TERM", "job finished", "trapped"]).silently();
+    }
+}
+
+#[test]
+fn a_worker_finishes_under_a_command_that_ignores_the_signal() {
+    for mode in BOTH {
+        let family = "child{ name=worker catch=TERM:3s ready hold } name=main ignore=TERM ready hold";
+        let (run, begun) = asked(Init::new(mode).flags(&[LONG]).workload(family), &["worker", "main"]);
+        took(begun, Duration::from_secs(3));
+        run.exits(137).in_order(&["worker got TERM", "worker finished"]).warns(&[IGNORED, "fake-workload ("]);
+        assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "the worker was gone: {run:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_is_blocked_and_taken_later_is_not_ignored() {
+    for mode in BOTH {
+        for (how, got) in [("take=TERM", 1), ("block=TERM", 0)] {
+            let gate = Gate::closed();
+            let family = format!("name=main {how} ready await={} exit=3", gate.path());
+            let mut init = Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(&family).start();
+            init.ready(&["main"]).signal(Signal::TERM);
+            stays(Duration::from_secs(1), || init.descendants().iter().any(|process| process.is_alive()));
+            gate.open();
+            let run = init.finish();
+            run.exits(3).silently();
+            assert_eq!(run.count("main got TERM"), got, "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn who_ignores_and_blocks_it_ignores_it() {
+    for mode in BOTH {
+        let family = "name=main ignore=TERM block=TERM ready hold";
+        let (run, begun) =
+            asked(Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(family), &["main"]);
+        took(begun, Duration::from_millis(200));
+        run.exits(137).warns(&[IGNORED, "fake-workload ("]);
+    }
+}
+
+#[test]
+fn a_stopped_command_gets_a_chance_and_takes_it() {
+    for mode in BOTH {
+        let init = Init::new(mode).flags(&[LONG]).workload("name=main ready stop");
+        let mut init = init.start();
+        init.ready(&["main"]);
+        wait_until("it is stopped", || {
+            init.descendants().iter().any(|process| process.state == b'T').then_some(())
+        });
+        let begun = Instant::now();
+        init.signal(Signal::TERM);
+        init.finish().exits(143).silently();
+        took(begun, Duration::ZERO);
+    }
+}
+
+#[test]
+fn never_is_the_whole_grace_period() {
+    for mode in BOTH {
+        for init in [
+            Init::new(mode).flags(&["--ignored-after=never"]),
+            Init::new(mode).env("DRAINIT_IGNORED_AFTER", "never"),
+        ] {
+            let family = "name=main ignore=TERM ready hold";
+            let (run, begun) = asked(init.flags(&["--grace-period=3s"]).workload(family), &["main"]);
+            took(begun, Duration::from_secs(3));
+            run.exits(137).warns(&["time is up: killing fake-workload ("]);
+        }
+    }
+}
+
+#[test]
+fn the_patience_can_be_another_one() {
+    for mode in BOTH {
+        for init in [
+            Init::new(mode).flags(&["--ignored-after=3s"]),
+            Init::new(mode).env("DRAINIT_IGNORED_AFTER", "3s"),
+        ] {
+            let family = "name=main ignore=TERM ready hold";
+            let (run, begun) = asked(init.flags(&[LONG]).workload(family), &["main"]);
+            took(begun, Duration::from_secs(3));
+            run.exits(137).warns(&[IGNORED, "fake-workload ("]);
+        }
+    }
+}
+
+#[test]
+fn it_needs_no_grace_period() {
+    for mode in BOTH {
+        let family = "name=main ignore=TERM ready hold";
+        let (run, begun) = asked(Init::new(mode).workload(family), &["main"]);
+        took(begun, PATIENCE);
+        run.exits(137).warns(&[IGNORED, "fake-workload ("]);
+    }
+}
+
+#[test]
+fn nobody_is_looked_at_where_proc_is_foreign() {
+    let init = Init::new(Mode::PidOneForeignProc).flags(&["--grace-period=2s", "--ignored-after=200ms"]);
+    let (run, begun) = asked(init.workload("name=main ignore=TERM ready hold"), &["main"]);
+    took(begun, Duration::from_secs(2));
+    run.exits(137).warns(&["time is up: killing"]);
+}
+
+#[test]
+fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
+    for mode in BOTH {
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:WINCH"];
+        let (run, begun) = asked(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
+        took(begun, Duration::from_millis(300));
+        run.exits(143);
+        assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");
+
+        let family = "name=main ignore=TERM ready hold";
+        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        took(begun, Duration::from_millis(600));
+        run.exits(137);
+        let killings = run.warnings().into_iter().filter(|line| line.contains(IGNORED));
+        assert_eq!(killings.count(), 1, "{run:?}");
+    }
+}
+
+#[test]
+fn who_ignores_another_signal_and_obeys_term_is_not_killed() {
+    for mode in BOTH {
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:QUIT"];
+        let family = "name=main ignore=QUIT catch=TERM:1s:4 ready hold";
+        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        took(begun, Duration::from_millis(1_300));
+        run.exits(4).in_order(&["main got TERM", "main finished"]);
+        assert_eq!(run.count("main got TERM"), 1, "{run:?}");
+        assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");
+    }
+}
+
+#[test]
+fn in_a_schedule_the_next_stage_comes_at_once() {
+    for mode in BOTH {
+        let flags = ["--ignored-after=300ms", "--stop-schedule=TERM/1h/INT/1h/KILL"];
+        let family = "name=main ignore=TERM catch=INT:100ms:4 ready hold";
+        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        took(begun, Duration::from_millis(400));
+        run.exits(4).in_order(&["main got INT", "main finished"]);
+        assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");
+    }
+}
+
+#[test]
+fn when_the_command_is_gone_those_who_ignore_the_signal_are_not_waited_for() {
+    for mode in BOTH {
+        let family = "daemon{ name=daemon ignore=TERM ready hold } \
+                      child{ name=worker ignore=TERM ready hold } name=main catch=TERM:1ms:4 ready hold";
+        let (run, begun) = asked(Init::new(mode).workload(family), &["daemon", "worker", "main"]);
+        took(begun, PATIENCE);
+        run.exits(4).warns(&[IGNORED, "fake-workload ("]);
+        assert_eq!(run.complaint().matches("fake-workload (").count(), 2, "{run:?}");
+    }
+}
+
+#[test]
+fn when_the_command_is_gone_one_who_works_is_waited_for() {
+    for mode in BOTH {
+        let family = "daemon{ name=daemon ignore=TERM ready hold } \
+                      daemon{ name=worker catch=TERM:1s ready hold } name=main catch=TERM:1ms:4 ready hold";
+        let init = Init::new(mode).flags(&["--ignored-after=200ms"]).workload(family);
+        let (run, begun) = asked(init, &["daemon", "worker", "main"]);
+        took(begun, Duration::from_secs(1));
+        run.exits(4).in_order(&["worker got TERM", "worker finished"]).warns(&[IGNORED, "fake-workload ("]);
+        assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "{run:?}");
+    }
+}
+
+#[test]
+fn whoever_works_after_a_request_has_no_limit() {
+    // Longer than what those have who are left when the command ends by itself.
+    let family = "daemon{ name=worker catch=TERM:11s ready hold } name=main catch=TERM:1ms:4 ready hold";
+    let (run, begun) = asked(Init::pid_one().workload(family), &["worker", "main"]);
+    took(begun, Duration::from_secs(11));
+    run.exits(4).in_order(&["main finished", "worker finished"]).silently();
+}
+
+#[test]
+fn a_nested_init_without_a_handler_ignores_everything() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can make a namespace without another one");
+        return;
+    }
+    for mode in BOTH {
+        let script = format!(
+            "unshare --pid --fork -- {WORKLOAD} name=nested ready hold & \
+             exec {WORKLOAD} name=main catch=TERM:1ms:4 ready hold"
+        );
+        let (run, begun) =
+            asked(Init::new(mode).flags(&[LONG]).command(&["sh", "-c", &script]), &["nested", "main"]);
+        took(begun, PATIENCE);
+        run.exits(4).warns(&[IGNORED, "fake-workload ("]);
+    }
+}
+
+#[test]
+fn the_command_s_own_exit_gives_no_more_patience_to_those_who_ignore() {
+    for mode in BOTH {
+        let gate = Gate::closed();
+        let family = format!("daemon{{ name=daemon ignore=TERM ready hold }} await={} exit=5", gate.path());
+        let mut init = Init::new(mode).workload(&family).start();
+        init.ready(&["daemon"]);
+        let begun = Instant::now();
+        gate.open();
+        let run = init.finish();
+        took(begun, PATIENCE);
+        run.exits(5).warns(&[IGNORED, "fake-workload ("]);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{run:?}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Many to ask, those who run away, and those whom nobody can end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use drainit::signal::Signal;
+use drainit::sys::kill;
+
+use crate::drain::MAIN;
+use crate::harness::{BOTH, DRAINIT, Init, Running, WORKLOAD, stays, took, wait_until};
+use crate::start::workload_for_all;
+
+#[test]
+fn two_thousand_processes_are_asked_once_each() {
+    let family = "child*1000{ name=near once=TERM:300ms ready hold } \
+                  session*1000{ name=far once=TERM:300ms ready hold } name=main once=TERM:300ms:4 ready hold";
+    for mode in BOTH {
+        let mut init = Init::new(mode).workload(family).start();
+        let mut missing = 2_001;
+        while missing > 0 {
+            let _ = init.line_with(" ready ");
+            missing -= 1;
+        }
+        let begun = Instant::now();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        took(begun, Duration::from_millis(300));
+        run.exits(4).silently();
+        for name in ["near", "far"] {
+            for line in ["got TERM", "finished"] {
+                assert_eq!(run.count(&format!("{name} {line}")), 1_000, "{name} {line}");
+            }
+        }
+    }
+}
+
+/// Processes that ignore the signal, each of which starts another one and ends. There are never more of them than at the
+/// start, and none without the file that this holds.
+struct Runaways {
+    folder: tempfile::TempDir,
+}
+
+impl Runaways {
+    const VARIABLE: &str = "DRAINIT_TEST_RUNAWAYS";
+
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let gate = folder.path().join("gate");
+        fs::write(&gate, "").expect("our own folder");
+        let script = format!("trap '' TERM INT HUP\n[ -e {} ] || exit 0\nsh \"$0\" &\n", gate.display());
+        fs::write(folder.path().join("run"), script).expect("our own folder");
+        Self { folder }
+    }
+
+    /// A command line that starts so many.
+    fn start(&self, count: usize) -> String {
+        let run = self.folder.path().join("run");
+        format!("for each in $(seq {count}); do sh {} & done", run.display())
+    }
+
+    /// Who of them is there.
+    fn alive(&self) -> usize {
+        let mark = format!("{}={}\0", Self::VARIABLE, self.folder.path().display());
+        let processes = fs::read_dir("/proc").expect("/proc is there").flatten();
+        let environments = processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
+        environments.filter(|text| text.windows(mark.len()).any(|part| part == mark.as_bytes())).count()
+    }
+}
+
+#[test]
+fn nobody_runs_away_from_the_kill() {
+    for mode in BOTH {
+        for main in ["ignore=TERM", "catch=TERM:1ms:4"] {
+            let runaways = Runaways::new();
+            let script = format!("{}; exec {WORKLOAD} name=main {main} ready hold", runaways.start(12));
+            let mut init = Init::new(mode)
+                .flags(&["--grace-period=500ms"])
+                .env(Runaways::VARIABLE, runaways.folder.path())
+                .command(&["sh", "-c", &script])
+                .start();
+            init.ready(&["main"]);
+            assert!(runaways.alive() > 0, "this test knows how to find them");
+            let begun = Instant::now();
+            init.signal(Signal::TERM);
+            let run = init.finish();
+            took(begun, Duration::from_millis(500));
+            run.exits(if main == "ignore=TERM" { 137 } else { 4 });
+            assert!(run.warnings().iter().any(|line| line.contains("time is up: killing ")), "{run:?}");
+            stays(Duration::from_millis(200), || runaways.alive() == 0);
+        }
+    }
+}
+
+/// The pid of the one with this name, which is before `main` in the alphabet, when both are ready.
+fn first_of_two(init: &mut Running, name: &str) -> i32 {
+    let mut lines = [init.line_with(" ready "), init.line_with(" ready ")];
+    lines.sort();
+    lines[0].trim_start_matches(&format!("{name} ready ")).parse().expect("a pid")
+}
+
+/// A process in a cgroup that is frozen (in version 1, where not even KILL ends it). Let go at the end.
+struct Frozen {
+    cgroup: PathBuf,
+    pid: i32,
+}
+
+impl Frozen {
+    fn new(pid: i32) -> Option<Self> {
+        let freezer = Path::new("/sys/fs/cgroup/freezer");
+        if !freezer.join("cgroup.procs").exists() {
+            eprintln!("not run: there is no freezer of version 1 here");
+            return None;
+        }
+        let cgroup = freezer.join(format!("drainit-test-{}-{pid}", std::process::id()));
+        if let Err(error) = fs::create_dir(&cgroup) {
+            eprintln!("not run: {}: {error}", cgroup.display());
+            return None;
+        }
+        let frozen = Self { cgroup, pid };
+        frozen.write("cgroup.procs", &pid.to_string());
+        frozen.write("freezer.state", "FROZEN");
+        wait_until("it is frozen", || (frozen.read("freezer.state").trim() == "FROZEN").then_some(()));
+        Some(frozen)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.cgroup.join(file), text).expect("a cgroup of this test");
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.cgroup.join(file)).expect("a cgroup of this test")
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill::send(self.pid, Signal::KILL);
+        let _ = fs::write(self.cgroup.join("freezer.state"), "THAWED");
+        wait_until("its cgroup is empty", || fs::remove_dir(&self.cgroup).is_ok().then_some(()));
+    }
+}
+
+#[test]
+fn whom_even_kill_cannot_end_is_named_and_left_behind() {
+    let family = format!("daemon{{ name=daemon ready hold }} {MAIN}");
+    let mut init = Init::subreaper().flags(&["--grace-period=500ms"]).workload(&family).start();
+    let pid = first_of_two(&mut init, "daemon");
+    let Some(frozen) = Frozen::new(pid) else { return };
+    let begun = Instant::now();
+    init.signal(Signal::TERM);
+    assert_eq!(init.ended(), 4);
+    took(begun, Duration::from_millis(2_500));
+    drop(frozen);
+    let run = init.finish();
+    run.in_order(&["main got TERM", "main finished"]);
+    let warnings = run.warnings();
+    assert!(warnings.last().is_some_and(|line| line.contains(&format!("fake-workload ({pid})"))), "{run:?}");
+    assert!(warnings.len() <= 2, "{run:?}");
+}
+
+/// A process of root's. Killed at the end.
+struct Guest(i32);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = kill::send(self.0, Signal::KILL);
+    }
+}
+
+#[test]
+fn another_user_s_process_is_named_and_left_behind() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can be another user");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let main = workload_for_all(&folder, MAIN);
+    let copy = folder.path().join("drainit");
+    fs::copy(DRAINIT, &copy).expect("a copy");
+    // The shell starts a child as root, and becomes drainit as somebody who may not signal it.
+    let script = format!(
+        "shift; {WORKLOAD} name=guest ready hold & exec setpriv --reuid=64323 --clear-groups {} \"$@\"",
+        copy.display()
+    );
+    let mut init = Init::subreaper()
+        .under(&["sh", "-c", &script, "sh"])
+        .flags(&["--grace-period=500ms"])
+        .command(&main)
+        .start();
+    let pid = first_of_two(&mut init, "guest");
+    let guest = Guest(pid);
+    let begun = Instant::now();
+    init.signal(Signal::TERM);
+    let code = init.ended();
+    took(begun, Duration::from_millis(2_500));
+    drop(guest);
+    let run = init.finish();
+    assert_eq!(code, 4, "{run:?}");
+    let warnings = run.warnings();
+    assert!(warnings.last().is_some_and(|line| line.contains(&format!("fake-workload ({pid})"))), "{run:?}");
+}
