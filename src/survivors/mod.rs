@@ -17,6 +17,9 @@ use crate::plan::Waiting;
 use crate::signal::Signal;
 use crate::sys::{process as own, procfs};
 
+/// So many looks at one process must say the same.
+const AGREEING_LOOKS: usize = 8;
+
 /// The living descendants of this process, adopted ones included; `None` where /proc cannot tell.
 ///
 /// Who was started from outside of the namespace (`kubectl exec`: its parent is 0) is no descendant, nor are its children.
@@ -60,9 +63,15 @@ pub fn judge(signal: Signal, main: Option<i32>, roster: &Roster, witness: &mut O
 }
 
 /// Who cannot be looked at, because it is gone or somebody else's, is not said to ignore anything.
+///
+/// A process may begin to wait for the signal, or cease to, between the two files that tell of it; several looks in a row agree
+/// only on one that does not wait at all.
 fn ignores(pid: i32, signal: Signal) -> bool {
-    let stance = procfs::status(pid, &mut procfs::buffer()).and_then(Stance::parse);
-    stance.is_some_and(|stance| stance.ignores(signal, || procfs::takes_signals(pid)))
+    let ignores = || {
+        let stance = procfs::status(pid, &mut procfs::buffer()).and_then(Stance::parse);
+        stance.is_some_and(|stance| stance.ignores(signal, || procfs::awaited_signals(pid).contains(signal)))
+    };
+    (0..AGREEING_LOOKS).all(|_| ignores())
 }
 
 /// Whether anybody but this process is in this process group.

@@ -34,16 +34,16 @@ impl Stance {
         })
     }
 
-    /// Whether the signal does nothing. `takes_signals` tells whether it waits in sigtimedwait(2), which takes signals that
-    /// `status` does not show as blocked meanwhile; only for a nested init that makes the difference.
+    /// Whether the signal does nothing. `is_awaited` tells whether it waits for it in sigtimedwait(2): that is queued like
+    /// what is blocked, even where it is ignored, and `status` does not show that.
     #[must_use]
-    pub fn ignores(&self, signal: Signal, takes_signals: impl FnOnce() -> bool) -> bool {
+    pub fn ignores(&self, signal: Signal, is_awaited: impl FnOnce() -> bool) -> bool {
         if self.blocked.contains(signal) || self.caught.contains(signal) {
             return false;
         }
-        self.ignored.contains(signal)
-            || signal.is_ignored_by_default()
-            || (self.is_nested_init && !takes_signals())
+        let is_dropped =
+            self.ignored.contains(signal) || signal.is_ignored_by_default() || self.is_nested_init;
+        is_dropped && !is_awaited()
     }
 }
 
@@ -99,6 +99,7 @@ mod tests {
         let term = [Signal::TERM];
         let ignores = |stance: Stance, signal| stance.ignores(signal, || false);
         assert!(ignores(stance(&[], &term, &[], "7"), Signal::TERM));
+        assert!(!stance(&[], &term, &[], "7").ignores(Signal::TERM, || true), "it waits for it");
         assert!(!ignores(stance(&[], &term, &[], "7"), Signal::QUIT));
         assert!(!ignores(stance(&[], &[], &[], "7"), Signal::TERM), "it dies of it");
         assert!(!ignores(stance(&term, &term, &[], "7"), Signal::TERM), "blocked, it is queued");

@@ -1,13 +1,16 @@
 //! Reading /proc. What the text means is decided elsewhere (`survivors`).
 
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::process;
+use crate::signal::SignalSet;
 
 /// More than the longest `stat` and than what is needed of `status`.
 const FILE_SIZE: usize = 4096;
@@ -45,11 +48,33 @@ pub fn status(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "status", text)
 }
 
-/// Whether the process waits in `sigtimedwait` or one of its kin (proc(5), `/proc/PID/syscall`).
+/// The signals that the process waits for in `sigtimedwait` or one of its kin; none where it does not, or where we may not look.
+///
+/// The system call and its arguments stand in `/proc/PID/syscall` (proc(5)); the first one points to the set.
 #[must_use]
-pub fn takes_signals(pid: i32) -> bool {
-    let number = format!("{} ", libc::SYS_rt_sigtimedwait);
-    read(pid, "syscall", &mut buffer()).is_some_and(|call| call.starts_with(number.as_bytes()))
+pub fn awaited_signals(pid: i32) -> SignalSet {
+    let mut text = buffer();
+    let awaited = read(pid, "syscall", &mut text).and_then(awaited_set).and_then(|address| {
+        let mut set = [0; size_of::<u64>()];
+        File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()?;
+        Some(u64::from_ne_bytes(set))
+    });
+    SignalSet::from_bits(awaited.unwrap_or(0))
+}
+
+/// Where the set is: `NUMBER 0xFIRST ...`.
+fn awaited_set(syscall: &[u8]) -> Option<u64> {
+    let mut words = std::str::from_utf8(syscall).ok()?.split_ascii_whitespace();
+    let number: libc::c_long = words.next()?.parse().ok()?;
+    let first = words.next()?.strip_prefix("0x")?;
+    (number == libc::SYS_rt_sigtimedwait).then(|| u64::from_str_radix(first, 16).ok())?
+}
+
+/// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).
+#[must_use]
+pub fn own_children() -> Option<Vec<i32>> {
+    let children = is_ours().then(|| std::fs::read_to_string("/proc/thread-self/children"))?.ok()?;
+    Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// A buffer for one file.

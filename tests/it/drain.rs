@@ -60,7 +60,9 @@ impl Scene {
         stays(Duration::from_millis(300), || self.order.lines() == before);
         self.order.note("closed");
         self.connection.close();
-        init.finish().exits(4).silently();
+        // Its shell may have a word about the job that the signal ends.
+        let run = init.finish();
+        assert!(run.exits(4).warnings().is_empty(), "{run:?}");
         assert_eq!(self.order.lines(), expected);
         let request = self.server.request();
         assert!(request.at >= asked + Duration::from_millis(200), "the step before it sleeps");

@@ -8,7 +8,7 @@ use drainit::signal::Signal;
 
 use crate::drain::{MAIN, stopped};
 use crate::harness::{BOTH, Init, took};
-use crate::server::{Server, closed_port, listen, until_closed};
+use crate::server::{Server, closed_port, listen, listen_on_one_of_both, until_closed};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -214,7 +214,7 @@ fn a_refused_connection_is_one_warning() {
 fn localhost_is_either_family() {
     for mode in BOTH {
         for address in ["127.0.0.1", "::1"] {
-            let Some(listener) = listen(address) else { continue };
+            let Some((listener, _reserved)) = listen_on_one_of_both(address) else { continue };
             let server = Server::saying(listener, OK);
             let host = format!("localhost:{}", server.port());
             stopped(asking(Init::new(mode), &format!("http://{host}/drain"))).silently();

@@ -38,7 +38,7 @@ fn asked(init: Init, names: &[&str]) -> (Finished, Instant) {
 fn a_shell_that_ignores_the_signal_is_killed_long_before_the_grace_period_is_over() {
     let Some(bash) = bash() else { return };
     for mode in BOTH {
-        let script = "trap '' TERM; echo main ready; while :; do sleep 1; done";
+        let script = "trap '' TERM; echo main ready $$; while :; do sleep 1; done";
         let (run, begun) =
             asked(Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]), &["main"]);
         took(begun, PATIENCE);
@@ -84,7 +84,7 @@ fn a_shell_s_jobs_in_groups_of_their_own_are_asked_when_the_shell_ignores_the_si
         // The first job has the signal at its default, those of the loop ignore it.
         let script = format!(
             "set -m; {WORKLOAD} name=job catch=TERM:100ms state ready hold & \
-             trap '' TERM; echo main ready; while :; do sleep 1; done"
+             trap '' TERM; echo main ready $$; while :; do sleep 1; done"
         );
         let init = Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]);
         let (run, begun) = asked(init, &["job", "main"]);
@@ -101,7 +101,7 @@ fn an_interactive_shell_ignores_the_signal_by_itself() {
     let Some(bash) = bash() else { return };
     for mode in BOTH {
         let script = format!(
-            "{WORKLOAD} name=job catch=TERM:100ms ready hold & echo main ready; while :; do sleep 1; done"
+            "{WORKLOAD} name=job catch=TERM:100ms ready hold & echo main ready $$; while :; do sleep 1; done"
         );
         // In a session of its own: it must not take the terminal of whoever runs this test.
         let init = Init::new(mode).under(&["setsid"]).flags(&[LONG]);
@@ -188,13 +188,19 @@ fn a_signal_that_is_blocked_and_taken_later_is_not_ignored() {
 }
 
 #[test]
-fn who_ignores_and_blocks_it_ignores_it() {
+fn what_is_blocked_or_waited_for_is_taken_though_it_is_ignored() {
     for mode in BOTH {
-        let family = "name=main ignore=TERM block=TERM ready hold";
-        let (run, begun) =
-            asked(Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(family), &["main"]);
-        took(begun, Duration::from_millis(200));
-        run.exits(137).warns(&[IGNORED, "fake-workload ("]);
+        for (how, got) in [("take=TERM", 1), ("block=TERM", 0)] {
+            let gate = Gate::closed();
+            let family = format!("name=main ignore=TERM {how} ready await={} exit=3", gate.path());
+            let mut init = Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(&family).start();
+            init.ready(&["main"]).signal(Signal::TERM);
+            stays(Duration::from_secs(1), || init.descendants().iter().any(|process| process.is_alive()));
+            gate.open();
+            let run = init.finish();
+            run.exits(3).silently();
+            assert_eq!(run.count("main got TERM"), got, "{run:?}");
+        }
     }
 }
 
@@ -347,7 +353,7 @@ fn a_nested_init_without_a_handler_ignores_everything() {
     }
     for mode in BOTH {
         let script = format!(
-            "unshare --pid --fork -- {WORKLOAD} name=nested ready hold & \
+            "unshare --pid sh -c '{WORKLOAD} name=nested ready hold & wait' & \
              exec {WORKLOAD} name=main catch=TERM:1ms:4 ready hold"
         );
         let (run, begun) =

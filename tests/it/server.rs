@@ -1,18 +1,41 @@
 //! Servers and connections of the tests, on this machine's loopback, and the order in which things happened.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{self, SockFlag, SockType, SockaddrLike, SockaddrStorage};
+
 use crate::harness::wait_until;
 
 /// A listener on a free port of this address; `None`, with a word about it, where the machine has no such address.
 pub(crate) fn listen(address: &str) -> Option<TcpListener> {
     TcpListener::bind((address, 0)).inspect_err(|error| eprintln!("not run for {address}: {error}")).ok()
+}
+
+/// A listener on a port of this family, and the other family's port of the same number, on which nobody else may listen.
+pub(crate) fn listen_on_one_of_both(address: &str) -> Option<(TcpListener, OwnedFd)> {
+    // Somebody else may have that port of the other family already.
+    (0..100).find_map(|_| {
+        let listener = listen(address)?;
+        let port = listener.local_addr().expect("it is bound").port();
+        let other = if address == "::1" {
+            SockaddrStorage::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        } else {
+            SockaddrStorage::from(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))
+        };
+        let family = other.family().expect("an address has one");
+        let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+        // Without the family there is nothing to keep.
+        let reserved = socket.or_else(|_| nix::unistd::pipe().map(|(one, _)| one)).expect("a descriptor");
+        let bound = socket::bind(reserved.as_raw_fd(), &other);
+        (bound != Err(nix::Error::EADDRINUSE)).then_some((listener, reserved))
+    })
 }
 
 /// A port that nobody listens on.
