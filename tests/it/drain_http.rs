@@ -81,7 +81,7 @@ fn an_answer_of_success_is_silent() {
         ] {
             let server = Server::saying(local(), answer);
             let run = stopped(asking(Init::new(mode), &server.url("/")));
-            assert!(run.stderr.is_empty(), "{answer:?}: {run:?}");
+            assert!(run.stderr.is_empty() && server.was_asked(), "{answer:?}: {run:?}");
         }
     }
 }
@@ -119,6 +119,7 @@ fn an_answer_in_small_pieces_is_an_answer() {
             }
         });
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
+        assert!(server.was_asked());
     }
 }
 
@@ -132,6 +133,7 @@ fn an_answer_that_never_ends_is_not_read_to_its_end() {
         });
         let begun = Instant::now();
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
+        assert!(server.was_asked());
         took(begun, Duration::ZERO);
     }
 }
@@ -145,6 +147,7 @@ fn an_answer_that_goes_on_with_nothing_is_an_answer() {
         });
         let begun = Instant::now();
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
+        assert!(server.was_asked());
         took(begun, Duration::ZERO);
     }
 }
@@ -157,6 +160,7 @@ fn a_head_that_never_ends_takes_no_memory_and_not_more_than_the_time() {
         let flags = ["--pre-stop-timeout=1s", "--pre-stop-http", &server.url("/")];
         let run = stopped(Init::new(mode).flags(&flags));
         took(begun, Duration::ZERO);
+        assert!(server.was_asked());
         assert!(run.warnings().len() <= 1, "{run:?}");
     }
 }
@@ -170,6 +174,7 @@ fn a_redirection_is_not_followed() {
             let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
         });
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
+        assert!(server.was_asked());
         assert!(!elsewhere.was_asked());
     }
 }
