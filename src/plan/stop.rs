@@ -16,6 +16,9 @@ pub(super) struct Stop {
     next_at: Option<Duration>,
     /// When to look whether the signal is ignored.
     look_at: Option<Duration>,
+    /// The last look found that waiting is in vain. A shell that ignores the signal, and whose job has just ended, may be about to
+    /// leave: the next look has to say the same.
+    was_in_vain: bool,
     /// A look has found somebody who was not asked; those who come after are their own affair.
     has_asked_first: bool,
     /// Whether TERM has been sent; it goes before KILL where another signal is ignored.
@@ -62,6 +65,7 @@ impl Plan {
             at: 0,
             next_at: None,
             look_at: None,
+            was_in_vain: false,
             has_asked_first: false,
             has_sent_term: false,
             limit,
@@ -85,6 +89,7 @@ impl Plan {
             // What is sent out of turn does not delay what comes.
             None => {}
         }
+        stop.was_in_vain = false;
         stop.has_asked_first = false;
         stop.has_sent_term |= stop.stage.signal == Some(Signal::TERM);
         stop.look_at = self.first_look(now, &stop);
@@ -105,6 +110,7 @@ impl Plan {
     /// Main is gone: whoever was not asked is asked, and has the same patience.
     pub(super) fn ask_the_rest(&mut self, now: Duration, mut stop: Stop) -> Actions {
         let Some(signal) = stop.stage.signal else { return Actions::none() };
+        stop.was_in_vain = false;
         if stop.look_at.is_some() {
             stop.look_at = self.first_look(now, &stop);
         }
@@ -132,18 +138,19 @@ impl Plan {
     pub(super) fn judge(&mut self, now: Duration, mut stop: Stop, waiting: Waiting) -> Actions {
         let (Some(signal), Some(_)) = (stop.stage.signal, stop.look_at) else { return Actions::none() };
         match waiting {
-            Waiting::Helps => Actions::none(),
-            Waiting::CannotTell => {
-                stop.look_at = None;
-                self.phase = Phase::Stopping(stop);
-                Actions::none()
-            }
             Waiting::AskFirst if !stop.has_asked_first => {
                 stop.has_asked_first = true;
-                self.ask_the_rest(now, stop)
+                return self.ask_the_rest(now, stop);
             }
-            Waiting::AskFirst | Waiting::IsInVain => self.go_on(now, stop, Reason::Ignored(signal)),
+            Waiting::AskFirst | Waiting::IsInVain if stop.was_in_vain => {
+                return self.go_on(now, stop, Reason::Ignored(signal));
+            }
+            Waiting::AskFirst | Waiting::IsInVain => stop.was_in_vain = true,
+            Waiting::Helps => stop.was_in_vain = false,
+            Waiting::CannotTell => stop.look_at = None,
         }
+        self.phase = Phase::Stopping(stop);
+        Actions::none()
     }
 
     /// The next stage; KILL behind the last one.

@@ -40,6 +40,7 @@ fn rewriting(to: Option<Signal>) -> StopPolicy {
     policy
 }
 
+const IN_VAIN: Event = Event::Looked(Waiting::IsInVain);
 const SLEEP: Step = Step::Sleep(Duration::from_secs(1));
 const FIRST: StepId = StepId { when: When::PreStop, at: 0 };
 const FIRST_AFTER: StepId = StepId { when: When::PostExit, at: 0 };
@@ -129,8 +130,9 @@ fn stopping() -> Vec<Situation> {
         situation(
             "QUIT is ignored, TERM was sent behind it, `--rewrite TERM:QUIT --grace-period 5`",
             &rewriting(Some(Signal::QUIT)),
-            &[(10_000, TERM), (10_500, Event::Looked(Waiting::IsInVain))],
+            &[(10_000, TERM), (10_250, IN_VAIN), (10_500, IN_VAIN)],
         ),
+        situation("A look has found that waiting is in vain", &plain, &[(10_000, TERM), (10_500, IN_VAIN)]),
         situation(
             "The look has found somebody who was not asked",
             &plain,
@@ -149,7 +151,7 @@ fn stopping() -> Vec<Situation> {
 fn along_the_schedule() -> Vec<Situation> {
     let policy = scheduled(Patience::For(Duration::from_secs(1)));
     let capped = StopPolicy { grace_period: Some(Duration::from_secs(3)), ..policy.clone() };
-    let later = [(10_000, TERM), (10_500, Event::Looked(Waiting::IsInVain))];
+    let later = [(10_000, TERM), (10_250, IN_VAIN), (10_500, IN_VAIN)];
     vec![
         situation("First stage of `--stop-schedule TERM@main/5/INT/1/KILL`", &policy, &[(10_000, TERM)]),
         situation("The same, `--grace-period 3`", &capped, &[(10_000, TERM)]),

@@ -29,7 +29,8 @@ impl Supervisor {
     pub(super) fn ask(&mut self, signal: Signal, target: Target) {
         let Main::Alive(main) = self.main else { return self.ask_the_rest(signal) };
         if let Some(everyone) = survivors::look() {
-            self.roster.note(&everyone, target, main, clock::boot_ticks());
+            let ignores = |process: &Process| survivors::has_no_use_for(process, signal);
+            self.roster.note(&everyone, target, main, clock::boot_ticks(), ignores);
         }
         match target {
             Target::Group | Target::Main => {
@@ -44,7 +45,9 @@ impl Supervisor {
         let signals = [signal, Signal::CONT];
         for _ in 0..LOOKS {
             let Some(everyone) = survivors::look() else { return self.signal_unseen(&signals) };
-            let unasked = self.roster.take_unasked(&everyone, clock::boot_ticks());
+            let unasked = self.roster.take_unasked(&everyone, clock::boot_ticks(), |process| {
+                survivors::has_no_use_for(process, signal)
+            });
             if unasked.is_empty() {
                 return;
             }

@@ -62,16 +62,27 @@ pub fn judge(signal: Signal, main: Option<i32>, roster: &Roster, witness: &mut O
     waiting
 }
 
-/// Who cannot be looked at, because it is gone or somebody else's, is not said to ignore anything.
+/// Whether the signal does nothing to the process. Who cannot be looked at, because it is gone or somebody else's, is not said
+/// to ignore anything.
 ///
 /// A process may begin to wait for the signal, or cease to, between the two files that tell of it; several looks in a row agree
 /// only on one that does not wait at all.
 fn ignores(pid: i32, signal: Signal) -> bool {
     let ignores = || {
-        let stance = procfs::status(pid, &mut procfs::buffer()).and_then(Stance::parse);
-        stance.is_some_and(|stance| stance.ignores(signal, || procfs::awaited_signals(pid).contains(signal)))
+        stance(pid)
+            .is_some_and(|stance| stance.ignores(signal, || procfs::awaited_signals(pid).contains(signal)))
     };
     (0..AGREEING_LOOKS).all(|_| ignores())
+}
+
+/// Whether the process, which is about to be sent the signal, does nothing about it as far as one look can tell.
+#[must_use]
+pub fn has_no_use_for(process: &Process, signal: Signal) -> bool {
+    stance(process.pid).is_some_and(|stance| stance.has_no_use_for(signal))
+}
+
+fn stance(pid: i32) -> Option<Stance> {
+    Stance::parse(procfs::status(pid, &mut procfs::buffer())?)
 }
 
 /// Whether anybody but this process is in this process group.

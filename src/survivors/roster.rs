@@ -26,12 +26,22 @@ struct Entry {
 struct Asked {
     /// In ticks since boot, as start times are.
     at: u64,
+    /// It ignored the signal then. Whoever ignores it only since has got it, and is cleaning up undisturbed.
+    ignored: bool,
 }
 
 impl Roster {
     /// Notes who is there just before the target is asked, at `now` in ticks. Whoever was asked before stays so, but all are asked
     /// anew where the target is all.
-    pub fn note(&mut self, processes: &[Process], target: Target, main: i32, now: u64) {
+    /// `ignores` tells who ignores the signal.
+    pub fn note(
+        &mut self,
+        processes: &[Process],
+        target: Target,
+        main: i32,
+        now: u64,
+        ignores: impl Fn(&Process) -> bool,
+    ) {
         match target {
             Target::Group => self.group = Some(main),
             Target::Main => {}
@@ -44,7 +54,8 @@ impl Roster {
                 Target::All => false,
             };
             let before = self.find(process).and_then(|entry| entry.asked).filter(|_| target != Target::All);
-            self.insert(process, if is_asked { Some(Asked { at: now }) } else { before });
+            let asked = is_asked.then(|| Asked { at: now, ignored: ignores(process) });
+            self.insert(process, asked.or(before));
         }
     }
 
@@ -60,13 +71,30 @@ impl Roster {
     }
 
     /// Those of `processes` who have not been asked, and from now on have; the caller asks them.
-    pub fn take_unasked(&mut self, processes: &[Process], now: u64) -> Vec<Process> {
+    pub fn take_unasked(
+        &mut self,
+        processes: &[Process],
+        now: u64,
+        ignores: impl Fn(&Process) -> bool,
+    ) -> Vec<Process> {
         let unasked: Vec<Process> =
             processes.iter().filter(|process| !self.is_asked(process, processes)).copied().collect();
         for process in &unasked {
-            self.insert(process, Some(Asked { at: now }));
+            self.insert(process, Some(Asked { at: now, ignored: ignores(process) }));
         }
         unasked
+    }
+
+    /// Whether it ignored the signal when it was sent, or was started since by somebody who did.
+    #[must_use]
+    pub fn ignored(&self, process: &Process, processes: &[Process]) -> bool {
+        if let Some(entry) = self.find(process) {
+            return entry.asked.is_some_and(|asked| asked.ignored);
+        }
+        let parent = processes.binary_search_by_key(&process.parent, |parent| parent.pid).ok();
+        parent.and_then(|at| processes.get(at)).is_some_and(|parent| {
+            parent.start <= process.start && parent.pid != process.pid && self.ignored(parent, processes)
+        })
     }
 
     /// A process that nobody noted is one that was started since. What an asked process starts afterwards is its way of ending (a
@@ -132,9 +160,10 @@ mod tests {
     /// Asks `target` while `before` are there; tells who of `after` is asked when main is gone.
     fn asked_later(target: Target, before: &[Process], after: &[Process]) -> Vec<i32> {
         let mut roster = Roster::default();
-        roster.note(before, target, MAIN, ASKED_AT);
-        let pids = roster.take_unasked(after, ASKED_AT + 50).iter().map(|process| process.pid).collect();
-        assert!(roster.take_unasked(after, ASKED_AT + 60).is_empty(), "nobody twice");
+        roster.note(before, target, MAIN, ASKED_AT, |_| false);
+        let pids =
+            roster.take_unasked(after, ASKED_AT + 50, |_| false).iter().map(|process| process.pid).collect();
+        assert!(roster.take_unasked(after, ASKED_AT + 60, |_| false).is_empty(), "nobody twice");
         pids
     }
 
@@ -186,12 +215,26 @@ mod tests {
             (process(MAIN, 1, MAIN, 400), process(8, MAIN, MAIN, 500), process(9, 1, 9, 500));
         let all = [main, worker, daemon];
         let mut roster = Roster::default();
-        roster.note(&all, Target::Main, MAIN, ASKED_AT);
-        assert_eq!(roster.take_unasked(&all, ASKED_AT).len(), 2);
-        roster.note(&all, Target::Group, MAIN, ASKED_AT + 100);
-        assert!(roster.take_unasked(&all, ASKED_AT + 100).is_empty());
-        roster.note(&all, Target::All, MAIN, ASKED_AT + 200);
-        assert_eq!(roster.take_unasked(&all, ASKED_AT + 200).len(), 3);
+        roster.note(&all, Target::Main, MAIN, ASKED_AT, |_| false);
+        assert_eq!(roster.take_unasked(&all, ASKED_AT, |_| false).len(), 2);
+        roster.note(&all, Target::Group, MAIN, ASKED_AT + 100, |_| false);
+        assert!(roster.take_unasked(&all, ASKED_AT + 100, |_| false).is_empty());
+        roster.note(&all, Target::All, MAIN, ASKED_AT + 200, |_| false);
+        assert_eq!(roster.take_unasked(&all, ASKED_AT + 200, |_| false).len(), 3);
+    }
+
+    #[test]
+    fn who_ignores_the_signal_since_it_has_got_it_is_told_from_who_always_did() {
+        let (deaf, cleaning) = (process(MAIN, 1, MAIN, 400), process(8, 1, 8, 500));
+        let (child, grandchild) = (process(20, MAIN, MAIN, 1_050), process(21, 20, 21, 1_060));
+        let cleaner = process(22, 8, 8, 1_050);
+        let now = [deaf, cleaning, child, grandchild, cleaner];
+        let mut roster = Roster::default();
+        roster.note(&[deaf, cleaning], Target::Group, MAIN, ASKED_AT, |process| process.pid == MAIN);
+        assert!(!roster.ignored(&cleaning, &now), "not asked");
+        assert!(!roster.take_unasked(&now, ASKED_AT + 1, |_| false).is_empty());
+        let ignored = now.iter().filter(|process| roster.ignored(process, &now));
+        assert_eq!(ignored.map(|process| process.pid).collect::<Vec<_>>(), [MAIN, 20, 21]);
     }
 
     #[test]
@@ -199,15 +242,15 @@ mod tests {
         let step = process(8, 1, 8, 500);
         let mut roster = Roster::default();
         roster.count_as_asked(8);
-        roster.note(&[step], Target::Group, MAIN, ASKED_AT);
-        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], ASKED_AT).is_empty());
+        roster.note(&[step], Target::Group, MAIN, ASKED_AT, |_| false);
+        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], ASKED_AT, |_| false).is_empty());
     }
 
     #[test]
     fn without_a_stop_before_everybody_is_asked() {
         let mut roster = Roster::default();
         let all = [process(8, 1, MAIN, 500), process(9, 8, 9, 600)];
-        assert_eq!(roster.take_unasked(&all, ASKED_AT).len(), 2);
-        assert!(roster.take_unasked(&all, ASKED_AT).is_empty());
+        assert_eq!(roster.take_unasked(&all, ASKED_AT, |_| false).len(), 2);
+        assert!(roster.take_unasked(&all, ASKED_AT, |_| false).is_empty());
     }
 }

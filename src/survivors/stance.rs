@@ -38,12 +38,16 @@ impl Stance {
     /// what is blocked, even where it is ignored, and `status` does not show that.
     #[must_use]
     pub fn ignores(&self, signal: Signal, is_awaited: impl FnOnce() -> bool) -> bool {
-        if self.blocked.contains(signal) || self.caught.contains(signal) {
-            return false;
-        }
+        self.has_no_use_for(signal) && !self.blocked.contains(signal) && !is_awaited()
+    }
+
+    /// Whether the signal does nothing unless it is blocked or waited for, which may be for a moment: shells block signals while
+    /// they fork.
+    #[must_use]
+    pub fn has_no_use_for(&self, signal: Signal) -> bool {
         let is_dropped =
             self.ignored.contains(signal) || signal.is_ignored_by_default() || self.is_nested_init;
-        is_dropped && !is_awaited()
+        is_dropped && !self.caught.contains(signal)
     }
 }
 
@@ -52,12 +56,16 @@ impl Stance {
 /// While main lives it is in vain where main ignores the signal and nobody who was asked is left of those who were there when it
 /// was sent: a job of a shell that ignores the signal is at work, a `sleep` that its loop has started since is not. When main is gone it
 /// is in vain where all ignore the signal.
+///
+/// Only who ignored it already when it was sent counts as ignoring it: a handler that wants to clean up undisturbed ignores it
+/// too, once it has got it.
 pub(super) fn judge(
     everyone: &[Process],
     main: Option<i32>,
     roster: &Roster,
     ignores: impl Fn(&Process) -> bool,
 ) -> (Waiting, Option<Process>) {
+    let ignores = |process: &Process| roster.ignored(process, everyone) && ignores(process);
     let Some(main) = main else {
         let hope = everyone.iter().find(|process| !ignores(process)).copied();
         let in_vain = hope.is_none() && !everyone.is_empty();
@@ -103,6 +111,8 @@ mod tests {
         assert!(!ignores(stance(&[], &term, &[], "7"), Signal::QUIT));
         assert!(!ignores(stance(&[], &[], &[], "7"), Signal::TERM), "it dies of it");
         assert!(!ignores(stance(&term, &term, &[], "7"), Signal::TERM), "blocked, it is queued");
+        assert!(stance(&term, &term, &[], "7").has_no_use_for(Signal::TERM));
+        assert!(!stance(&term, &[], &[], "7").has_no_use_for(Signal::TERM));
         assert!(!ignores(stance(&[], &[], &term, "7"), Signal::TERM));
         assert!(ignores(stance(&[], &[], &[], "7"), Signal::WINCH), "that is its default");
         assert!(!ignores(stance(&[], &[], &[Signal::WINCH], "7"), Signal::WINCH));
@@ -138,14 +148,22 @@ mod tests {
     }
 
     /// The group was asked while `before` were there.
-    fn roster(before: &[Process]) -> Roster {
+    fn roster(before: &[Process], ignoring: &[i32]) -> Roster {
         let mut roster = Roster::default();
-        roster.note(before, Target::Group, MAIN, ASKED_AT);
+        roster.note(before, Target::Group, MAIN, ASKED_AT, |process| ignoring.contains(&process.pid));
         roster
     }
 
     fn verdict(before: &[Process], now: &[Process], main: Option<i32>, ignoring: &[i32]) -> Waiting {
-        judge(now, main, &roster(before), |process| ignoring.contains(&process.pid)).0
+        judge(now, main, &roster(before, ignoring), |process| ignoring.contains(&process.pid)).0
+    }
+
+    #[test]
+    fn who_ignores_it_only_since_it_came_is_cleaning_up() {
+        let ignores_now = |_: &Process| true;
+        assert_eq!(judge(&[main()], Some(MAIN), &roster(&[main()], &[]), ignores_now).0, Waiting::Helps);
+        let worker = process(8, 1, MAIN, 500);
+        assert_eq!(judge(&[worker], None, &roster(&[main(), worker], &[]), ignores_now).0, Waiting::Helps);
     }
 
     #[test]
@@ -174,8 +192,8 @@ mod tests {
         let job = process(8, MAIN, 8, 500);
         let now = [main(), job];
         assert_eq!(verdict(&now, &now, Some(MAIN), &[MAIN]), Waiting::AskFirst);
-        let mut roster = roster(&now);
-        assert_eq!(roster.take_unasked(&now, ASKED_AT + 1).len(), 1);
+        let mut roster = roster(&now, &[MAIN]);
+        assert_eq!(roster.take_unasked(&now, ASKED_AT + 1, |_| false).len(), 1);
         assert_eq!(
             judge(&now, Some(MAIN), &roster, |process| process.pid == MAIN),
             (Waiting::Helps, Some(job))
@@ -188,6 +206,6 @@ mod tests {
         let verdict = |ignoring: &[i32]| verdict(&[main(), one, other], &[one, other], None, ignoring);
         assert_eq!(verdict(&[8, 9]), Waiting::IsInVain);
         assert_eq!(verdict(&[8]), Waiting::Helps);
-        assert_eq!(judge(&[], None, &roster(&[]), |_| true), (Waiting::Helps, None), "nobody is left");
+        assert_eq!(judge(&[], None, &roster(&[], &[]), |_| true), (Waiting::Helps, None), "nobody is left");
     }
 }

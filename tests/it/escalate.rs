@@ -160,6 +160,27 @@ fn a_shell_with_a_trap_is_waited_for_while_its_job_works_on() {
 }
 
 #[test]
+fn a_trap_that_ignores_further_signals_cleans_up_undisturbed() {
+    let Some(bash) = bash() else { return };
+    for mode in BOTH {
+        let gate = Gate::closed();
+        let script = format!(
+            "cleanup() {{ trap '' TERM; echo cleaning; {WORKLOAD} await={}; echo cleaned; exit 6; }}; \
+             trap cleanup TERM; echo main ready $$; while :; do sleep 1; done",
+            gate.path()
+        );
+        let flags = [LONG, "--ignored-after=200ms"];
+        let mut init = Init::new(mode).flags(&flags).command(&[bash, "-c", &script]).start();
+        init.ready(&["main"]).signal(Signal::TERM).line("cleaning");
+        stays(Duration::from_secs(1), || init.descendants().iter().any(|process| process.is_alive()));
+        gate.open();
+        let run = init.finish();
+        run.exits(6).in_order(&["cleaned"]);
+        assert!(run.warnings().is_empty(), "{run:?}");
+    }
+}
+
+#[test]
 fn a_worker_finishes_under_a_command_that_ignores_the_signal() {
     for mode in BOTH {
         let family = "child{ name=worker catch=TERM:3s ready hold } name=main ignore=TERM ready hold";
