@@ -259,10 +259,13 @@ fn meaning(received: Received) -> Option<Event> {
     if signal == Signal::CHLD {
         return None;
     }
+    // What this process has caused itself is not even worth a word: that word might be the cause.
+    if sender == process::id() {
+        return None;
+    }
     info!("received {signal} from {sender} (uid {sender_uid})");
-    let own = sender == process::id();
     let fault = signal.is_fault() && code > 0;
-    (!own && !fault).then_some(Event::Signal(signal))
+    (!fault).then_some(Event::Signal(signal))
 }
 
 fn note(what: &str, result: io::Result<()>) {

@@ -59,6 +59,40 @@ fn change_mask(how: i32, set: u64) -> io::Result<u64> {
 /// Returns `None` when the time is over, and also when the wait was interrupted, as after a stop and a continue of this
 /// process: the caller looks at the clock again either way.
 pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
+    let (number, info) = take(set, timeout)?;
+    Some(Received {
+        signal: Signal::new(number)?,
+        code: info.si_code,
+        // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
+        sender: unsafe { info.si_pid() },
+        // SAFETY: as for the pid.
+        sender_uid: unsafe { info.si_uid() },
+    })
+}
+
+/// Whether the signal is waiting for this process.
+pub(super) fn is_pending(signal: Signal) -> bool {
+    let mut pending = 0_u64;
+    // SAFETY: the pointer is to 8 bytes of ours, and 8 is the size that is passed.
+    let result = check(unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_SIZE) });
+    result.is_ok() && SignalSet::from_bits(pending).contains(signal)
+}
+
+/// Takes this signal, which this process has just caused itself, as if it had not been sent. Where somebody else sent it at the
+/// same moment, theirs is put back.
+pub(super) fn take_back(signal: Signal) {
+    let set = SignalSet::default().with(signal);
+    let Some((number, info)) = take(set, Some(Duration::ZERO)) else { return };
+    // SAFETY: as in `wait`.
+    let sender = unsafe { info.si_pid() };
+    let own = std::process::id().cast_signed();
+    if sender != own {
+        // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
+        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, number, &raw const info) };
+    }
+}
+
+fn take(set: SignalSet, timeout: Option<Duration>) -> Option<(i32, libc::siginfo_t)> {
     let timeout = timeout.map(|duration| libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
@@ -74,14 +108,7 @@ pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     .ok()?;
     // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
-    Some(Received {
-        signal: Signal::new(i32::try_from(number).ok()?)?,
-        code: info.si_code,
-        // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
-        sender: unsafe { info.si_pid() },
-        // SAFETY: as for the pid.
-        sender_uid: unsafe { info.si_uid() },
-    })
+    Some((i32::try_from(number).ok()?, info))
 }
 
 /// Makes the signal ignored in this process and in what it starts.

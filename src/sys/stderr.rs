@@ -12,7 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::check;
+use super::{check, signals};
+use crate::signal::Signal;
+
+/// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).
+pub const LONGEST_LINE: usize = libc::PIPE_BUF;
 
 /// Set once the inherited descriptors are closed: a descriptor that is opened before would be closed with them.
 static MAY_OPEN: AtomicBool = AtomicBool::new(false);
@@ -38,7 +42,8 @@ pub struct Stderr {
 }
 
 impl Stderr {
-    /// Writes the line in one piece or not at all; returns whether it was taken. Longer lines than `PIPE_BUF` are cut.
+    /// Writes the line in one piece or not at all; returns whether it was taken. Lines longer than
+    /// [`LONGEST_LINE`] are cut.
     pub fn write_line(&mut self, line: &[u8]) -> bool {
         if !MAY_OPEN.load(Ordering::Relaxed) {
             return write_to(&Way::early(), line);
@@ -93,7 +98,7 @@ fn write_to(way: &Way, line: &[u8]) -> bool {
 
 /// Writes of at most `PIPE_BUF` bytes to a pipe are whole or none (pipe(7)).
 fn cut(line: &[u8]) -> &[u8] {
-    line.get(..libc::PIPE_BUF).unwrap_or(line)
+    line.get(..LONGEST_LINE).unwrap_or(line)
 }
 
 fn is_writable() -> bool {
@@ -104,7 +109,13 @@ fn is_writable() -> bool {
 }
 
 fn write(descriptor: RawFd, line: &[u8]) -> bool {
+    let was_pending = signals::is_pending(Signal::PIPE);
     // SAFETY: the pointer and the length are of one slice.
     let written = unsafe { libc::write(descriptor, line.as_ptr().cast(), line.len()) };
-    check(i64::try_from(written).unwrap_or(-1)).is_ok()
+    let result = check(i64::try_from(written).unwrap_or(-1));
+    // Nobody reads any more. The PIPE that this brings would wake the loop, which might have a word to say about that.
+    if !was_pending && result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE)) {
+        signals::take_back(Signal::PIPE);
+    }
+    result.is_ok()
 }

@@ -38,6 +38,8 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
         child::take_ids(ids).map_err(|_| io::Error::last_os_error())?;
     }
     signals::restore_default(Signal::TERM);
+    // Not to be killed by a word on stderr that nobody reads.
+    signals::ignore(Signal::PIPE);
     signals::set_mask(SignalSet::default());
     Ok(())
 }
