@@ -29,6 +29,8 @@ pub(crate) enum Form {
     Session,
     Orphan,
     Daemon,
+    /// A tree of them, each of which starts two.
+    Bomb,
 }
 
 /// One thing to do; the program's documentation says what each is.
@@ -113,6 +115,7 @@ fn opening(word: &OsStr) -> Option<(Form, u32)> {
         "session" => Form::Session,
         "orphan" => Form::Orphan,
         "daemon" => Form::Daemon,
+        "bomb" => Form::Bomb,
         _ => return None,
     };
     Some((form, count))

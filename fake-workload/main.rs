@@ -1,59 +1,5 @@
-//! The fake program: what the tests run as the workload of a container.
-//!
-//! Its arguments are directives. All are read before the first is carried out; then they are carried out left to right,
-//! and after the last one it exits 0. Signals are handled between two directives and while one of them waits.
-//!
-//! A wrong directive: one line on stderr that names it, exit 64, nothing carried out. A directive that the system
-//! refuses (no /proc, no more processes): one line on stderr, exit 71.
-//!
-//! Every line goes to stdout in one write(2), unbuffered, so that several processes can share a pipe. Errors of that
-//! write are ignored, also SIGPIPE, whatever its disposition.
-//!
-//! `SIGS` is `SIG[,SIG]` (`TERM`, `SIGTERM`, `15`, `RTMIN+3`) without KILL and STOP; `SET` is `SIGS`, or `all` for all
-//! that this leaves. `DELAY` and `DURATION` are spelled as `10s`, `1m30s`, `200ms`.
-//!
-//! | Directive | Effect |
-//! |---|---|
-//! | `name=NAME` | Begins every line from here on with `NAME `. Children have no name until they are given one. |
-//! | `ignore=SET`, `default=SET` | Sets the disposition. The mask stays as it is. |
-//! | `block=SET` | Adds to the mask. |
-//! | `catch=SIGS` | Installs a handler: prints `got SIG` each time and goes on. |
-//! | `catch=SIGS:DELAY[:CODE]` | Prints `got SIG`; DELAY after the first one prints `finished` and exits CODE (0). |
-//! | `once=SIGS:DELAY[:CODE]` | Go's `signal.NotifyContext`: as above, but the first one also gives the signal its default action back, so that a second one kills. |
-//! | `take=SET` | Blocks the signals and takes them by sigtimedwait(2): prints `got SIG` for each. Any of the 62, also 32 and 33. |
-//! | `child{ … }` | Starts itself again with the directives up to the matching `}`; `child{` is one argument, `}` another. They nest. |
-//! | `group{ … }` | The same, as the leader of a process group. |
-//! | `session{ … }` | The same, as the leader of a session, which it is before the next directive here begins. |
-//! | `orphan{ … }` | Starts it through a process that exits at once, and that is gone before the next directive begins, here and there. |
-//! | `daemon{ … }` | An orphan that leads a session. |
-//! | `child*1000{ … }` | Any of the five, that many times. |
-//! | `zombies=N` | Starts N children that exit at once, waits until they have, and never reaps them. |
-//! | `ready` | Prints `ready PID`, its own as it sees it. |
-//! | `say=TEXT` | Prints TEXT. |
-//! | `state` | Prints `state pid=.. ppid=.. pgrp=.. sid=.. tpgid=.. SigBlk=<hex> SigIgn=<hex> SigCgt=<hex>` out of `/proc/self`. |
-//! | `fds` | Prints `fds 0 1 2`: the open descriptors, without the one for looking and those that `catch` and `once` need. |
-//! | `env=NAME` | Prints `env NAME=value` or `env NAME unset`. |
-//! | `cwd` | Prints `cwd /path`. |
-//! | `ids` | Prints `ids uid=.. gid=.. groups=..,..`. |
-//! | `argv` | Prints its remaining arguments as `argv ["a", "b"]` and exits 0: they are no directives. |
-//! | `sleep=DURATION` | Waits. |
-//! | `wait` | Waits until the children of `child{`, `group{` and `session{` are gone. Nothing else reaps them. |
-//! | `await=PATH` | Waits until the path exists. |
-//! | `hold` | Waits for ever. |
-//! | `stop` | Sends itself SIGSTOP. |
-//! | `exit=N` | Exits N. |
-//! | `die=SIG` | Sends itself the signal, unblocked and at its default; goes on where that does not kill. Takes KILL and STOP too. |
-//!
-//! What a child inherits is what std::process::Command passes on: the environment, the descriptors 0 to 2 (and others
-//! without close-on-exec), ignored signals and the mask; but not an ignored SIGPIPE, which gets its default back. What
-//! `take` blocks stays blocked in children, and they do not take it.
-//!
-//! With `ignore=CHLD` the kernel leaves no zombies, so `zombies=` makes none.
-//!
-//! `catch` and `once` refuse what signal-hook refuses (KILL, STOP, ILL, FPE, SEGV) and what the C library keeps for
-//! itself (32, 33). A signal that was caught and then given another disposition (by `ignore`, `default`, `once` or
-//! `die`) cannot be caught again.
-
+//! The fake program: what the tests run as the workload of a container, and what others may run for theirs.
+#![doc = include_str!("../docs/fake-workload.md")]
 #![cfg_attr(not(test), no_main)]
 
 mod catch;
@@ -68,12 +14,18 @@ use std::ffi::OsString;
 #[cfg(not(test))]
 drainit::entry!(run);
 
+const MANUAL: &str = include_str!("../docs/fake-workload.md");
+
 /// EX_USAGE and EX_OSERR of sysexits.h.
 const WRONG_DIRECTIVE: u8 = 64;
 const REFUSED: u8 = 71;
 
 fn run(mut args: Vec<OsString>) -> u8 {
     let directives = args.split_off(args.len().min(1));
+    if directives.first().is_some_and(|first| first == "--help") {
+        line::print(MANUAL.trim_end().as_bytes());
+        return 0;
+    }
     let program = args.pop().unwrap_or_default();
     match directive::parse(&directives) {
         Ok(directives) => workload::Workload::new(program).run(&directives),
@@ -96,6 +48,60 @@ mod tests {
     fn the_exit_code_is_what_the_directives_say() {
         assert_eq!(exit_code(&[]), 0);
         assert_eq!(exit_code(&["sleep=1ms", "exit=3", "exit=4"]), 3);
+    }
+
+    #[test]
+    fn every_directive_is_documented_and_every_documented_one_is_known() {
+        const SAMPLES: [&str; 34] = [
+            "name=x",
+            "ignore=TERM",
+            "default=all",
+            "block=TERM",
+            "catch=TERM",
+            "catch=TERM:1s",
+            "once=TERM:1s:3",
+            "take=33",
+            "child{ }",
+            "group{ }",
+            "session{ }",
+            "orphan{ }",
+            "daemon{ }",
+            "child*2{ }",
+            "bomb*2{ }",
+            "zombies=1",
+            "ready",
+            "say=x",
+            "state",
+            "fds",
+            "env=X",
+            "cwd",
+            "ids",
+            "argv",
+            "sleep=1s",
+            "wait",
+            "await=/x",
+            "hold",
+            "stop",
+            "exit=1",
+            "die=TERM",
+            "default=HUP,INT",
+            "catch=TERM:1s:3",
+            "bomb{ }",
+        ];
+        let head = |text: &str| {
+            let end = text.find(['=', '{', '*', ' ']).unwrap_or(text.len());
+            text[..end].to_owned()
+        };
+        for sample in SAMPLES {
+            let words: Vec<OsString> = sample.split(' ').map(OsString::from).collect();
+            assert!(directive::parse(&words).is_ok(), "{sample}");
+        }
+        let rows = MANUAL.lines().filter(|line| line.starts_with("| `"));
+        let documented: std::collections::BTreeSet<String> = rows
+            .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+            .map(head)
+            .collect();
+        assert_eq!(documented, SAMPLES.iter().map(|sample| head(sample)).collect());
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Starter {
         match form {
             Form::Orphan => return self.orphan("child", count, directives),
             Form::Daemon => return self.orphan("session", count, directives),
+            Form::Bomb => return self.bomb(count, directives),
             Form::Child | Form::Group | Form::Session => {}
         }
         let mut arguments = directives.to_vec();
@@ -61,6 +62,20 @@ impl Starter {
             while waitid(Id::Pid(pid_of(&child)), leave_it) == Err(Errno::EINTR) {}
         }
         Ok(())
+    }
+
+    /// Two children, each of which is to start half of the rest before it goes on.
+    fn bomb(&self, count: u32, inner: &[OsString]) -> io::Result<Vec<Child>> {
+        let halves = [count.div_ceil(2), count / 2].into_iter().filter(|half| *half > 0);
+        let mut children = Vec::new();
+        for half in halves {
+            let mut arguments: Vec<OsString> = vec![format!("bomb*{}{{", half - 1).into()];
+            arguments.extend_from_slice(inner);
+            arguments.push("}".into());
+            arguments.extend_from_slice(inner);
+            children.extend(self.start(Form::Child, 1, &arguments)?);
+        }
+        Ok(children)
     }
 
     /// By way of a process that starts them and exits.

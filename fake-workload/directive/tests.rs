@@ -44,6 +44,7 @@ fn a_count_is_a_number_of_processes() {
         ("session*1{", Form::Session, 1),
         ("orphan*20{", Form::Orphan, 20),
         ("daemon{", Form::Daemon, 1),
+        ("bomb*99{", Form::Bomb, 99),
     ] {
         assert_eq!(parsed(&format!("{word} }}")), [Directive::Start { form, count, inner: Vec::new() }]);
     }

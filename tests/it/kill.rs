@@ -35,6 +35,20 @@ fn two_thousand_processes_are_asked_once_each() {
     }
 }
 
+#[test]
+fn a_fork_bomb_of_those_who_ignore_everything_is_put_out() {
+    for mode in BOTH {
+        let family = "bomb*300{ ignore=all name=bomb ready hold } name=main ignore=TERM ready hold";
+        let mut init = Init::new(mode).flags(&["--grace-period=500ms"]).workload(family).start();
+        for _ in 0..301 {
+            let _ = init.line_with(" ready ");
+        }
+        assert_eq!(init.descendants().len(), 301);
+        init.signal(Signal::TERM);
+        init.finish().exits(137).warns(&["time is up: killing ", "293 more"]);
+    }
+}
+
 /// Processes that ignore the signal, each of which starts another one and ends. There are never more of them than at the
 /// start, and none without the file that this holds.
 struct Runaways {
