@@ -18,6 +18,9 @@ const SINGLE_CHILD: &str = "single-child";
 const VERBOSE: &str = "verbose";
 const QUIET: &str = "quiet";
 
+/// Where the kubelet looks for a container's last words (`terminationMessagePath`).
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// An option that takes a value, or that is on or off, and its environment twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -47,6 +50,10 @@ impl Setting {
     pub const SUBREAPER: Self = Self::new("subreaper", "DRAINIT_SUBREAPER");
     pub const USER: Self = Self::new("user", "DRAINIT_USER");
     pub const WORKDIR: Self = Self::new("workdir", "DRAINIT_WORKDIR");
+    pub const REPORT: Self = Self::new("report", "DRAINIT_REPORT");
+    pub const TERMINATION_LOG: Self = Self::new("termination-log", "DRAINIT_TERMINATION_LOG");
+    pub const REHEARSE: Self = Self::new("rehearse", "DRAINIT_REHEARSE");
+    pub const LOG_FORMAT: Self = Self::new("log-format", "DRAINIT_LOG_FORMAT");
     /// Has no flag of this name: `-v` and `-q` are its flags.
     pub const LOG: Self = Self::new("log", "DRAINIT_LOG");
 
@@ -104,6 +111,7 @@ pub fn definition() -> Command {
         .args(drain_arguments())
         .args(stop_arguments())
         .args(process_arguments())
+        .args(report_arguments())
         .args(general_arguments())
         .arg(
             Arg::new(COMMAND)
@@ -226,6 +234,25 @@ fn process_arguments() -> Vec<Arg> {
     ]
 }
 
+fn report_arguments() -> Vec<Arg> {
+    vec![
+        valued(Setting::REPORT, "FILE", "Write what happened as JSON to FILE at the end (- is stderr)"),
+        valued(
+            Setting::TERMINATION_LOG,
+            "PATH",
+            "Where somebody was killed or a step failed, say so there\n[default PATH: /dev/termination-log]",
+        )
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value(TERMINATION_LOG),
+        valued(
+            Setting::REHEARSE,
+            "DURATION",
+            "Begin a stop after that time, draw it on stderr, and exit\n0 where it went well, 124 where it did not",
+        ),
+    ]
+}
+
 fn general_arguments() -> Vec<Arg> {
     vec![
         Arg::new(VERBOSE)
@@ -233,6 +260,7 @@ fn general_arguments() -> Vec<Arg> {
             .help("Say more on stderr: -v info, -vv debug, -vvv trace")
             .action(ArgAction::Count),
         Arg::new(QUIET).short('q').help("Say errors only").action(ArgAction::SetTrue),
+        valued(Setting::LOG_FORMAT, "FORMAT", "Lines on stderr as text or json [default: text]"),
         Arg::new("help").short('h').long("help").help("Print this and exit").action(ArgAction::Help),
         Arg::new("version")
             .short('V')
@@ -382,7 +410,7 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
-        for option in ["--rehearse", "--report", "--termination-log", "-P", "--poweroff"] {
+        for option in ["--propagate-signal", "--pause", "-P", "--poweroff"] {
             assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
         }
     }
@@ -411,6 +439,10 @@ mod tests {
             Setting::SUBREAPER,
             Setting::USER,
             Setting::WORKDIR,
+            Setting::REPORT,
+            Setting::TERMINATION_LOG,
+            Setting::REHEARSE,
+            Setting::LOG_FORMAT,
             Setting::LOG,
         ] {
             let name = setting.name().to_ascii_uppercase().replace('-', "_");

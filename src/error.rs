@@ -17,6 +17,8 @@ pub enum StartError {
     CommandLine(String),
     /// A value is wrong.
     Usage(UsageError),
+    /// The report could not be written later.
+    Report { path: OsString, error: std::io::Error },
     /// The command could not be started.
     Command { command: OsString, user: Option<User>, directory: Option<OsString>, failure: SpawnError },
 }
@@ -26,7 +28,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CommandLine(_) | Self::Usage(_) => outcome::INIT_FAILED,
+            Self::CommandLine(_) | Self::Usage(_) | Self::Report { .. } => outcome::INIT_FAILED,
             Self::Command { failure, .. } => match (failure.stage, failure.error.kind()) {
                 (Stage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
                 (Stage::Exec, _) => outcome::NOT_EXECUTABLE,
@@ -41,6 +43,7 @@ impl fmt::Display for StartError {
         match self {
             Self::CommandLine(problem) => write!(f, "{problem} (see drainit --help)"),
             Self::Usage(problem) => problem.fmt(f),
+            Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {error}"),
             Self::Command { command, user, directory, failure: SpawnError { stage, error } } => {
                 write!(f, "cannot run {command:?}: ")?;
                 let User { uid, gid } = user.unwrap_or(User { uid: 0, gid: 0 });

@@ -5,6 +5,7 @@
 //! - [`cli`] and [`settings`]: what was typed, and what it means.
 //! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
 //! - [`supervisor`]: the loop that observes, asks the plan and performs.
+//! - [`report`]: what happened, and what is made of it.
 //! - [`hooks`]: what the steps do that are no commands.
 //! - [`survivors`]: who is left, and who of them was asked.
 //! - [`sys`]: the kernel. All `unsafe` is there.
@@ -21,6 +22,7 @@ pub mod hooks;
 pub mod logging;
 pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod settings;
 pub mod signal;
 pub mod supervisor;

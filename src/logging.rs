@@ -4,20 +4,39 @@
 
 use std::io::{self, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter};
+use serde_json::Value;
 
 use crate::outcome;
+use crate::settings::LogFormat;
 use crate::sys::process;
-use crate::sys::stderr::Stderr;
+use crate::sys::stderr::{LONGEST_LINE, Stderr};
+
+/// Whether lines are JSON objects; set once, before the command starts.
+static JSON: AtomicBool = AtomicBool::new(false);
 
 /// A sink that takes whole lines and drops what stderr does not take at once.
 #[derive(Default)]
-struct Sink(Stderr);
+struct Sink {
+    stderr: Stderr,
+    /// Lines that were dropped since the last one that was not.
+    dropped: u64,
+}
 
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write_line(line);
+        if self.dropped > 0 {
+            let lines = if self.dropped == 1 { "a line" } else { "lines" };
+            let note = format!("{} {lines} of this log could not be written", self.dropped);
+            if self.stderr.write_line(render(Level::Warn, &note).as_bytes()) {
+                self.dropped = 0;
+            }
+        }
+        if self.dropped > 0 || !self.stderr.write_line(line) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
         Ok(line.len())
     }
 
@@ -26,14 +45,44 @@ impl Write for Sink {
     }
 }
 
-/// Sends the log macros' lines to stderr, as `drainit: LEVEL: TEXT`.
-pub fn set_up(level: LevelFilter) {
+/// Sends the log macros' lines to stderr, as `drainit: LEVEL: TEXT`, or as JSON objects with `level` and `message`.
+pub fn set_up(level: LevelFilter, format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let result = env_logger::Builder::new()
         .filter_level(level)
-        .format(|line, record| writeln!(line, "drainit: {}: {}", label(record.level()), record.args()))
+        .format(|line, record| line.write_all(render(record.level(), &record.args().to_string()).as_bytes()))
         .target(env_logger::Target::Pipe(Box::new(Sink::default())))
         .try_init();
     debug_assert!(result.is_ok(), "the log is set up once");
+}
+
+/// One line, whole: what is longer than can be written in one piece loses its end.
+fn render(level: Level, message: &str) -> String {
+    let mut message = message;
+    loop {
+        let line = if JSON.load(Ordering::Relaxed) {
+            format!("{{\"level\":\"{}\",\"message\":{}}}\n", label(level), Value::from(message))
+        } else {
+            format!("drainit: {}: {}\n", label(level), one_line(message))
+        };
+        if line.len() <= LONGEST_LINE {
+            return line;
+        }
+        let half = (0..=message.len() / 2).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
+        message = message.get(..half).unwrap_or_default();
+    }
+}
+
+/// Names and paths may hold anything, but an entry of the log is one line, and does not drive the terminal.
+fn one_line(message: &str) -> String {
+    message
+        .chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let plain = escaped.is_none().then_some(character);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
 }
 
 fn label(level: Level) -> &'static str {
@@ -46,9 +95,9 @@ fn label(level: Level) -> &'static str {
     }
 }
 
-/// Says one line before the log is set up.
+/// Says one line whatever the level of the log, before it is set up too.
 pub fn say_error(problem: &dyn std::fmt::Display) {
-    Stderr::default().write_line(format!("drainit: error: {problem}\n").as_bytes());
+    Stderr::default().write_line(render(Level::Error, &problem.to_string()).as_bytes());
 }
 
 /// A defect of drainit must not look like the command's own end: one line, and 125.
@@ -62,4 +111,19 @@ pub fn report_panics() {
         say_error(&format_args!("a defect of drainit at {place}: {reason}"));
         process::exit_now(outcome::INIT_FAILED);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_and_fits() {
+        assert_eq!(render(Level::Warn, "a\nb\x1b[31m\u{e9}"), "drainit: warning: a\\nb\\u{1b}[31m\u{e9}\n");
+        for message in ["x".repeat(100_000), "\u{e9}".repeat(50_000), "\u{1}".repeat(9_000)] {
+            let line = render(Level::Info, &message);
+            assert!(line.len() <= LONGEST_LINE && line.ends_with('\n'));
+            assert_eq!(line.lines().count(), 1);
+        }
+    }
 }

@@ -33,7 +33,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 fn start(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
-    logging::set_up(settings.log_level);
+    logging::set_up(settings.log_level, settings.log_format);
     Ok(Supervisor::start(settings, inherited_mask)?.run())
 }
 

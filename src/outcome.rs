@@ -6,6 +6,9 @@ use std::fmt;
 
 use crate::signal::Signal;
 
+/// A rehearsal (`--rehearse`) did not go well: somebody had to be killed, a step failed, or there was nothing to stop. (timeout(1)
+/// says 124 where time ran out.)
+pub const REHEARSAL_FAILED: u8 = 124;
 /// drainit itself failed: bad options, no process could be made. Nothing was started. (Docker uses 125 the same way.)
 pub const INIT_FAILED: u8 = 125;
 /// The command was found and could not be executed (POSIX shells' rule).

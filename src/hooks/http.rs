@@ -9,7 +9,7 @@ use crate::settings::Request;
 
 /// More than a server sends as the head of an answer.
 const HEAD_SIZE: usize = 64 * 1024;
-const HEADERS: usize = 128;
+const HEADERS: usize = 4096;
 
 /// Sends the request, and waits for the head of the answer.
 ///
@@ -70,7 +70,13 @@ fn read_status(stream: &mut impl Read) -> Result<u16, String> {
 fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(bytes).map_err(|error| format!("no HTTP answer: {error}"))?;
+    // Only the status counts: what is odd in the headers is no reason to call a drain a failure.
+    let mut lenient = httparse::ParserConfig::default();
+    lenient.allow_obsolete_multiline_headers_in_responses(true);
+    lenient.allow_spaces_after_header_name_in_responses(true);
+    lenient.ignore_invalid_headers_in_responses(true);
+    let parsed =
+        lenient.parse_response(&mut response, bytes).map_err(|error| format!("no HTTP answer: {error}"))?;
     Ok(match (parsed, response.code) {
         (httparse::Status::Complete(length), Some(code)) => Some((code, length)),
         _ => None,
@@ -93,6 +99,8 @@ mod tests {
             status("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\nHTTP/1.1 204 x\r\n\r\n"),
             Ok(204)
         );
+        assert_eq!(status("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nD e: f\r\n\r\n"), Ok(200));
+        assert_eq!(status(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(3_000))), Ok(200));
         assert_eq!(status("HTTP/1.1 101 Switching\r\n\r\n"), Ok(101));
     }
 

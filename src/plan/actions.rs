@@ -16,7 +16,7 @@ pub enum Action {
     AskTheRest { signal: Signal },
     /// Look whether those who are left ignore this signal, and report it as [`Event::Looked`](super::Event::Looked).
     Look { signal: Signal },
-    /// Start a step that is a process, which has so much time, and report its end as
+    /// Start a step, which has so much time, and report its end, where it is a process, as
     /// [`Event::StepEnded`](super::Event::StepEnded).
     StartStep { step: StepId, time_left: Duration },
     /// Send TERM to the step's group, where it has one.
@@ -50,6 +50,8 @@ pub enum When {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepEnd {
     TimeIsUp,
+    /// It has not even begun.
+    NoTimeLeft,
     /// There is nothing left to drain.
     MainIsGone,
 }

@@ -49,17 +49,11 @@ impl Plan {
             return self.ask(now, Cause::Requested, drain.signal);
         };
         if drain.ends <= now {
-            return self.end_drain(now, drain, StepEnd::TimeIsUp);
+            return self.end_drain(now, drain, StepEnd::NoTimeLeft);
         }
         drain.slept = slept(step, now);
         self.phase = Phase::Draining(drain);
-        match drain.slept {
-            Some(_) => Actions::none(),
-            None => Actions::one(Action::StartStep {
-                step: drain.step(),
-                time_left: drain.ends.saturating_sub(now),
-            }),
-        }
+        Actions::one(Action::StartStep { step: drain.step(), time_left: drain.ends.saturating_sub(now) })
     }
 
     pub(super) fn end_drain_step(&mut self, now: Duration, drain: Drain, ended: StepId) -> Actions {
@@ -85,7 +79,8 @@ impl Plan {
     }
 
     fn end_drain(&mut self, now: Duration, drain: Drain, why: StepEnd) -> Actions {
-        self.kill_step_at = Some(now.saturating_add(STEP_PATIENCE)).filter(|_| drain.slept.is_none());
+        let is_process = drain.slept.is_none() && why != StepEnd::NoTimeLeft;
+        self.kill_step_at = is_process.then(|| now.saturating_add(STEP_PATIENCE));
         let asking = self.ask(now, Cause::Requested, drain.signal);
         Actions::before(Action::EndStep { step: drain.step(), why }, asking)
     }

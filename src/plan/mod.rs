@@ -138,6 +138,12 @@ impl Plan {
         }
     }
 
+    /// Whether processes have been asked to leave and are waited for.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Stopping(_))
+    }
+
     /// The step of this name.
     #[must_use]
     pub fn step(&self, id: StepId) -> Option<&Step> {

@@ -71,15 +71,10 @@ impl Plan {
         };
         let time_left = post_exit.ends.map_or(Duration::ZERO, |ends| ends.saturating_sub(now));
         if time_left.is_zero() {
-            return self.end_post_exit(post_exit);
+            return self.end_post_exit(post_exit, StepEnd::NoTimeLeft);
         }
-        if let Some(until) = slept(step, now) {
-            post_exit.doing = Doing::Sleeping(until);
-            self.phase = Phase::PostExit(post_exit);
-            return Actions::none();
-        }
-        post_exit.doing = Doing::Running;
-        post_exit.alone = false;
+        post_exit.doing = slept(step, now).map_or(Doing::Running, Doing::Sleeping);
+        post_exit.alone &= post_exit.doing != Doing::Running;
         self.phase = Phase::PostExit(post_exit);
         Actions::one(Action::StartStep { step: post_exit.step(), time_left })
     }
@@ -103,7 +98,7 @@ impl Plan {
                 post_exit.at += 1;
                 self.begin_post_exit_step(now, post_exit)
             }
-            (_, Some(ends)) if ends <= now => self.end_post_exit(post_exit),
+            (_, Some(ends)) if ends <= now => self.end_post_exit(post_exit, StepEnd::TimeIsUp),
             (_, None) if post_exit.leaves <= now => {
                 let last = self.over(post_exit.farewell);
                 Actions::before(Action::Kill(Reason::TimeIsUp), last)
@@ -125,8 +120,8 @@ impl Plan {
     }
 
     /// The time is up: the step that is under way is ended, and none follows.
-    fn end_post_exit(&mut self, mut post_exit: PostExit) -> Actions {
-        let ended = Action::EndStep { step: post_exit.step(), why: StepEnd::TimeIsUp };
+    fn end_post_exit(&mut self, mut post_exit: PostExit, why: StepEnd) -> Actions {
+        let ended = Action::EndStep { step: post_exit.step(), why };
         let steps_are_left = post_exit.at < self.policy.post_exit.len();
         post_exit.ends = None;
         post_exit.doing = Doing::Waiting;

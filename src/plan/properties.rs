@@ -184,7 +184,10 @@ impl World {
             self.history.push((self.now, action));
             match action {
                 Action::Look { .. } => self.feed(Event::Looked(self.found)),
-                Action::StartStep { step, .. } => self.step = Some(step),
+                Action::StartStep { step, .. } => {
+                    let is_process = !matches!(self.plan.step(step), Some(Step::Sleep(_)));
+                    self.step = is_process.then_some(step);
+                }
                 Action::Forward { .. }
                 | Action::Ask { .. }
                 | Action::AskTheRest { .. }

@@ -290,6 +290,7 @@ fn say_action(action: Action) -> String {
         Action::EndStep { step, why: StepEnd::TimeIsUp } => {
             format!("TERM to step {}, timed out", step.at + 1)
         }
+        Action::EndStep { step, why: StepEnd::NoTimeLeft } => format!("no time for step {}", step.at + 1),
         Action::EndStep { step, why: StepEnd::MainIsGone } => {
             format!("TERM to step {}, dropped", step.at + 1)
         }

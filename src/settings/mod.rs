@@ -9,6 +9,8 @@ mod values;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use log::LevelFilter;
 
@@ -16,7 +18,7 @@ pub use schedule::{Patience, Schedule, Stage};
 pub use step::{Request, Step};
 pub use stop::{Rewrites, StopPolicy, Target};
 
-use crate::cli::{Setting, Typed};
+use crate::cli::{self, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::signal::Signal;
 use values::Values;
@@ -36,8 +38,33 @@ pub struct Settings {
     pub user: Option<User>,
     /// Where the command runs, where that is not where drainit was started.
     pub directory: Option<OsString>,
+    /// Where the report goes.
+    pub report: Option<ReportTo>,
+    /// Where a container's last words go.
+    pub termination_log: Option<PathBuf>,
+    /// When a stop begins that is only a rehearsal.
+    pub rehearse: Option<Duration>,
     /// What is said on stderr.
     pub log_level: LevelFilter,
+    /// How it is said.
+    pub log_format: LogFormat,
+}
+
+/// Where the report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportTo {
+    Stderr,
+    File(OsString),
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For log collectors: an object per line.
+    Json,
 }
 
 /// Numeric ids: an image may have no `/etc/passwd`.
@@ -58,6 +85,12 @@ impl fmt::Display for UsageError {
 }
 
 impl Settings {
+    /// Whether the stop is only rehearsed.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearse.is_some()
+    }
+
     /// Puts together what was typed and what `variable` finds in the environment; what was typed wins.
     ///
     /// # Errors
@@ -71,15 +104,33 @@ impl Settings {
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
+            report: values
+                .raw(Setting::REPORT)?
+                .map(|path| if path == "-" { ReportTo::Stderr } else { ReportTo::File(path) }),
+            termination_log: termination_log(&values)?,
+            rehearse: values.one(Setting::REHEARSE, values::duration)?,
             log_level: log_level(&typed, &values)?,
+            log_format: values.one(Setting::LOG_FORMAT, values::log_format)?.unwrap_or_default(),
         };
         values.switch(Setting::SUBREAPER)?;
+        let stop = &mut settings.stop;
+        stop.stop_after = [stop.stop_after, settings.rehearse].into_iter().flatten().min();
         settings.command = typed.into_command();
         if settings.command.is_empty() {
             return Err(UsageError("no command given (see drainit --help)".to_owned()));
         }
         Ok(settings)
     }
+}
+
+/// A path; in the environment also on or off, because there is no other way to say it without one.
+fn termination_log(values: &Values<'_>) -> Result<Option<PathBuf>, UsageError> {
+    let found = values.raw(Setting::TERMINATION_LOG)?;
+    Ok(found.and_then(|path| match path.to_str().map(values::on_or_off) {
+        Some(Ok(true)) => Some(cli::TERMINATION_LOG.into()),
+        Some(Ok(false)) => None,
+        Some(Err(_)) | None => Some(path.into()),
+    }))
 }
 
 fn exit_map(values: &Values<'_>) -> Result<ExitMap, UsageError> {
@@ -153,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_at_the_end_is_off_unless_it_is_asked_for() {
+        let path = |line: &[&str], environment: &[(&str, &str)]| {
+            settings(line, environment).expect("good").termination_log.map(PathBuf::into_os_string)
+        };
+        assert_eq!(path(&["x"], &[]), None);
+        assert_eq!(path(&["--termination-log", "x"], &[]), Some(cli::TERMINATION_LOG.into()));
+        assert_eq!(path(&["--termination-log=y", "x"], &[]), Some("y".into()));
+        assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "1")]), Some(cli::TERMINATION_LOG.into()));
+        assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "no")]), None);
+        assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "/z")]), Some("/z".into()));
+        let rehearsed = settings(&["--rehearse", "3", "--stop-after", "5", "x"], &[]).expect("good");
+        assert!(rehearsed.is_rehearsal());
+        assert_eq!(rehearsed.stop.stop_after, Some(Duration::from_secs(3)));
+        assert_eq!(settings(&["--report", "-", "x"], &[]).expect("good").report, Some(ReportTo::Stderr));
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_where_it_stands() {
         for (line, environment, start) in [
             (&["-u", "root", "x"][..], &[][..], "invalid value 'root' for --user: "),
@@ -172,6 +240,7 @@ mod tests {
                 &[("DRAINIT_POST_EXIT_SLEEP", "1s,x")],
                 "invalid value 'x' in DRAINIT_POST_EXIT_SLEEP: ",
             ),
+            (&["--log-format", "xml", "x"], &[], "invalid value 'xml' for --log-format: "),
             (&["--workdir", "", "x"], &[], "invalid value '' for --workdir: "),
             (&["x"], &[("DRAINIT_LOG", "loud")], "invalid value 'loud' in DRAINIT_LOG: "),
             (&["x"], &[("DRAINIT_SUBREAPER", "perhaps")], "invalid value 'perhaps' in DRAINIT_SUBREAPER: "),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::{UsageError, User};
+use super::{LogFormat, UsageError, User};
 use crate::cli::{Setting, Typed};
 use crate::signal::Signal;
 
@@ -198,6 +198,14 @@ pub(super) fn exit_rule(text: &str) -> Result<(u8, u8), String> {
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| "not one of off, error, warn, info, debug, trace".to_owned())
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("neither text nor json".to_owned()),
+    }
 }
 
 #[cfg(test)]

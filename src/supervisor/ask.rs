@@ -2,18 +2,25 @@
 
 use std::io;
 
-use log::{debug, info};
+use log::{debug, info, warn};
 
 use super::{LOOKS, Main, Supervisor, names, note};
 use crate::plan::Waiting;
+use crate::report::Receiver;
 use crate::settings::Target;
 use crate::signal::Signal;
 use crate::survivors::{self, Process};
 use crate::sys::kill::{self, Pinned};
-use crate::sys::{clock, process};
+use crate::sys::process;
 
 impl Supervisor {
-    pub(super) fn forward(&self, signal: Signal, target: Target) {
+    /// Passes a signal on.
+    pub(super) fn forward(&mut self, signal: Signal, target: Target) {
+        self.note_sent(signal, Receiver::Target(target));
+        self.send_to(signal, target);
+    }
+
+    fn send_to(&self, signal: Signal, target: Target) {
         match (target, self.main) {
             (Target::Group, Main::Alive(main)) => {
                 note("cannot signal the group", kill::send_to_group(main, signal))
@@ -26,33 +33,50 @@ impl Supervisor {
         }
     }
 
+    /// Asks the target to leave. Where it was asked before, with the stage before this one, that is an escalation.
     pub(super) fn ask(&mut self, signal: Signal, target: Target) {
-        let Main::Alive(main) = self.main else { return self.ask_the_rest(signal) };
-        if let Some(everyone) = survivors::look() {
-            let ignores = |process: &Process| survivors::has_no_use_for(process, signal);
-            self.roster.note(&everyone, target, main, clock::boot_ticks(), ignores);
+        self.begin_asking();
+        let everyone = survivors::look();
+        if let (Some(before), Some(everyone)) = (self.asked_with.replace(signal), &everyone) {
+            warn!("going on to {signal}; still there: {}", self.in_words(everyone, before));
         }
-        match target {
-            Target::Group | Target::Main => {
+        let main = self.main.pid();
+        if let Some(everyone) = everyone {
+            let attitude = |process: &Process| survivors::attitude(process, signal);
+            self.roster.note(&everyone, target, main, survivors::moment(), attitude);
+            self.note_members(&everyone, signal);
+        }
+        match (target, main) {
+            (Target::Group | Target::Main, Some(_)) => {
                 self.forward(signal, target);
-                self.forward(Signal::CONT, target);
+                self.send_to(Signal::CONT, target);
             }
-            Target::All => self.ask_the_rest(signal),
+            (Target::All, _) | (_, None) => self.ask_the_rest(signal),
         }
     }
 
+    /// Asks everyone who was not asked, until a look finds nobody new.
     pub(super) fn ask_the_rest(&mut self, signal: Signal) {
+        self.begin_asking();
+        self.asked_with = Some(signal);
         let signals = [signal, Signal::CONT];
         for _ in 0..LOOKS {
-            let Some(everyone) = survivors::look() else { return self.signal_unseen(&signals) };
-            let unasked = self.roster.take_unasked(&everyone, clock::boot_ticks(), |process| {
-                survivors::has_no_use_for(process, signal)
-            });
+            let Some(everyone) = survivors::look() else {
+                self.note_sent(signal, Receiver::Target(Target::All));
+                return self.signal_unseen(&signals);
+            };
+            let attitude = |process: &Process| survivors::attitude(process, signal);
+            let unasked = self.roster.take_unasked(&everyone, survivors::moment(), attitude);
             if unasked.is_empty() {
                 return;
             }
             info!("asking with {signal}: {}", names(&unasked));
-            unasked.iter().for_each(|process| send(process, &signals));
+            self.note_members(&everyone, signal);
+            for process in &unasked {
+                self.note_sent(signal, Receiver::Process(process.pid));
+                self.roster.is_being_asked(process, survivors::moment());
+                send(process, &signals);
+            }
         }
     }
 
@@ -70,11 +94,7 @@ impl Supervisor {
 
     /// Whether it helps to wait for those who are left to take `signal`.
     pub(super) fn look(&mut self, signal: Signal) -> Waiting {
-        let main = match self.main {
-            Main::Alive(main) => Some(main),
-            Main::Gone(_) => None,
-        };
-        survivors::judge(signal, main, &self.roster, &mut self.witness)
+        self.watch.judge(signal, self.main.pid(), &self.roster)
     }
 }
 

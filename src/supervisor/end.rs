@@ -16,7 +16,12 @@ impl Supervisor {
     pub(super) fn kill(&mut self, reason: Reason) {
         if !self.killing {
             self.killing = true;
-            let who = names(&survivors::look().unwrap_or_default());
+            self.note_kill(reason);
+            let left = survivors::look().unwrap_or_default();
+            let who = match self.asked_with {
+                Some(signal) => self.in_words(&left, signal),
+                None => names(&left),
+            };
             match reason {
                 Reason::TimeIsUp => warn!("time is up: killing {who}"),
                 Reason::Ignored(signal) => warn!("{signal} is ignored, waiting cannot help: killing {who}"),

@@ -6,6 +6,8 @@
 
 mod ask;
 mod end;
+mod notes;
+mod output;
 mod steps;
 
 use std::ffi::OsString;
@@ -18,15 +20,17 @@ use log::{debug, info, trace, warn};
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::{Action, Event, Farewell, Plan, StepId};
+use crate::report::Record;
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
-use crate::survivors::{self, Process, Roster};
+use crate::survivors::{self, Process, Roster, Watch};
 use crate::sys::clock::Clock;
 use crate::sys::process;
 use crate::sys::signals::{self, Received};
-use crate::sys::spawn::{Ids, Spawn, Stdin};
+use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
 use crate::sys::tty::Terminal;
 use crate::sys::wait::{self, Reaped};
+use output::Output;
 use steps::Surroundings;
 
 /// After so many dead children a look at the signals is due, however fast others die.
@@ -49,9 +53,18 @@ pub struct Supervisor {
     /// A step could not be started: no child's end will tell that nobody is left.
     step_failed: bool,
     roster: Roster,
-    /// Somebody who is worth waiting for, as the last look found.
-    witness: Option<Process>,
+    watch: Watch,
     killing: bool,
+    /// The last signal that somebody sent to drainit.
+    last_received: Option<Received>,
+    /// What the processes were last asked with.
+    asked_with: Option<Signal>,
+    /// When to say again who is waited for.
+    next_word: Option<Duration>,
+    /// When to look again who has gone.
+    next_watch: Option<Duration>,
+    record: Record,
+    output: Output,
 }
 
 /// The command that was started.
@@ -93,11 +106,12 @@ impl Supervisor {
         if !process::is_pid_one() {
             note("cannot adopt orphans", process::become_subreaper());
         }
+        let mut output = Output::new(&settings)?;
         let pid = start_command(&settings, mask)?;
         let surroundings = Surroundings::new(&settings, mask);
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
-        process::close_inherited();
+        process::close_inherited(output.file());
         process::return_memory();
         Ok(Self {
             plan: Plan::new(settings.stop),
@@ -108,8 +122,14 @@ impl Supervisor {
             step: None,
             step_failed: false,
             roster: Roster::default(),
-            witness: None,
+            watch: Watch::default(),
             killing: false,
+            last_received: None,
+            asked_with: None,
+            next_word: None,
+            next_watch: None,
+            record: Record { command: name_of(&settings.command), ..Record::default() },
+            output,
         })
     }
 
@@ -120,6 +140,7 @@ impl Supervisor {
         loop {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
+            self.last_received = received.or(self.last_received);
             let signal = received.and_then(meaning);
             let [first, second] = reaping.events();
             for event in [first, second, signal, Some(Event::Tick)].into_iter().flatten() {
@@ -127,6 +148,7 @@ impl Supervisor {
                     return code;
                 }
             }
+            self.note_waiting();
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             received = self.wait(at_once);
         }
@@ -137,7 +159,8 @@ impl Supervisor {
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {
-            self.plan.deadline().map(|deadline| deadline.saturating_sub(self.clock.now()))
+            let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
+            wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
         };
         signals::wait(SignalSet::from_bits(u64::MAX), timeout)
     }
@@ -149,11 +172,15 @@ impl Supervisor {
                 Reaped::Child { pid, ended } if self.main.is(pid) => {
                     info!("the command ({pid}) {ended}");
                     self.main = Main::Gone(ended);
+                    self.note_main_end(pid, ended);
                     reaping.main_ended = true;
                 }
                 Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
                     Some(step) => reaping.step_ended = Some(step),
-                    None => debug!("reaped {pid}, which {ended}"),
+                    None => {
+                        self.note_reaped(pid, ended);
+                        debug!("reaped {pid}, which {ended}");
+                    }
                 },
                 Reaped::AllAlive => return reaping,
                 Reaped::NoChildren => return Reaping { nobody_left: true, ..reaping },
@@ -166,7 +193,12 @@ impl Supervisor {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             trace!("{event:?}");
-            for action in self.plan.handle(self.clock.now(), event) {
+            if event == Event::NobodyLeft {
+                self.note_end();
+            }
+            let actions = self.plan.handle(self.clock.now(), event);
+            self.note_stop(event);
+            for action in actions {
                 match self.perform(action) {
                     Consequence::Nothing => {}
                     Consequence::Report(event) => next = Some(event),
@@ -194,7 +226,11 @@ impl Supervisor {
             Action::EndStep { step, why } => self.end_step(step, why),
             Action::KillStep => self.kill_step(),
             Action::Kill(reason) => self.kill(reason),
-            Action::Leave(farewell) => return Consequence::Leave(self.exit_code(farewell)),
+            Action::Leave(farewell) => {
+                let code = self.exit_code(farewell);
+                self.close_record(farewell, code);
+                return Consequence::Leave(self.output.write(&self.record));
+            }
         }
         Consequence::Nothing
     }
@@ -223,6 +259,13 @@ impl Reaping {
 }
 
 impl Main {
+    fn pid(self) -> Option<i32> {
+        match self {
+            Self::Alive(main) => Some(main),
+            Self::Gone(_) => None,
+        }
+    }
+
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
     }
@@ -236,6 +279,7 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError
         stdin: Stdin::Inherited,
         mask,
         directory: settings.directory.as_deref(),
+        directory_as: DirectoryAs::User,
         ids: ids(settings),
         parent_death_signal: settings.parent_death_signal,
         terminal: terminal.as_ref().map(AsFd::as_fd),
@@ -263,7 +307,11 @@ fn meaning(received: Received) -> Option<Event> {
     if sender == process::id() {
         return None;
     }
-    info!("received {signal} from {sender} (uid {sender_uid})");
+    if sender == 0 && code <= 0 {
+        info!("received {signal} from outside of the pid namespace (uid {sender_uid})");
+    } else {
+        info!("received {signal} from {sender} (uid {sender_uid})");
+    }
     let fault = signal.is_fault() && code > 0;
     (!fault).then_some(Event::Signal(signal))
 }
@@ -275,10 +323,20 @@ fn note(what: &str, result: io::Result<()>) {
 }
 
 fn names(processes: &[Process]) -> String {
-    let mut names: Vec<String> =
-        processes.iter().take(NAMED).map(|process| format!("{} ({})", process.name, process.pid)).collect();
+    listed(processes, ", ", |process| format!("{} ({})", process.name, process.pid))
+}
+
+/// The first few of them.
+fn listed(processes: &[Process], separator: &str, one: impl Fn(&Process) -> String) -> String {
+    let mut words: Vec<String> = processes.iter().take(NAMED).map(one).collect();
     if processes.len() > NAMED {
-        names.push(format!("{} more", processes.len() - NAMED));
+        words.push(format!("{} more", processes.len() - NAMED));
     }
-    if names.is_empty() { "everybody left".to_owned() } else { names.join(", ") }
+    if words.is_empty() { "everybody left".to_owned() } else { words.join(separator) }
+}
+
+/// A command's own name: no arguments, and no folder.
+fn name_of(command: &[OsString]) -> String {
+    let program = command.first().map(std::path::Path::new).and_then(std::path::Path::file_name);
+    program.unwrap_or_default().to_string_lossy().into_owned()
 }

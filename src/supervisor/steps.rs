@@ -9,11 +9,12 @@ use super::{Main, Supervisor, note};
 use crate::hooks::{http, idle};
 use crate::outcome::Ended;
 use crate::plan::{StepEnd, StepId, When};
+use crate::report::{Receiver, StepOutcome};
 use crate::settings::{Settings, Step};
 use crate::signal::{Signal, SignalSet};
 use crate::survivors;
 use crate::sys::kill;
-use crate::sys::spawn::{self, Ids, Spawn, SpawnError, Stage, Stdin};
+use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, Stage, Stdin};
 
 const MAIN_PID: &str = "DRAINIT_MAIN_PID";
 const STOP_SIGNAL: &str = "DRAINIT_STOP_SIGNAL";
@@ -28,7 +29,7 @@ pub(super) struct Surroundings {
 }
 
 /// The last step that was a process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Process {
     id: StepId,
     /// Its pid, which is its group's number too.
@@ -37,6 +38,8 @@ pub(super) struct Process {
     is_gone: bool,
     /// drainit has ended it, so that its end is no news.
     is_ended: bool,
+    /// Where it says why it could not become the command.
+    failure: Option<Failure>,
 }
 
 impl Surroundings {
@@ -58,44 +61,62 @@ impl Supervisor {
     pub(super) fn start_step(&mut self, id: StepId, milliseconds: u128) -> bool {
         let Some(step) = self.plan.step(id) else { return false };
         info!("{} begins", name(id, step));
+        let now = self.clock.now();
+        let (text, is_sleep) = (step.to_string(), matches!(step, Step::Sleep(_)));
+        self.end_sleep(now);
+        self.record.begin_step(now, id, text);
+        if is_sleep {
+            return true;
+        }
+        let Some(step) = self.plan.step(id) else { return false };
         let started = match step {
-            Step::Command(command) => self.start_command_step(command, milliseconds),
+            Step::Command(command) => {
+                self.start_command_step(command, milliseconds).map(|(pid, failure)| (pid, Some(failure)))
+            }
             Step::Http(request) => self.start_worker(id, step, || http::request(request)),
             Step::Idle(port) => self.start_worker(id, step, || idle::wait(*port)),
-            Step::Sleep(_) => return false,
+            Step::Sleep(_) => return true,
         };
         match started {
-            Ok(pid) => {
-                self.step = Some(Process { id, pid, is_gone: false, is_ended: false });
+            Ok((pid, failure)) => {
+                self.step = Some(Process { id, pid, is_gone: false, is_ended: false, failure });
                 true
             }
-            Err(SpawnError { stage, error }) => {
-                let what = if stage == Stage::Clone { "no process can be made: " } else { "" };
-                warn!("{} cannot be started: {what}{error}", name(id, step));
+            Err(error) => {
+                warn!("{} cannot be started: {}", name(id, step), why(&error));
+                self.note_step(id, StepOutcome::NotStarted);
                 false
             }
         }
     }
 
-    fn start_command_step(&self, command: &[OsString], milliseconds: u128) -> Result<i32, SpawnError> {
+    /// From a forked child: an exec may wait for a file system that does not answer, and this process must not.
+    fn start_command_step(
+        &self,
+        command: &[OsString],
+        milliseconds: u128,
+    ) -> Result<(i32, Failure), SpawnError> {
         let main = match self.main {
             Main::Alive(main) => Some(main.to_string().into()),
             Main::Gone(_) => None,
         };
         let signal = self.plan.stop_signal().map(|signal| signal.to_string().into());
-        let variables =
-            [(MAIN_PID, main), (STOP_SIGNAL, signal), (DEADLINE, Some(milliseconds.to_string().into()))];
+        let deadline = Some(milliseconds.to_string().into());
+        // The sockets that a manager passed are the command's, and closed here.
+        let [pid, count, names] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map(|name| (name, None));
+        let variables = [(MAIN_PID, main), (STOP_SIGNAL, signal), (DEADLINE, deadline), pid, count, names];
         let spawn = Spawn {
             command,
             variables: &variables,
             stdin: Stdin::Null,
             mask: self.surroundings.mask,
             directory: self.surroundings.directory.as_deref(),
+            directory_as: DirectoryAs::Init,
             ids: self.surroundings.ids,
             parent_death_signal: None,
             terminal: None,
         };
-        spawn.start()
+        spawn.start_forked()
     }
 
     /// What goes wrong in the child is said there.
@@ -104,14 +125,15 @@ impl Supervisor {
         id: StepId,
         step: &Step,
         work: impl FnOnce() -> Result<(), String>,
-    ) -> Result<i32, SpawnError> {
-        spawn::run_in_child(self.surroundings.ids, || match work() {
+    ) -> Result<(i32, Option<Failure>), SpawnError> {
+        let pid = spawn::run_in_child(self.surroundings.ids, || match work() {
             Ok(()) => 0,
             Err(problem) => {
                 warn!("{}: {problem}", name(id, step));
                 1
             }
-        })
+        })?;
+        Ok((pid, None))
     }
 
     /// A child has been reaped; returns the step that it was.
@@ -119,6 +141,15 @@ impl Supervisor {
         let process = self.step.as_mut().filter(|process| process.pid == pid && !process.is_gone)?;
         process.is_gone = true;
         let Process { id, is_ended, .. } = *process;
+        if let Some(error) = process.failure.as_ref().and_then(Failure::get) {
+            self.note_step(id, StepOutcome::NotStarted);
+            let step = self.plan.step(id)?;
+            warn!("{} cannot be started: {}", name(id, step), why(&error));
+            return Some(id);
+        }
+        let outcome =
+            if ended == Ended::Exited(0) { StepOutcome::Succeeded } else { StepOutcome::Failed(ended) };
+        self.note_step(id, outcome);
         let step = self.plan.step(id)?;
         let said_itself = ended == Ended::Exited(1) && !matches!(step, Step::Command(_));
         if ended == Ended::Exited(0) || is_ended || said_itself {
@@ -133,23 +164,43 @@ impl Supervisor {
         if let Some(step) = self.plan.step(id) {
             match why {
                 StepEnd::TimeIsUp => warn!("{} timed out", name(id, step)),
+                StepEnd::NoTimeLeft => warn!("{} is left out: there is no time for it", name(id, step)),
                 StepEnd::MainIsGone => info!("{} is dropped: the command has ended", name(id, step)),
             }
         }
+        self.note_step(
+            id,
+            match why {
+                StepEnd::TimeIsUp => StepOutcome::TimedOut,
+                StepEnd::NoTimeLeft => return self.leave_out(id),
+                StepEnd::MainIsGone => StepOutcome::Dropped,
+            },
+        );
         if let Some(process) = self.step.as_mut().filter(|process| process.id == id) {
             process.is_ended = true;
             self.roster.count_as_asked(process.pid);
+            self.note_sent(Signal::TERM, Receiver::Step(id));
             self.signal_step(&[Signal::TERM, Signal::CONT]);
         }
     }
 
-    pub(super) fn kill_step(&self) {
+    /// It was never begun, but whoever reads the report is to see it.
+    fn leave_out(&mut self, id: StepId) {
+        let text = self.plan.step(id).map(ToString::to_string).unwrap_or_default();
+        self.record.begin_step(self.clock.now(), id, text);
+        self.note_step(id, StepOutcome::NotStarted);
+    }
+
+    pub(super) fn kill_step(&mut self) {
+        if let Some(id) = self.step.as_ref().map(|process| process.id) {
+            self.note_sent(Signal::KILL, Receiver::Step(id));
+        }
         self.signal_step(&[Signal::KILL]);
     }
 
     /// The group as a whole while its number is surely its own; else those who are in it.
     fn signal_step(&self, signals: &[Signal]) {
-        let Some(process) = self.step else { return };
+        let Some(process) = &self.step else { return };
         if !process.is_gone {
             for &signal in signals {
                 note("cannot signal the step's group", kill::send_to_group(process.pid, signal));
@@ -163,6 +214,16 @@ impl Supervisor {
             send(member, signals);
         }
     }
+}
+
+fn why(SpawnError { stage, error }: &SpawnError) -> String {
+    let what = match stage {
+        Stage::Prepare | Stage::Exec | Stage::Parent => "",
+        Stage::Clone => "no process can be made: ",
+        Stage::Groups | Stage::GroupId | Stage::UserId => "cannot run as that user: ",
+        Stage::Directory => "cannot enter its directory: ",
+    };
+    format!("{what}{error}")
 }
 
 fn name(id: StepId, step: &Step) -> String {

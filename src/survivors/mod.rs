@@ -4,21 +4,28 @@
 
 #![forbid(unsafe_code)]
 
+mod describe;
 mod family;
 mod process;
 mod roster;
 mod stance;
 
+pub use describe::{describe, state};
 pub use process::{Name, Process};
-pub use roster::Roster;
-pub use stance::Stance;
+pub use roster::{Moment, Roster};
+pub use stance::{Attitude, Stance};
+
+use std::collections::HashSet;
 
 use crate::plan::Waiting;
 use crate::signal::Signal;
-use crate::sys::{process as own, procfs};
+use crate::sys::{clock, process as own, procfs};
+use stance::Deafness;
 
 /// So many looks at one process must say the same.
 const AGREEING_LOOKS: usize = 8;
+/// Who has had this much processor time since the look before, in clock ticks, is busy, and not about to wait for a signal.
+const BUSY: u64 = 2;
 
 /// The living descendants of this process, adopted ones included; `None` where /proc cannot tell.
 ///
@@ -28,9 +35,13 @@ pub fn look() -> Option<Vec<Process>> {
     if !procfs::is_ours() {
         return None;
     }
+    // None of these can go before it is reaped here: a /proc that does not show them hides processes (hidepid, proc(5)).
+    let children = procfs::own_children().unwrap_or_default();
     let mut everybody = Vec::new();
     let readable = procfs::each_process(|_, stat| everybody.extend(Process::parse(stat)));
-    readable.then(|| family::descendants(everybody, own::id(), reread))
+    let shown: HashSet<i32> = everybody.iter().map(|process| process.pid).collect();
+    let is_whole = readable && children.iter().all(|child| shown.contains(child));
+    is_whole.then(|| family::descendants(everybody, own::id(), reread))
 }
 
 /// The same process as it is now; `None` where it is gone, or its number is somebody else's.
@@ -39,27 +50,45 @@ pub fn look_again(known: &Process) -> Option<Process> {
     reread(known.pid).filter(|now| now.start == known.start)
 }
 
-/// Looks whether it helps to wait for those who are left to take `signal`.
-///
-/// `witness` is somebody who was worth waiting for at the last look; while that holds, nobody else is looked at.
-#[must_use]
-pub fn judge(signal: Signal, main: Option<i32>, roster: &Roster, witness: &mut Option<Process>) -> Waiting {
-    if !procfs::is_ours() {
-        return Waiting::CannotTell;
+/// Looks at those who are left, again and again.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Somebody who was worth waiting for at the last look; while that holds, nobody else is looked at.
+    witness: Option<Process>,
+    /// Who was running at the last look.
+    running: Vec<Process>,
+}
+
+impl Watch {
+    /// Looks whether it helps to wait for those who are left to take `signal`.
+    #[must_use]
+    pub fn judge(&mut self, signal: Signal, main: Option<i32>, roster: &Roster) -> Waiting {
+        if !procfs::is_ours() {
+            return Waiting::CannotTell;
+        }
+        let takes_it =
+            |pid| !matches!(attitude_of(pid, signal), Some(Attitude::Ignores | Attitude::Blocks) | None);
+        let still_holds = |known: &Process| {
+            let alive = look_again(known).is_some_and(|now| now.is_alive());
+            alive && (main.is_some() || deafness(known.pid, signal) == Deafness::Hears)
+        };
+        if main.is_some_and(takes_it) || self.witness.as_ref().is_some_and(still_holds) {
+            return Waiting::Helps;
+        }
+        let Some(everyone) = look() else { return Waiting::CannotTell };
+        let before = std::mem::take(&mut self.running);
+        let ignores = |process: &Process| match deafness(process.pid, signal) {
+            Deafness::Deaf => true,
+            Deafness::Hears => false,
+            Deafness::Unclear => {
+                self.running.push(*process);
+                before.iter().any(|known| known.is_same(process) && process.cpu >= known.cpu + BUSY)
+            }
+        };
+        let (waiting, hope) = stance::judge(&everyone, main, roster, ignores);
+        self.witness = hope;
+        waiting
     }
-    let ignores = |process: &Process| ignores(process.pid, signal);
-    let main_takes_it = main.is_some_and(|main| !self::ignores(main, signal));
-    let still_holds = |known: &Process| {
-        let alive = look_again(known).is_some_and(|now| now.is_alive());
-        alive && (main.is_some() || !ignores(known))
-    };
-    if main_takes_it || witness.as_ref().is_some_and(still_holds) {
-        return Waiting::Helps;
-    }
-    let Some(everyone) = look() else { return Waiting::CannotTell };
-    let (waiting, hope) = stance::judge(&everyone, main, roster, ignores);
-    *witness = hope;
-    waiting
 }
 
 /// Whether the signal does nothing to the process. Who cannot be looked at, because it is gone or somebody else's, is not said
@@ -67,18 +96,33 @@ pub fn judge(signal: Signal, main: Option<i32>, roster: &Roster, witness: &mut O
 ///
 /// A process may begin to wait for the signal, or cease to, between the two files that tell of it; several looks in a row agree
 /// only on one that does not wait at all.
-fn ignores(pid: i32, signal: Signal) -> bool {
-    let ignores = || {
-        stance(pid)
-            .is_some_and(|stance| stance.ignores(signal, || procfs::awaited_signals(pid).contains(signal)))
-    };
-    (0..AGREEING_LOOKS).all(|_| ignores())
+fn deafness(pid: i32, signal: Signal) -> Deafness {
+    let mut found = Deafness::Deaf;
+    for _ in 0..AGREEING_LOOKS {
+        let seen = stance(pid).map(|stance| stance.deafness(signal, || procfs::awaited_signals(pid)));
+        match seen {
+            None | Some(Deafness::Hears) => return Deafness::Hears,
+            Some(Deafness::Unclear) => found = Deafness::Unclear,
+            Some(Deafness::Deaf) => {}
+        }
+    }
+    found
 }
 
-/// Whether the process, which is about to be sent the signal, does nothing about it as far as one look can tell.
+/// Now, as a moment that processes can be compared with.
 #[must_use]
-pub fn has_no_use_for(process: &Process, signal: Signal) -> bool {
-    stance(process.pid).is_some_and(|stance| stance.has_no_use_for(signal))
+pub fn moment() -> Moment {
+    Moment { ticks: clock::boot_ticks(), last_pid: procfs::last_pid() }
+}
+
+/// What the process does about the signal as far as one look can tell.
+#[must_use]
+pub fn attitude(process: &Process, signal: Signal) -> Option<Attitude> {
+    attitude_of(process.pid, signal)
+}
+
+fn attitude_of(pid: i32, signal: Signal) -> Option<Attitude> {
+    stance(pid).map(|stance| stance.attitude(signal))
 }
 
 fn stance(pid: i32) -> Option<Stance> {
@@ -93,6 +137,12 @@ pub fn shares_group(group: i32) -> bool {
         shared |= pid != own::id() && Process::parse(stat).is_some_and(|process| process.group == group);
     });
     shared
+}
+
+/// The process that has this number now.
+#[must_use]
+pub fn look_at(pid: i32) -> Option<Process> {
+    reread(pid)
 }
 
 fn reread(pid: i32) -> Option<Process> {

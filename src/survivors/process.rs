@@ -13,6 +13,8 @@ pub struct Process {
     /// The kernel's letter: R, S, D, T, t, Z, X.
     pub state: u8,
     pub threads: u32,
+    /// The processor time that it has had, in clock ticks.
+    pub cpu: u64,
     pub name: Name,
 }
 
@@ -31,9 +33,18 @@ impl Process {
         let state = *fields.next()?.first()?;
         let parent = number(fields.next()?)?;
         let group = number(fields.next()?)?;
-        let threads = number(fields.nth(20 - 6)?)?;
+        let user: u64 = number(fields.nth(14 - 6)?)?;
+        let system: u64 = number(fields.next()?)?;
+        let threads = number(fields.nth(20 - 16)?)?;
         let start = number(fields.nth(22 - 21)?)?;
-        Some(Self { pid, parent, group, start, state, threads, name })
+        let cpu = user.saturating_add(system);
+        Some(Self { pid, parent, group, start, state, threads, cpu, name })
+    }
+
+    /// Whether both are one process, at two times.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.pid == other.pid && self.start == other.start
     }
 
     /// Whether it can still do something. A leader that has ended is shown as a zombie while its threads live on.
@@ -90,6 +101,7 @@ mod tests {
     fn a_line_is_read() {
         let process = with_name(b"nginx").expect("a good line");
         assert_eq!((process.pid, process.parent, process.group, process.start), (42, 1, 4, 123_456));
+        assert_eq!(process.cpu, 5 + 6);
         assert_eq!((process.state, process.threads, process.name.to_string().as_str()), (b'S', 3, "nginx"));
     }
 

@@ -1,7 +1,7 @@
 //! Who was asked to leave, so that nobody is asked twice: a program that takes its signal once, and gives it its default action
 //! back (Go's `signal.NotifyContext`), dies of the second one in the middle of its work. Pure.
 
-use super::Process;
+use super::{Attitude, Process};
 use crate::settings::Target;
 
 /// Who was there when the stop began, and who got the signal.
@@ -19,43 +19,61 @@ pub struct Roster {
 struct Entry {
     pid: i32,
     start: u64,
-    asked: Option<Asked>,
+    /// What it did about the signal just before that was sent. Whoever ignores it only since has got it, and is cleaning up
+    /// undisturbed.
+    attitude: Option<Attitude>,
+    asked: Option<Moment>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    /// In ticks since boot, as start times are.
-    at: u64,
-    /// It ignored the signal then. Whoever ignores it only since has got it, and is cleaning up undisturbed.
-    ignored: bool,
+/// A moment as processes can be compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// In clock ticks since boot, as start times are.
+    pub ticks: u64,
+    /// The pid that was given away last: within one tick it tells who was there before.
+    pub last_pid: Option<i32>,
+}
+
+/// Pids that lie further below the last one come after it: the numbers have begun again from the start.
+const WRAPPED: i32 = 1 << 14;
+
+impl Moment {
+    /// Whether the process was started after it. Where that cannot be told it was: what an asked process starts is its way of
+    /// ending, and to ask that as well would destroy work.
+    fn is_before(self, process: &Process) -> bool {
+        let is_new = |last: i32| process.pid > last || process.pid < last - WRAPPED;
+        process.start > self.ticks || (process.start == self.ticks && self.last_pid.is_none_or(is_new))
+    }
 }
 
 impl Roster {
-    /// Notes who is there just before the target is asked, at `now` in ticks. Whoever was asked before stays so, but all are asked
-    /// anew where the target is all.
-    /// `ignores` tells who ignores the signal.
+    /// Notes who is there just before the target is asked. Whoever was asked before stays so, but all are asked anew where the
+    /// target is all. `attitude` tells what a process does about the signal.
     pub fn note(
         &mut self,
         processes: &[Process],
         target: Target,
-        main: i32,
-        now: u64,
-        ignores: impl Fn(&Process) -> bool,
+        main: Option<i32>,
+        now: Moment,
+        attitude: impl Fn(&Process) -> Option<Attitude>,
     ) {
         match target {
-            Target::Group => self.group = Some(main),
+            Target::Group => self.group = main,
             Target::Main => {}
             Target::All => self.group = None,
         }
         for process in processes {
             let is_asked = match target {
-                Target::Group => process.group == main,
-                Target::Main => process.pid == main,
+                Target::Group => main == Some(process.group),
+                Target::Main => main == Some(process.pid),
                 Target::All => false,
             };
-            let before = self.find(process).and_then(|entry| entry.asked).filter(|_| target != Target::All);
-            let asked = is_asked.then(|| Asked { at: now, ignored: ignores(process) });
-            self.insert(process, asked.or(before));
+            let known = self.find(process).filter(|_| target != Target::All);
+            let before = known.filter(|entry| entry.asked.is_some()).copied();
+            match before {
+                Some(entry) if !is_asked => self.insert(process, entry.attitude, entry.asked),
+                _ => self.insert(process, attitude(process), is_asked.then_some(now)),
+            }
         }
     }
 
@@ -71,60 +89,77 @@ impl Roster {
     }
 
     /// Those of `processes` who have not been asked, and from now on have; the caller asks them.
+    ///
+    /// Who had a handler when the stop began, and has none any more, has got the signal from somebody else (its supervisor, say),
+    /// and would die of another one.
     pub fn take_unasked(
         &mut self,
         processes: &[Process],
-        now: u64,
-        ignores: impl Fn(&Process) -> bool,
+        now: Moment,
+        attitude: impl Fn(&Process) -> Option<Attitude>,
     ) -> Vec<Process> {
-        let unasked: Vec<Process> =
-            processes.iter().filter(|process| !self.is_asked(process, processes)).copied().collect();
-        for process in &unasked {
-            self.insert(process, Some(Asked { at: now, ignored: ignores(process) }));
+        let asked = self.asked_of(processes);
+        let unasked = processes.iter().zip(asked).filter(|(_, asked)| !asked).map(|(process, _)| *process);
+        let mut to_ask = Vec::new();
+        for process in unasked.collect::<Vec<_>>() {
+            let had_handler =
+                self.find(&process).is_some_and(|entry| entry.attitude == Some(Attitude::Catches));
+            let attitude = attitude(&process);
+            let has_handler = !matches!(attitude, Some(Attitude::Obeys | Attitude::Ignores));
+            self.insert(&process, attitude, Some(now));
+            if has_handler || !had_handler {
+                to_ask.push(process);
+            }
         }
-        unasked
+        to_ask
     }
 
-    /// Whether it ignored the signal when it was sent, or was started since by somebody who did.
-    #[must_use]
-    pub fn ignored(&self, process: &Process, processes: &[Process]) -> bool {
-        if let Some(entry) = self.find(process) {
-            return entry.asked.is_some_and(|asked| asked.ignored);
+    /// It is asked at this moment, and not before.
+    pub fn is_being_asked(&mut self, process: &Process, now: Moment) {
+        let known = self.known.binary_search_by_key(&process.pid, |known| known.pid);
+        let entry = known.ok().and_then(|at| self.known.get_mut(at));
+        if let Some(entry) = entry.filter(|entry| entry.start == process.start) {
+            entry.asked = Some(now);
         }
-        let parent = processes.binary_search_by_key(&process.parent, |parent| parent.pid).ok();
-        parent.and_then(|at| processes.get(at)).is_some_and(|parent| {
-            parent.start <= process.start && parent.pid != process.pid && self.ignored(parent, processes)
+    }
+
+    /// For each of these, sorted by pid: whether it ignored the signal when that was sent, or was started since by somebody who did.
+    #[must_use]
+    pub fn ignored_of(&self, processes: &[Process]) -> Vec<bool> {
+        resolve(processes, |process, parent| {
+            let known = self.find(process);
+            let ignored = |entry: &Entry| entry.asked.is_some() && entry.attitude == Some(Attitude::Ignores);
+            known.map(ignored).or(if parent.is_none() { Some(false) } else { None })
         })
     }
 
-    /// A process that nobody noted is one that was started since. What an asked process starts afterwards is its way of ending (a
-    /// last backup, a clean-up) and is left to finish; what it had started before, unseen, got no signal and is asked. Start
-    /// times count ticks of 10 ms: within one tick the clean-up has the benefit of the doubt, because asking it destroys work.
+    /// Whether it was asked, and what it did about the signal then.
     #[must_use]
-    pub fn is_asked(&self, process: &Process, processes: &[Process]) -> bool {
-        if self.step_group == Some(process.group) {
-            return true;
-        }
-        if let Some(entry) = self.find(process) {
-            return entry.asked.is_some();
-        }
-        if self.group == Some(process.group) {
-            return true;
-        }
-        let parent = processes.binary_search_by_key(&process.parent, |parent| parent.pid).ok();
-        match parent.and_then(|at| processes.get(at)) {
-            // Its parent is gone, or is drainit: nothing tells what it descends from.
-            None => false,
-            Some(parent) => match self.find(parent) {
-                Some(entry) => entry.asked.is_some_and(|asked| process.start >= asked.at),
-                // Parents are older than their children, so this comes to an end; times that were turned back do not.
-                None => {
-                    parent.start <= process.start
-                        && parent.pid != process.pid
-                        && self.is_asked(parent, processes)
-                }
-            },
-        }
+    pub fn asked(&self, process: &Process) -> Option<Option<Attitude>> {
+        self.find(process).filter(|entry| entry.asked.is_some()).map(|entry| entry.attitude)
+    }
+
+    /// For each of these, sorted by pid: whether it was asked.
+    ///
+    /// A process that nobody noted is one that was started since. What an asked process starts afterwards is its way of ending (a
+    /// last backup, a clean-up) and is left to finish; what it had started before, unseen, got no signal and is asked.
+    #[must_use]
+    pub fn asked_of(&self, processes: &[Process]) -> Vec<bool> {
+        resolve(processes, |process, parent| {
+            if self.step_group == Some(process.group) {
+                return Some(true);
+            }
+            if let Some(entry) = self.find(process) {
+                return Some(entry.asked.is_some());
+            }
+            if self.group == Some(process.group) {
+                return Some(true);
+            }
+            // Without a parent that is left nothing tells what it descends from.
+            let Some(parent) = parent else { return Some(false) };
+            let known = self.find(parent);
+            known.map(|entry| entry.asked.is_some_and(|asked| asked.is_before(process)))
+        })
     }
 
     fn find(&self, process: &Process) -> Option<&Entry> {
@@ -132,8 +167,8 @@ impl Roster {
         self.known.get(at).filter(|entry| entry.start == process.start)
     }
 
-    fn insert(&mut self, process: &Process, asked: Option<Asked>) {
-        let entry = Entry { pid: process.pid, start: process.start, asked };
+    fn insert(&mut self, process: &Process, attitude: Option<Attitude>, asked: Option<Moment>) {
+        let entry = Entry { pid: process.pid, start: process.start, attitude, asked };
         match self.known.binary_search_by_key(&process.pid, |known| known.pid) {
             Ok(at) => {
                 if let Some(known) = self.known.get_mut(at) {
@@ -145,12 +180,50 @@ impl Roster {
     }
 }
 
+/// For each of these, sorted by pid: what `says` says of it, who gets its parent too; where that is nothing, what holds for its parent.
+fn resolve(processes: &[Process], says: impl Fn(&Process, Option<&Process>) -> Option<bool>) -> Vec<bool> {
+    let mut found: Vec<Option<bool>> = vec![None; processes.len()];
+    let mut line = Vec::new();
+    for start in 0..processes.len() {
+        let mut at = start;
+        line.clear();
+        let verdict = loop {
+            line.push(at);
+            if let Some(known) = found.get(at).copied().flatten() {
+                break known;
+            }
+            let Some(process) = processes.get(at) else { break false };
+            // Parents are older than their children, so this comes to an end; times that were turned back do not.
+            let parent = processes
+                .binary_search_by_key(&process.parent, |parent| parent.pid)
+                .ok()
+                .and_then(|at| Some((at, processes.get(at)?)))
+                .filter(|(_, parent)| parent.start <= process.start && parent.pid != process.pid);
+            match (says(process, parent.map(|(_, parent)| parent)), parent) {
+                (Some(verdict), _) => break verdict,
+                (None, Some((parent, _))) if line.len() <= processes.len() => at = parent,
+                (None, _) => break false,
+            }
+        };
+        for &at in &line {
+            if let Some(found) = found.get_mut(at) {
+                found.get_or_insert(verdict);
+            }
+        }
+    }
+    found.into_iter().map(|found| found.unwrap_or(false)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MAIN: i32 = 7;
     const ASKED_AT: u64 = 1_000;
+
+    fn at(ticks: u64) -> Moment {
+        Moment { ticks, last_pid: None }
+    }
 
     fn process(pid: i32, parent: i32, group: i32, start: u64) -> Process {
         let stat = format!("{pid} (x) S {parent} {group} 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}");
@@ -160,10 +233,13 @@ mod tests {
     /// Asks `target` while `before` are there; tells who of `after` is asked when main is gone.
     fn asked_later(target: Target, before: &[Process], after: &[Process]) -> Vec<i32> {
         let mut roster = Roster::default();
-        roster.note(before, target, MAIN, ASKED_AT, |_| false);
-        let pids =
-            roster.take_unasked(after, ASKED_AT + 50, |_| false).iter().map(|process| process.pid).collect();
-        assert!(roster.take_unasked(after, ASKED_AT + 60, |_| false).is_empty(), "nobody twice");
+        roster.note(before, target, Some(MAIN), at(ASKED_AT), |_| None);
+        let pids = roster
+            .take_unasked(after, at(ASKED_AT + 50), |_| None)
+            .iter()
+            .map(|process| process.pid)
+            .collect();
+        assert!(roster.take_unasked(after, at(ASKED_AT + 60), |_| None).is_empty(), "nobody twice");
         pids
     }
 
@@ -215,12 +291,12 @@ mod tests {
             (process(MAIN, 1, MAIN, 400), process(8, MAIN, MAIN, 500), process(9, 1, 9, 500));
         let all = [main, worker, daemon];
         let mut roster = Roster::default();
-        roster.note(&all, Target::Main, MAIN, ASKED_AT, |_| false);
-        assert_eq!(roster.take_unasked(&all, ASKED_AT, |_| false).len(), 2);
-        roster.note(&all, Target::Group, MAIN, ASKED_AT + 100, |_| false);
-        assert!(roster.take_unasked(&all, ASKED_AT + 100, |_| false).is_empty());
-        roster.note(&all, Target::All, MAIN, ASKED_AT + 200, |_| false);
-        assert_eq!(roster.take_unasked(&all, ASKED_AT + 200, |_| false).len(), 3);
+        roster.note(&all, Target::Main, Some(MAIN), at(ASKED_AT), |_| None);
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_| None).len(), 2);
+        roster.note(&all, Target::Group, Some(MAIN), at(ASKED_AT + 100), |_| None);
+        assert!(roster.take_unasked(&all, at(ASKED_AT + 100), |_| None).is_empty());
+        roster.note(&all, Target::All, Some(MAIN), at(ASKED_AT + 200), |_| None);
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT + 200), |_| None).len(), 3);
     }
 
     #[test]
@@ -230,11 +306,12 @@ mod tests {
         let cleaner = process(22, 8, 8, 1_050);
         let now = [deaf, cleaning, child, grandchild, cleaner];
         let mut roster = Roster::default();
-        roster.note(&[deaf, cleaning], Target::Group, MAIN, ASKED_AT, |process| process.pid == MAIN);
-        assert!(!roster.ignored(&cleaning, &now), "not asked");
-        assert!(!roster.take_unasked(&now, ASKED_AT + 1, |_| false).is_empty());
-        let ignored = now.iter().filter(|process| roster.ignored(process, &now));
-        assert_eq!(ignored.map(|process| process.pid).collect::<Vec<_>>(), [MAIN, 20, 21]);
+        roster.note(&[deaf, cleaning], Target::Group, Some(MAIN), at(ASKED_AT), |process| {
+            (process.pid == MAIN).then_some(Attitude::Ignores)
+        });
+        assert_eq!(roster.ignored_of(&now).iter().filter(|ignored| **ignored).count(), 3, "one is not asked");
+        assert!(!roster.take_unasked(&now, at(ASKED_AT + 1), |_| None).is_empty());
+        assert_eq!(roster.ignored_of(&now), [true, false, true, true, false]);
     }
 
     #[test]
@@ -242,15 +319,50 @@ mod tests {
         let step = process(8, 1, 8, 500);
         let mut roster = Roster::default();
         roster.count_as_asked(8);
-        roster.note(&[step], Target::Group, MAIN, ASKED_AT, |_| false);
-        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], ASKED_AT, |_| false).is_empty());
+        roster.note(&[step], Target::Group, Some(MAIN), at(ASKED_AT), |_| None);
+        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], at(ASKED_AT), |_| None).is_empty());
     }
 
     #[test]
     fn without_a_stop_before_everybody_is_asked() {
         let mut roster = Roster::default();
         let all = [process(8, 1, MAIN, 500), process(9, 8, 9, 600)];
-        assert_eq!(roster.take_unasked(&all, ASKED_AT, |_| false).len(), 2);
-        assert!(roster.take_unasked(&all, ASKED_AT, |_| false).is_empty());
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_| None).len(), 2);
+        assert!(roster.take_unasked(&all, at(ASKED_AT), |_| None).is_empty());
+    }
+
+    #[test]
+    fn within_one_tick_the_pids_tell_who_was_there_before_the_asking() {
+        let supervisor = process(8, 1, 8, 500);
+        let moment = Moment { ticks: ASKED_AT, last_pid: Some(20) };
+        let mut roster = Roster::default();
+        roster.note(&[supervisor], Target::All, Some(MAIN), moment, |_| None);
+        assert_eq!(roster.take_unasked(&[supervisor], moment, |_| None).len(), 1);
+        roster.is_being_asked(&supervisor, moment);
+        let (before, after) = (process(20, 8, 8, ASKED_AT), process(21, 8, 8, ASKED_AT));
+        assert_eq!(roster.asked_of(&[supervisor, before, after]), [true, false, true]);
+        let late = Moment { ticks: ASKED_AT, last_pid: Some(30_000) };
+        assert!(late.is_before(&process(300, 8, 8, ASKED_AT)), "the numbers have begun again");
+    }
+
+    #[test]
+    fn who_has_given_its_handler_up_has_been_told_by_somebody_else() {
+        let (main, told, deaf) =
+            (process(MAIN, 1, MAIN, 400), process(8, MAIN, 8, 500), process(9, MAIN, 9, 500));
+        let all = [main, told, deaf];
+        let mut roster = Roster::default();
+        roster.note(&all, Target::Group, Some(MAIN), at(ASKED_AT), |_| Some(Attitude::Catches));
+        let now =
+            |process: &Process| Some(if process.pid == 8 { Attitude::Obeys } else { Attitude::Catches });
+        let asked = roster.take_unasked(&all, at(ASKED_AT + 5), now);
+        assert_eq!(asked.iter().map(|process| process.pid).collect::<Vec<_>>(), [9]);
+    }
+
+    #[test]
+    fn a_long_line_of_descent_is_no_burden() {
+        let line: Vec<Process> = (0..50_000).map(|at| process(10 + at, 9 + at, 10 + at, 500)).collect();
+        let asked = Roster::default().asked_of(&line);
+        assert_eq!(asked.len(), 50_000);
+        assert!(asked.iter().all(|asked| !asked));
     }
 }

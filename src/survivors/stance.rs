@@ -1,8 +1,11 @@
 //! What a process does about a signal, as `/proc/PID/status` tells, and whether waiting for those who are left can help. Pure.
 
+use std::fmt;
+
 use super::{Process, Roster};
 use crate::plan::Waiting;
 use crate::signal::{Signal, SignalSet};
+use crate::sys::procfs::Awaited;
 
 /// The signal state of a process (proc(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,41 @@ pub struct Stance {
     caught: SignalSet,
     /// It is the first process of a pid namespace below ours: the kernel drops what it neither catches nor blocks.
     is_nested_init: bool,
+}
+
+/// What a process does about one signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attitude {
+    /// It does nothing to it.
+    Ignores,
+    /// It is kept for later.
+    Blocks,
+    /// It has a handler.
+    Catches,
+    /// It ends it, or stops it.
+    Obeys,
+}
+
+impl fmt::Display for Attitude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ignores => "ignores",
+            Self::Blocks => "blocks",
+            Self::Catches => "catches",
+            Self::Obeys => "obeys",
+        })
+    }
+}
+
+/// Whether a signal reaches a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deafness {
+    /// It does nothing to it.
+    Deaf,
+    /// It ends it, is caught, or is kept for it.
+    Hears,
+    /// It runs just now, and may wait for the signal next.
+    Unclear,
 }
 
 impl Stance {
@@ -34,11 +72,36 @@ impl Stance {
         })
     }
 
-    /// Whether the signal does nothing. `is_awaited` tells whether it waits for it in sigtimedwait(2): that is queued like
-    /// what is blocked, even where it is ignored, and `status` does not show that.
+    /// Whether the signal does nothing. `awaited` tells what it waits for in sigtimedwait(2): that is queued like what is blocked, even
+    /// where it is ignored, and `status` does not show it.
     #[must_use]
-    pub fn ignores(&self, signal: Signal, is_awaited: impl FnOnce() -> bool) -> bool {
-        self.has_no_use_for(signal) && !self.blocked.contains(signal) && !is_awaited()
+    pub(super) fn deafness(&self, signal: Signal, awaited: impl FnOnce() -> Awaited) -> Deafness {
+        if !self.has_no_use_for(signal) || self.blocked.contains(signal) {
+            return Deafness::Hears;
+        }
+        match awaited() {
+            Awaited::Signals(set) if set.contains(signal) => Deafness::Hears,
+            Awaited::Signals(_) => Deafness::Deaf,
+            // It may have come out of the wait a moment ago.
+            Awaited::Running => Deafness::Unclear,
+            // An init that takes its signals is more likely than one that takes none; a plain process is as it says.
+            Awaited::Hidden if self.is_nested_init => Deafness::Hears,
+            Awaited::Hidden => Deafness::Deaf,
+        }
+    }
+
+    /// What one look tells about the signal.
+    #[must_use]
+    pub fn attitude(&self, signal: Signal) -> Attitude {
+        if self.has_no_use_for(signal) {
+            Attitude::Ignores
+        } else if self.blocked.contains(signal) {
+            Attitude::Blocks
+        } else if self.caught.contains(signal) {
+            Attitude::Catches
+        } else {
+            Attitude::Obeys
+        }
     }
 
     /// Whether the signal does nothing unless it is blocked or waited for, which may be for a moment: shells block signals while
@@ -63,9 +126,14 @@ pub(super) fn judge(
     everyone: &[Process],
     main: Option<i32>,
     roster: &Roster,
-    ignores: impl Fn(&Process) -> bool,
+    mut ignores: impl FnMut(&Process) -> bool,
 ) -> (Waiting, Option<Process>) {
-    let ignores = |process: &Process| roster.ignored(process, everyone) && ignores(process);
+    let ignored = roster.ignored_of(everyone);
+    let ignored = |process: &Process| {
+        let at = everyone.binary_search_by_key(&process.pid, |known| known.pid).ok();
+        at.and_then(|at| ignored.get(at)).is_some_and(|ignored| *ignored)
+    };
+    let mut ignores = |process: &Process| ignored(process) && ignores(process);
     let Some(main) = main else {
         let hope = everyone.iter().find(|process| !ignores(process)).copied();
         let in_vain = hope.is_none() && !everyone.is_empty();
@@ -81,7 +149,8 @@ pub(super) fn judge(
     if let Some(at_work) = others().find(|process| roster.was_there_and_asked(process)) {
         return (Waiting::Helps, Some(*at_work));
     }
-    let unasked = others().any(|process| !roster.is_asked(process, everyone));
+    let asked = roster.asked_of(everyone);
+    let unasked = everyone.iter().zip(asked).any(|(process, asked)| process.pid != main && !asked);
     (if unasked { Waiting::AskFirst } else { Waiting::IsInVain }, None)
 }
 
@@ -89,6 +158,7 @@ pub(super) fn judge(
 mod tests {
     use super::*;
     use crate::settings::Target;
+    use crate::survivors::Moment;
 
     fn stance(blocked: &[Signal], ignored: &[Signal], caught: &[Signal], pids: &str) -> Stance {
         let bits =
@@ -105,9 +175,14 @@ mod tests {
     #[test]
     fn only_who_ignores_it_ignores_it() {
         let term = [Signal::TERM];
-        let ignores = |stance: Stance, signal| stance.ignores(signal, || false);
+        let ignores = |stance: Stance, signal| {
+            stance.deafness(signal, || Awaited::Signals(SignalSet::default())) == Deafness::Deaf
+        };
         assert!(ignores(stance(&[], &term, &[], "7"), Signal::TERM));
-        assert!(!stance(&[], &term, &[], "7").ignores(Signal::TERM, || true), "it waits for it");
+        let awaits = |awaited| stance(&[], &term, &[], "7").deafness(Signal::TERM, || awaited);
+        assert_eq!(awaits(Awaited::Signals(SignalSet::default().with(Signal::TERM))), Deafness::Hears);
+        assert_eq!(awaits(Awaited::Signals(SignalSet::default().with(Signal::CHLD))), Deafness::Deaf);
+        assert_eq!((awaits(Awaited::Running), awaits(Awaited::Hidden)), (Deafness::Unclear, Deafness::Deaf));
         assert!(!ignores(stance(&[], &term, &[], "7"), Signal::QUIT));
         assert!(!ignores(stance(&[], &[], &[], "7"), Signal::TERM), "it dies of it");
         assert!(!ignores(stance(&term, &term, &[], "7"), Signal::TERM), "blocked, it is queued");
@@ -121,11 +196,15 @@ mod tests {
     #[test]
     fn a_nested_init_ignores_what_it_does_not_handle() {
         let term = [Signal::TERM];
-        assert!(stance(&[], &[], &[], "7 1").ignores(Signal::TERM, || false));
-        assert!(!stance(&[], &[], &[], "7 1").ignores(Signal::TERM, || true), "it takes signals");
-        assert!(!stance(&[], &[], &term, "7 1").ignores(Signal::TERM, || false));
-        assert!(!stance(&[], &[], &[], "7 2").ignores(Signal::TERM, || false), "a child of one");
-        assert!(!stance(&[], &[], &[], "1").ignores(Signal::TERM, || false), "in our own namespace");
+        let none = Awaited::Signals(SignalSet::default());
+        let deafness = |stance: Stance, awaited| stance.deafness(Signal::TERM, || awaited);
+        assert_eq!(deafness(stance(&[], &[], &[], "7 1"), none), Deafness::Deaf);
+        let takes_it = Awaited::Signals(SignalSet::default().with(Signal::TERM));
+        assert_eq!(deafness(stance(&[], &[], &[], "7 1"), takes_it), Deafness::Hears);
+        assert_eq!(deafness(stance(&[], &[], &[], "7 1"), Awaited::Hidden), Deafness::Hears);
+        assert_eq!(deafness(stance(&[], &[], &term, "7 1"), none), Deafness::Hears);
+        assert_eq!(deafness(stance(&[], &[], &[], "7 2"), none), Deafness::Hears, "a child of one");
+        assert_eq!(deafness(stance(&[], &[], &[], "1"), none), Deafness::Hears, "in our own namespace");
     }
 
     #[test]
@@ -137,6 +216,10 @@ mod tests {
 
     const MAIN: i32 = 7;
     const ASKED_AT: u64 = 1_000;
+
+    fn at(ticks: u64) -> Moment {
+        Moment { ticks, last_pid: None }
+    }
 
     fn process(pid: i32, parent: i32, group: i32, start: u64) -> Process {
         let stat = format!("{pid} (x) S {parent} {group} 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}");
@@ -150,7 +233,9 @@ mod tests {
     /// The group was asked while `before` were there.
     fn roster(before: &[Process], ignoring: &[i32]) -> Roster {
         let mut roster = Roster::default();
-        roster.note(before, Target::Group, MAIN, ASKED_AT, |process| ignoring.contains(&process.pid));
+        roster.note(before, Target::Group, Some(MAIN), at(ASKED_AT), |process| {
+            ignoring.contains(&process.pid).then_some(Attitude::Ignores)
+        });
         roster
     }
 
@@ -193,7 +278,7 @@ mod tests {
         let now = [main(), job];
         assert_eq!(verdict(&now, &now, Some(MAIN), &[MAIN]), Waiting::AskFirst);
         let mut roster = roster(&now, &[MAIN]);
-        assert_eq!(roster.take_unasked(&now, ASKED_AT + 1, |_| false).len(), 1);
+        assert_eq!(roster.take_unasked(&now, at(ASKED_AT + 1), |_| None).len(), 1);
         assert_eq!(
             judge(&now, Some(MAIN), &roster, |process| process.pid == MAIN),
             (Waiting::Helps, Some(job))

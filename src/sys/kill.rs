@@ -67,7 +67,8 @@ impl Pinned {
     pub fn send(&self, signal: Signal) -> io::Result<()> {
         let Some(descriptor) = &self.descriptor else { return send(self.pid, signal) };
         match send_through(descriptor, signal) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => send(self.pid, signal),
+            // A profile that knows no pidfds refuses with what it likes; where the refusal is about the process, it comes again.
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => send(self.pid, signal),
             result => result,
         }
     }

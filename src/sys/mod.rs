@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod entry;
 pub mod kill;
+pub mod output;
 pub mod process;
 pub mod procfs;
 pub mod signals;

@@ -28,7 +28,9 @@ pub fn is_ours() -> bool {
 pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
     let Ok(mut proc) = open_directory("/proc") else { return false };
     let mut text = [0_u8; FILE_SIZE];
-    for entry in proc.iter().flatten() {
+    for entry in proc.iter() {
+        // It would come again and again.
+        let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
         let Some(pid) = parse_pid(name) else { continue };
         if let Some(stat) = read(pid, "stat", &mut text) {
@@ -48,18 +50,64 @@ pub fn status(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "status", text)
 }
 
-/// The signals that the process waits for in `sigtimedwait` or one of its kin; none where it does not, or where we may not look.
+/// What a process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// These signals, in `sigtimedwait` or one of its kin; none where it waits for something else.
+    Signals(SignalSet),
+    /// It is running, or about to.
+    Running,
+    /// We may not look, or there is nothing to look at.
+    Hidden,
+}
+
+/// The signals that the process waits for.
 ///
-/// The system call and its arguments stand in `/proc/PID/syscall` (proc(5)); the first one points to the set.
+/// The system call and its arguments stand in `/proc/PID/syscall` (proc(5)); the first one points to the set. Who may look is
+/// who may trace: with the process's own file system ids that is also somebody who has not the capability (ptrace(2)).
 #[must_use]
-pub fn awaited_signals(pid: i32) -> SignalSet {
+pub fn awaited_signals(pid: i32) -> Awaited {
     let mut text = buffer();
-    let awaited = read(pid, "syscall", &mut text).and_then(awaited_set).and_then(|address| {
+    let Some(call) = read(pid, "syscall", &mut text)
+        .map(<[u8]>::to_vec)
+        .or_else(|| as_owner_of(pid, || read(pid, "syscall", &mut buffer()).map(<[u8]>::to_vec)))
+    else {
+        return Awaited::Hidden;
+    };
+    if call.starts_with(b"running") {
+        return Awaited::Running;
+    }
+    let Some(address) = awaited_set(&call) else { return Awaited::Signals(SignalSet::default()) };
+    let set = || {
         let mut set = [0; size_of::<u64>()];
         File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()?;
-        Some(u64::from_ne_bytes(set))
-    });
-    SignalSet::from_bits(awaited.unwrap_or(0))
+        Some(SignalSet::from_bits(u64::from_ne_bytes(set)))
+    };
+    set().or_else(|| as_owner_of(pid, set)).map_or(Awaited::Hidden, Awaited::Signals)
+}
+
+/// Does something with the file system ids of the process's owner.
+fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
+    let owner = nix::sys::stat::stat(format!("/proc/{pid}").as_str()).ok()?;
+    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    // SAFETY: a number only, and this program has one thread; a raw call, which tells no other ones.
+    let set_gid = |gid: u32| unsafe { libc::syscall(libc::SYS_setfsgid, gid) };
+    // SAFETY: as above.
+    let set_uid = |uid: u32| unsafe { libc::syscall(libc::SYS_setfsuid, uid) };
+    // The user may not change the group: that comes first, and is changed back last.
+    set_gid(owner.st_gid);
+    set_uid(owner.st_uid);
+    let found = look();
+    set_uid(own.0);
+    set_gid(own.1);
+    found
+}
+
+/// The pid that this namespace has given away last (proc(5), `/proc/loadavg`).
+#[must_use]
+pub fn last_pid() -> Option<i32> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// Where the set is: `NUMBER 0xFIRST ...`.
@@ -100,7 +148,7 @@ pub(super) fn own_descriptors() -> Vec<i32> {
     let own = folder.as_raw_fd();
     folder
         .iter()
-        .flatten()
+        .map_while(Result::ok)
         .filter_map(|entry| parse_pid(entry.file_name().to_bytes()))
         .filter(|&descriptor| descriptor != own)
         .collect()

@@ -6,7 +6,7 @@
 //! pieces of at most `PIPE_BUF`, which a pipe that polls as writable has room for.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::OFlag;
@@ -69,8 +69,23 @@ impl Way {
         }
         let flags =
             OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND | OFlag::O_CLOEXEC;
-        nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty()).map_or(way, Self::Reopened)
+        let opened = nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty());
+        opened.map_err(std::io::Error::from).and_then(above_standard).map_or(way, Self::Reopened)
     }
+}
+
+/// Where stdin is closed, what is opened takes its number, and would be taken for it.
+fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
+    if opened.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(opened);
+    }
+    let lowest = libc::STDERR_FILENO + 1;
+    // SAFETY: numbers only.
+    let copy =
+        check(libc::c_long::from(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) }))?;
+    let copy = i32::try_from(copy).map_err(std::io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 fn kind_of_stderr() -> libc::mode_t {

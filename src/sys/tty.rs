@@ -22,6 +22,16 @@ impl Terminal {
     }
 }
 
+/// How many columns stderr has, where it is a terminal.
+#[must_use]
+pub fn width_of_stderr() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the pointer is to a winsize of ours.
+    let found = unsafe { libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    // A terminal that does not know its size says 0.
+    (found == 0).then(|| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
+}
+
 impl AsFd for Terminal {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

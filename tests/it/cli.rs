@@ -32,7 +32,7 @@ fn a_wrong_option_is_named_with_its_value() {
         (&["-Z"], &["-Z"]),
         (&["--grace-period", "a\nb"], &["--grace-period", "'a\\nb'"]),
         // In the contract, and not built yet: refused, never taken and ignored.
-        (&["--rehearse", "5s"], &["--rehearse"]),
+        (&["--poweroff"], &["--poweroff"]),
     ] {
         let line = refused(flags, &[]);
         for part in parts {

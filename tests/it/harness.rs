@@ -46,6 +46,8 @@ pub(crate) struct Init {
     environment: Vec<(OsString, OsString)>,
     directory: Option<OsString>,
     stdin: Stdio,
+    /// Where drainit and the command write their errors, where that is not read here.
+    stderr: Option<Stdio>,
 }
 
 impl Init {
@@ -59,6 +61,7 @@ impl Init {
             environment,
             directory: None,
             stdin: Stdio::null(),
+            stderr: None,
         }
     }
 
@@ -95,6 +98,12 @@ impl Init {
     /// What drainit finds as its standard input; otherwise that is empty.
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.stdin = stdin.into();
+        self
+    }
+
+    /// Where errors are written to, instead of being collected.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
         self
     }
 
@@ -136,13 +145,14 @@ impl Init {
         let (program, arguments) = line.split_first().expect("a command line has a program");
         let mut command = Command::new(program);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(self.stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(self.stdin).stdout(Stdio::piped());
+        command.stderr(self.stderr.unwrap_or_else(Stdio::piped));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line:?}: {error}"));
         let stdout = Output::read(child.stdout.take().expect("a pipe"));
-        let stderr = Output::read(child.stderr.take().expect("a pipe"));
+        let stderr = child.stderr.take().map_or_else(Output::none, Output::read);
         let init = find_init(&child, self.mode);
         Running { child, init, stdout, stderr, ended: None }
     }
@@ -226,6 +236,11 @@ impl Output {
         Self { lines, seen: Vec::new() }
     }
 
+    /// Nothing that is read here.
+    fn none() -> Self {
+        Self { lines: mpsc::channel().1, seen: Vec::new() }
+    }
+
     /// Waits for a line; those before it are kept too.
     fn wait_for(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
@@ -300,6 +315,11 @@ impl Running {
         self.stdout.wait_for(part, |line| line.contains(part))
     }
 
+    /// Waits for a line on stderr with this in it, and returns it.
+    pub(crate) fn says(&mut self, part: &str) -> String {
+        self.stderr.wait_for(part, |line| line.contains(part))
+    }
+
     /// Waits until each of these has said that it is ready, in any order.
     pub(crate) fn ready(&mut self, names: &[&str]) -> &mut Self {
         self.begins(&names.iter().map(|name| format!("{name} ready ")).collect::<Vec<_>>())
@@ -365,9 +385,8 @@ impl Running {
     /// Waits for the end of drainit and of all who can still write, and returns everything that was said.
     pub(crate) fn finish(mut self) -> Finished {
         let code = self.ended();
-        let empty = || Output { lines: mpsc::channel().1, seen: Vec::new() };
-        let stdout = std::mem::replace(&mut self.stdout, empty()).all();
-        let stderr = std::mem::replace(&mut self.stderr, empty()).all();
+        let stdout = std::mem::replace(&mut self.stdout, Output::none()).all();
+        let stderr = std::mem::replace(&mut self.stderr, Output::none()).all();
         Finished { code, stdout, stderr }
     }
 }

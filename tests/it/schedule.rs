@@ -26,7 +26,11 @@ fn each_stage_reaches_its_own_target_in_its_own_time() {
             took(begun, Duration::from_millis(1_000));
             let run = init.finish();
             took(begun, Duration::from_millis(1_500));
-            run.exits(137).warns(&["time is up: killing ", "fake-workload ("]);
+            run.exits(137);
+            let says =
+                ["going on to INT; still there: fake-workload (", "going on to QUIT", "time is up: killing "];
+            assert!(run.warnings().iter().zip(says).all(|(line, said)| line.contains(said)), "{run:?}");
+            assert_eq!(run.warnings().len(), says.len(), "{run:?}");
             for line in ["worker got TERM", "far got TERM", "far got INT"] {
                 assert_eq!(run.count(line), 0, "{line}: {run:?}");
             }
@@ -143,6 +147,6 @@ fn a_stage_for_all_reaches_who_was_not_asked_before() {
         init.line("main got TERM").line("far got TERM");
         took(begun, Duration::from_millis(300));
         init.line("far finished").signal(Signal::USR1);
-        init.finish().exits(4).silently();
+        init.finish().exits(4).warns(&["going on to TERM", "fake-workload ("]);
     }
 }

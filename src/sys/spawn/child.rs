@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::{check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
-use super::{Ids, STAGES, Stage, Stdin};
+use super::{DirectoryAs, Ids, STAGES, Stage, Stdin};
 
 /// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
@@ -38,12 +38,15 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
     if prepared.stdin == Stdin::Null {
         take_null_as_stdin();
     }
+    // The user need not be able to enter what we were started in.
+    if prepared.directory_as == DirectoryAs::Init {
+        enter_directory(prepared)?;
+    }
     if let Some(ids) = prepared.ids {
         take_ids(ids)?;
     }
-    if let Some(directory) = &prepared.directory {
-        // SAFETY: a string that ends in NUL.
-        check(c_long::from(unsafe { libc::chdir(directory.as_ptr()) })).map_err(|_| Stage::Directory)?;
+    if prepared.directory_as == DirectoryAs::User {
+        enter_directory(prepared)?;
     }
     if let Some(signal) = prepared.parent_death_signal {
         // SAFETY: numbers only.
@@ -61,10 +64,19 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
     Err(Stage::Exec)
 }
 
+fn enter_directory(prepared: &Prepared) -> Result<(), Stage> {
+    if let Some(directory) = &prepared.directory {
+        // SAFETY: a string that ends in NUL.
+        check(c_long::from(unsafe { libc::chdir(directory.as_ptr()) })).map_err(|_| Stage::Directory)?;
+    }
+    Ok(())
+}
+
 /// `/dev/null` as stdin; none where that is missing.
 pub(super) fn take_null_as_stdin() {
     // SAFETY: a string that ends in NUL, and a number.
-    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    let null =
+        unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC) };
     if null == -1 {
         // SAFETY: nothing in this child reads its stdin.
         unsafe { libc::close(libc::STDIN_FILENO) };
@@ -82,7 +94,12 @@ pub(super) fn take_null_as_stdin() {
 pub(super) fn take_ids(ids: Ids) -> Result<(), Stage> {
     let none = ptr::null::<libc::gid_t>();
     // SAFETY: no groups, so the null pointer is not read.
-    check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) }).map_err(|_| Stage::Groups)?;
+    let dropped = check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) });
+    // Who may not drop them may have none to drop.
+    if dropped.is_err() && !has_only(ids.gid) {
+        nix::errno::Errno::EPERM.set();
+        return Err(Stage::Groups);
+    }
     // SAFETY: numbers only.
     check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) })
         .map_err(|_| Stage::GroupId)?;
@@ -90,6 +107,14 @@ pub(super) fn take_ids(ids: Ids) -> Result<(), Stage> {
     check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) })
         .map_err(|_| Stage::UserId)?;
     Ok(())
+}
+
+/// Whether this process's supplementary groups are none, or this one.
+fn has_only(gid: libc::gid_t) -> bool {
+    let mut groups: [libc::gid_t; 64] = [0; 64];
+    // SAFETY: the length and the pointer are of one array.
+    let found = unsafe { libc::getgroups(64, groups.as_mut_ptr()) };
+    usize::try_from(found).is_ok_and(|found| groups.iter().take(found).all(|group| *group == gid))
 }
 
 /// Decimal digits without allocating; what follows them is NUL already.

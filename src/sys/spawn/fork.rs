@@ -1,27 +1,34 @@
 //! Work that could hang or crash, in a copy of this process.
 
-use std::ffi::c_long;
+use std::ffi::{c_long, c_void};
 use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::super::{check, process, signals};
+use super::prepared::{Prepared, read_failure};
 use super::{Ids, SpawnError, Stage, child};
 use crate::signal::{Signal, SignalSet};
 
 /// Runs `work` in a forked child, which ends with the exit status that it returns, and returns the child's pid.
 ///
 /// The child leads a process group, has `/dev/null` as stdin, these ids, and no signal blocked; TERM ends it whatever was inherited.
-/// It may allocate: this program has one thread, so no lock is held by another one (fork(2)).
 ///
 /// # Errors
 /// No process could be made.
 pub fn run_in_child(ids: Option<Ids>, work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
+    fork(|| become_worker(ids).map_or(1, |()| work()))
+}
+
+/// The child may allocate: this program has one thread, so no lock is held by another one (fork(2)).
+pub(super) fn fork(work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
     // SAFETY: one thread, so the child finds all memory in order.
     let forked = check(c_long::from(unsafe { libc::fork() }));
     match forked.map_err(|error| SpawnError { stage: Stage::Clone, error })? {
         0 => {
             // SAFETY: two numbers. The parent does the same, whoever comes first.
             unsafe { libc::setpgid(0, 0) };
-            process::exit_now(become_worker(ids).map_or(1, |()| work()))
+            process::exit_now(work())
         }
         pid => {
             let pid = i32::try_from(pid).unwrap_or(i32::MAX);
@@ -42,4 +49,53 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
     signals::ignore(Signal::PIPE);
     signals::set_mask(SignalSet::default());
     Ok(())
+}
+
+/// Where a forked child leaves word of why it could not become its program: memory that it shares with us.
+#[derive(Debug)]
+pub struct Failure(ptr::NonNull<Slots>);
+
+#[derive(Debug)]
+struct Slots {
+    stage: AtomicI32,
+    errno: AtomicI32,
+}
+
+impl Failure {
+    pub(super) fn new() -> io::Result<Self> {
+        let (flags, access) = (libc::MAP_SHARED | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new anonymous mapping touches no memory of ours.
+        let page = unsafe { libc::mmap(ptr::null_mut(), size_of::<Slots>(), access, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let page = ptr::NonNull::new(page.cast::<Slots>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: a page is aligned for the slots and larger than they are, and nobody else has it.
+        unsafe { page.write(Slots { stage: AtomicI32::new(-1), errno: AtomicI32::new(0) }) };
+        Ok(Self(page))
+    }
+
+    fn slots(&self) -> &Slots {
+        // SAFETY: the mapping lives as long as `self`, and what is shared in it is atomic.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Says what has failed, from the child.
+    pub(super) fn leave(&self, prepared: &Prepared) {
+        self.slots().errno.store(prepared.failed_errno.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.slots().stage.store(prepared.failed_stage.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// What has failed, once the child has ended; `None` where it became its program.
+    #[must_use]
+    pub fn get(&self) -> Option<SpawnError> {
+        read_failure(&self.slots().stage, &self.slots().errno)
+    }
+}
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping that was made; no reference into it is left.
+        unsafe { libc::munmap(self.0.as_ptr().cast::<c_void>(), size_of::<Slots>()) };
+    }
 }

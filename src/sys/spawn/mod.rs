@@ -18,7 +18,7 @@ use std::os::fd::BorrowedFd;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
-pub use fork::run_in_child;
+pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
 use stack::Stack;
 
@@ -41,6 +41,7 @@ pub struct Spawn<'a> {
     pub mask: SignalSet,
     /// Its working directory, where it is not ours.
     pub directory: Option<&'a OsStr>,
+    pub directory_as: DirectoryAs,
     /// Its user and group, where they are not ours; supplementary groups are dropped then.
     pub ids: Option<Ids>,
     /// What it gets when this process dies.
@@ -56,6 +57,15 @@ pub enum Stdin {
     Inherited,
     /// `/dev/null`, or nothing where that is missing.
     Null,
+}
+
+/// Who enters the working directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryAs {
+    /// The user that the process runs as, who has to be able to.
+    User,
+    /// This process's user, before the ids change.
+    Init,
 }
 
 /// What failed on the way to the new program.
@@ -93,6 +103,24 @@ pub struct SpawnError {
 }
 
 impl Spawn<'_> {
+    /// Starts it from a forked child and returns its pid at once, whatever the exec may wait for (a file system that does not answer).
+    /// What fails on the way is to be found in the [`Failure`] when the child has ended.
+    ///
+    /// # Errors
+    /// No process could be made.
+    pub fn start_forked(self) -> Result<(i32, Failure), SpawnError> {
+        let mut prepared =
+            Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
+        let failure = Failure::new().map_err(|error| SpawnError { stage: Stage::Clone, error })?;
+        let pid = fork::fork(|| {
+            let argument = (&raw mut prepared).cast::<c_void>();
+            let code = child::run(argument);
+            failure.leave(&prepared);
+            u8::try_from(code).unwrap_or(u8::MAX)
+        })?;
+        Ok((pid, failure))
+    }
+
     /// Starts it in a process group of its own and returns its pid once the program has been executed.
     ///
     /// # Errors

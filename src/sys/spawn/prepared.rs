@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::{Ids, STAGES, Spawn, SpawnError, Stdin};
+use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
 use crate::signal::{Signal, SignalSet};
 
 /// Where programs are looked for when PATH is not set.
@@ -32,6 +32,7 @@ pub(super) struct Prepared {
     pub(super) listen_pid: Option<Box<[u8; 32]>>,
     pub(super) stdin: Stdin,
     pub(super) directory: Option<CString>,
+    pub(super) directory_as: DirectoryAs,
     pub(super) ids: Option<Ids>,
     pub(super) parent_death_signal: Option<Signal>,
     pub(super) parent: i32,
@@ -58,6 +59,7 @@ impl Prepared {
             listen_pid: None,
             stdin: spawn.stdin,
             directory: spawn.directory.map(c_string).transpose()?,
+            directory_as: spawn.directory_as,
             ids: spawn.ids,
             parent_death_signal: spawn.parent_death_signal,
             parent: std::process::id().cast_signed(),
@@ -66,7 +68,9 @@ impl Prepared {
             failed_stage: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
         };
-        prepared.make_room_for_listen_pid();
+        if !spawn.variables.iter().any(|(name, _)| *name == "LISTEN_PID") {
+            prepared.make_room_for_listen_pid();
+        }
         Ok(prepared)
     }
 
@@ -91,10 +95,15 @@ impl Prepared {
     }
 
     pub(super) fn failure(&self) -> Option<SpawnError> {
-        let stage = usize::try_from(self.failed_stage.load(Ordering::Relaxed)).ok()?;
-        let error = io::Error::from_raw_os_error(self.failed_errno.load(Ordering::Relaxed));
-        STAGES.get(stage).map(|&stage| SpawnError { stage, error })
+        read_failure(&self.failed_stage, &self.failed_errno)
     }
+}
+
+/// What a child has left for us to read; `None` where it has not failed.
+pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32) -> Option<SpawnError> {
+    let stage = usize::try_from(stage.load(Ordering::Relaxed)).ok()?;
+    let error = io::Error::from_raw_os_error(errno.load(Ordering::Relaxed));
+    STAGES.get(stage).map(|&stage| SpawnError { stage, error })
 }
 
 fn c_string(text: impl AsRef<OsStr>) -> io::Result<CString> {

@@ -1,0 +1,317 @@
+//! The time line of a stop: one bar per step and per process. Pure.
+//!
+//! ```text
+//! server: drainit began a stop after 5.0 s; over 2.3 s later
+//!                0              1 s             2 s
+//!                +--------------+---------------+----
+//! pre-stop steps
+//!  command drain ====|                                done in 300 ms
+//! processes
+//!  server (7)    ----TERM===========|                 exited 0 at 1.2 s
+//! ```
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::page::{Line, Style};
+use super::row::{Row, command};
+use super::scale::{Scale, words};
+use super::{Reason, Record};
+use crate::plan::When;
+
+/// So many processes have a bar.
+const PROCESS_ROWS: usize = 40;
+/// Where nobody looks at a terminal, and on one.
+const WIDEST_PLAIN: usize = 80;
+const WIDEST_COLOUR: usize = 160;
+/// What is narrower is drawn as if it were this wide, and cut.
+const NARROWEST: usize = 40;
+
+const LEGEND: &str = "- before the signal   = asked to leave   # after KILL   | end   > still there";
+
+/// What to draw on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canvas {
+    /// In characters; more than is readable is not used.
+    pub width: usize,
+    /// Whether the terminal takes colours.
+    pub colour: bool,
+}
+
+/// What belongs together.
+struct Section {
+    heading: &'static str,
+    rows: Vec<Row>,
+    /// What is said of those without a row.
+    note: Option<String>,
+}
+
+/// Draws what happened from the stop request on, or from main's own end where there was none. Every line ends in a newline.
+#[must_use]
+pub fn draw(record: &Record, canvas: Canvas) -> String {
+    let Canvas { width, colour } = canvas;
+    let width = width.min(if colour { WIDEST_COLOUR } else { WIDEST_PLAIN });
+    let origin = origin(record);
+    let steps = |when| record.steps_of(when).map(|step| Row::of_step(record, step)).collect();
+    let (processes, note) = processes(record, origin);
+    let sections = [
+        Section { heading: "pre-stop steps", rows: steps(When::PreStop), note: None },
+        Section { heading: "processes", rows: processes, note },
+        Section { heading: "post-exit steps", rows: steps(When::PostExit), note: None },
+    ];
+    let rows = || sections.iter().flat_map(|section| &section.rows);
+
+    let shape = width.max(NARROWEST);
+    let label = rows().map(Row::label_width).max().unwrap_or(0).min(shape * 3 / 10);
+    let outcome = rows().map(|row| row.outcome.len()).max().unwrap_or(0).min(shape * 7 / 20);
+    let end = rows().filter_map(|row| row.ended).fold(record.ended_at, Duration::max);
+    let scale = Scale::new(origin, end, shape.saturating_sub(label + outcome + 2));
+
+    let mut text = String::new();
+    let mut write = |line: &Line| line.write(&mut text, width, colour);
+    write(&Line::of(&title(record), Style::Heading));
+    if rows().next().is_none() {
+        return text;
+    }
+    let (words, marks) = scale.lines();
+    for ruler in [words, marks] {
+        let mut line = Line::blank(label + 1);
+        line.push(&ruler, Style::Faint);
+        write(&line);
+    }
+    for Section { heading, rows, note } in &sections {
+        if !rows.is_empty() {
+            write(&Line::of(heading, Style::Heading));
+        }
+        for row in rows {
+            write(&row.line(label, scale, record.ended_at));
+        }
+        if let Some(note) = note {
+            write(&Line::of(note, Style::Plain));
+        }
+    }
+    write(&Line::of(LEGEND, Style::Faint));
+    text
+}
+
+fn origin(record: &Record) -> Duration {
+    let main_ended = || record.main_ended.map(|end| end.at);
+    record.stop.map(|stop| stop.at).or_else(main_ended).unwrap_or(record.ended_at)
+}
+
+fn title(record: &Record) -> String {
+    let command = command(record);
+    let Some(stop) = record.stop else {
+        return format!("{command}: it ended by itself after {}; no stop", words(origin(record)));
+    };
+    let after = words(stop.at);
+    let took = words(record.ended_at.saturating_sub(stop.at));
+    let signal = stop.signal;
+    let began = match stop.reason {
+        Reason::Time => format!("drainit began a stop after {after}"),
+        Reason::Signal { sender: 0, .. } => format!("{signal} from outside after {after}"),
+        Reason::Signal { sender, uid } => format!("{signal} from {sender} (uid {uid}) after {after}"),
+        Reason::OwnExit => format!("it ended by itself after {after}"),
+    };
+    format!("{command}: {began}; over {took} later")
+}
+
+/// Main, then the slowest; and how many more there are.
+fn processes(record: &Record, origin: Duration) -> (Vec<Row>, Option<String>) {
+    let (mains, mut others): (Vec<_>, Vec<_>) = record.members.iter().partition(|member| member.is_main);
+    let end = |row: &Row| Reverse(row.ended.unwrap_or(Duration::MAX));
+    let row = |member| Row::of_member(record, member, origin);
+    let mut rows: Vec<Row> = mains.iter().copied().map(row).collect();
+    let main_ended = record.main_ended.filter(|end| record.stop.is_some_and(|stop| stop.at <= end.at));
+    if let (true, Some(end)) = (rows.is_empty(), main_ended) {
+        rows.push(Row::of_main(record, end, origin));
+    }
+    let mut slowest: Vec<Row> = others.drain(..).map(row).collect();
+    slowest.sort_by_key(end);
+    rows.extend(slowest);
+
+    let rest = rows.split_off(rows.len().min(PROCESS_ROWS));
+    let unnoted = record.more_members;
+    let last = rest.iter().map(|row| row.ended).try_fold(Duration::ZERO, |last, end| Some(last.max(end?)));
+    let note = match (rest.len(), last, unnoted) {
+        (0, _, 0) => None,
+        (0, _, _) => Some(format!(" and {unnoted} more that were not followed")),
+        (count, Some(last), 0) => {
+            let within = words(last.saturating_sub(origin));
+            Some(format!(" and {count} more that ended within {within}"))
+        }
+        (count, _, _) => Some(format!(" and {} more", unnoted.saturating_add(count as u64))),
+    };
+    (rows, note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenes::*;
+    use super::super::*;
+    use super::*;
+    use crate::outcome::Ended;
+    use crate::signal::Signal;
+
+    fn plain(record: &Record) -> String {
+        draw(record, Canvas { width: 80, colour: false })
+    }
+
+    #[track_caller]
+    fn is_drawn(drawn: &str, golden: &str) {
+        assert!(drawn == golden, "drawn:\n{drawn}\nbut should be:\n{golden}");
+    }
+
+    #[test]
+    fn a_stop_that_went_well() {
+        is_drawn(
+            &plain(&well()),
+            r"server: drainit began a stop after 5.0 s; over 1.9 s later
+                0          0.5 s      1 s        1.5 s
+                +----------+----------+----------+-----------+
+pre-stop steps
+ sleep          ====|                                          done in 200 ms
+processes
+ server (7)     ----TERM================HUP===============|    exited 0 at 1.9 s
+ worker (13)        TERM==============|                        exited 0 at 1.0 s
+ worker (12)    ----T                                          gone at 220 ms
+post-exit steps
+ command upload                                           ===| done in 100 ms
+- before the signal   = asked to leave   # after KILL   | end   > still there
+",
+        );
+    }
+
+    #[test]
+    fn a_stop_that_did_not() {
+        is_drawn(
+            &plain(&ignoring_shell()),
+            r"/entrypoint.sh: TERM from outside after 5.0 s; over 4.6 s later
+                         0            2 s          4 s
+                         +------------+------------+-----
+pre-stop steps
+ http 127.0.0.1:80       =|                               exited 1 in 200 ms
+processes
+ entrypoint.sh (7)        TERM===========K                killed at 2.5 s
+ \x1b[2J\n (9)            TERM===========KILL###########> left behind
+ quite-a-long~ (1234567)  T                               died of TERM at 210 ms
+- before the signal   = asked to leave   # after KILL   | end   > still there
+",
+        );
+    }
+
+    #[test]
+    fn colours_on_a_terminal() {
+        let drawn = draw(&ignoring_shell(), Canvas { width: 80, colour: true });
+        is_drawn(
+            &drawn.replace('\x1b', "^"),
+            r"^[1m/entrypoint.sh: TERM from outside after 5.0 s; over 4.6 s later^[0m
+                         ^[90m0            2 s          4 s^[0m
+                         ^[90m+------------+------------+-----^[0m
+^[1mpre-stop steps^[0m
+ http 127.0.0.1:80       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited 1 in 200 ms^[0m
+^[1mprocesses^[0m
+ entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mK^[0m                ^[31mkilled at 2.5 s^[0m
+ \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m
+ quite-a-long~ (1234567)  ^[30;47mT^[0m                               died of TERM at 210 ms
+^[90m- before the signal   = asked to leave   # after KILL   | end   > still there^[0m
+",
+        );
+    }
+
+    #[test]
+    fn a_terminal_is_used_up_to_160_columns_and_a_log_up_to_80() {
+        let widest = |width, colour| {
+            let drawn = draw(&well(), Canvas { width, colour });
+            properties::plain(&drawn).lines().map(str::len).max()
+        };
+        assert_eq!(widest(1_000, false), Some(80));
+        assert!(widest(1_000, true) > Some(150));
+        assert!(widest(120, true) <= Some(120));
+        assert_eq!(widest(10, true), Some(10));
+    }
+
+    #[test]
+    fn no_stop_has_nothing_to_draw() {
+        assert_eq!(plain(&left_alone()), "true: it ended by itself after 3 ms; no stop\n");
+    }
+
+    #[test]
+    fn a_stop_of_no_time() {
+        let at_once = Some(event(5_000, Fate::Reaped(Ended::Killed(Signal::TERM))));
+        let mut record =
+            Record { steps: Vec::new(), asked_at: Some(ms(5_000)), ended_at: ms(5_000), ..well() };
+        record.members.truncate(1);
+        record.sent = Sent::default();
+        for member in &mut record.members {
+            (member.asked, member.ended) = (Some(event(5_000, Signal::TERM)), at_once);
+        }
+        is_drawn(
+            &plain(&record),
+            r"server: drainit began a stop after 5.0 s; over 0 ms later
+            0                      5 ms
+            +----------------------+----------------------+
+processes
+ server (7) T                                               died of TERM at 0 ms
+- before the signal   = asked to leave   # after KILL   | end   > still there
+",
+        );
+    }
+
+    #[test]
+    fn a_stop_of_hours_with_many_processes() {
+        let mut record = Record { steps: Vec::new(), ended_at: ms(2 * 3_600_000), ..well() };
+        record.members.truncate(1);
+        for member in &mut record.members {
+            member.ended = Some(event(6_000_000, Fate::Reaped(Ended::Exited(0))));
+        }
+        record.members.extend((0..60).map(|at| member(100 + at, "job", 7_000 + at as u64 * 120_000)));
+        let drawn = plain(&record);
+        let lines: Vec<&str> = drawn.lines().collect();
+        is_drawn(
+            &lines.get(..8).map(|first| first.join("\n")).unwrap_or_default(),
+            r"server: drainit began a stop after 5.0 s; over 1h59m later
+            0           30m         1h          1h30m
+            +-----------+-----------+-----------+-------------
+processes
+ server (7) TERM====================================|          exited 0 at 1h39m
+ job (159)  TERM============================================|  exited 0 at 1h58m
+ job (158)  TERM===========================================|   exited 0 at 1h56m
+ job (157)  TERM==========================================|    exited 0 at 1h54m",
+        );
+        assert_eq!(lines.len(), 1 + 2 + 1 + PROCESS_ROWS + 1 + 1);
+        assert!(drawn.contains("\n and 21 more that ended within 40m2s\n"), "{drawn}");
+
+        record.more_members = 7;
+        assert!(plain(&record).contains("\n and 28 more\n"));
+        record.members.truncate(3);
+        assert!(plain(&record).contains("\n and 7 more that were not followed\n"));
+    }
+
+    #[test]
+    fn main_has_a_bar_even_where_it_ended_during_the_drain() {
+        let mut record = Record { asked_at: None, ended_at: ms(5_100), ..well() };
+        record.members.clear();
+        record.main_ended = Some(event(5_100, Ended::Exited(3)));
+        assert!(plain(&record).contains("\n server "), "{}", plain(&record));
+        assert!(plain(&record).contains("| "), "{}", plain(&record));
+        assert!(plain(&record).contains("exited 3 at 100 ms\n"), "{}", plain(&record));
+    }
+
+    #[test]
+    fn what_was_sent_is_marked_where_it_is_known_who_got_it() {
+        let marks = |to| {
+            let mut record = well();
+            record.steps.clear();
+            record.note_sent(ms(5_600), Signal::USR1, to);
+            let drawn = plain(&record);
+            let rows = drawn.lines().filter(|line| line.contains("USR1"));
+            rows.map(|row| row.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(marks(Receiver::Target(Target::Main)), ["server (7)"]);
+        assert_eq!(marks(Receiver::Target(Target::Group)), ["server (7)"], "who else is in it is not known");
+        assert_eq!(marks(Receiver::Target(Target::All)), ["server (7)", "worker (13)"], "12 was gone");
+        assert_eq!(marks(Receiver::Process(13)), ["worker (13)"]);
+        assert_eq!(marks(Receiver::Process(12)), [""; 0]);
+    }
+}

@@ -1,0 +1,45 @@
+//! Escalation when the command is gone: the stages that follow are for everybody who is left.
+
+use std::time::Duration;
+
+use drainit::signal::Signal;
+
+use crate::harness::{BOTH, Init, took};
+
+#[test]
+fn a_later_stage_reaches_those_who_were_asked_before() {
+    let family = "daemon{ name=daemon catch=TERM catch=QUIT:100ms:2 ready hold } name=main catch=TERM:1ms:4 ready hold";
+    for mode in BOTH {
+        let flags = ["--stop-schedule=TERM/1s/QUIT/1h/KILL"];
+        let mut init = Init::new(mode).flags(&flags).workload(family).start();
+        init.ready(&["daemon", "main"]).signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(4).in_order(&["main finished", "daemon got TERM", "daemon got QUIT", "daemon finished"]);
+        run.warns(&["going on to QUIT", "fake-workload ("]);
+    }
+}
+
+#[test]
+fn after_the_command_s_own_exit_too() {
+    let family = "daemon{ name=daemon ready catch=TERM catch=QUIT:100ms:2 ready hold } sleep=300ms exit=5";
+    for mode in BOTH {
+        let run = Init::new(mode).flags(&["--stop-schedule=TERM/1s/QUIT/1h/KILL"]).workload(family).run();
+        run.exits(5).in_order(&["daemon got TERM", "daemon got QUIT", "daemon finished"]);
+    }
+}
+
+#[test]
+fn jobs_of_a_shell_that_ignore_another_stop_signal_get_term() {
+    // Background jobs of sh ignore INT.
+    for mode in BOTH {
+        let script =
+            format!("{} name=job ready hold & exec {0} name=main ready hold", crate::harness::WORKLOAD);
+        let mut init = Init::new(mode).flags(&["--stop-signal=INT"]).command(&["sh", "-c", &script]).start();
+        init.ready(&["job", "main"]);
+        let begun = std::time::Instant::now();
+        init.signal(Signal::INT);
+        let run = init.finish();
+        took(begun, Duration::from_secs(2));
+        run.exits(130).warns(&["going on to TERM", "fake-workload ("]);
+    }
+}

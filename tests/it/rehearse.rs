@@ -1,0 +1,79 @@
+//! `--rehearse`: a stop as if asked, drawn, judged.
+
+use crate::harness::{BOTH, Finished, Init};
+
+fn rehearsed(init: Init, directives: &str) -> Finished {
+    init.flags(&["--rehearse=500ms"]).workload(directives).run()
+}
+
+fn says(run: &Finished, text: &str) -> bool {
+    run.stderr.iter().any(|line| line.contains(text))
+}
+
+#[test]
+fn a_good_stop_passes_and_is_drawn() {
+    for mode in BOTH {
+        let family =
+            "daemon{ name=daemon catch=TERM:300ms ready hold } name=main catch=TERM:1ms:4 ready hold";
+        let run = rehearsed(Init::new(mode).flags(&["--pre-stop-sleep=200ms"]), family);
+        run.exits(0).in_order(&["main got TERM", "daemon got TERM", "daemon finished"]);
+        let bar = |name: &str| run.stderr.iter().find(|line| line.contains(name) && line.contains('|'));
+        assert!(bar("sleep").is_some() && bar("fake-workload").is_some(), "{run:?}");
+        assert!(says(&run, "passed: ") && !says(&run, "failed: "), "{run:?}");
+        // Plain, and in 80 columns: this is no terminal.
+        assert!(
+            run.stderr.iter().all(|line| line.is_ascii() && line.len() <= 80 || line.contains(": ")),
+            "{run:?}"
+        );
+        assert!(run.stderr.iter().all(|line| !line.contains('\x1b')), "{run:?}");
+    }
+}
+
+#[test]
+fn who_ignores_the_signal_fails_it_with_advice() {
+    for mode in BOTH {
+        let run = rehearsed(Init::new(mode), "name=main ignore=TERM ready hold");
+        run.exits(124);
+        assert!(says(&run, "failed: ") && says(&run, "ignore") && says(&run, "--rewrite"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_kill_fails_it_and_so_does_a_step() {
+    for mode in BOTH {
+        let init = Init::new(mode).flags(&["--grace-period=300ms"]);
+        let run = rehearsed(init, "name=main catch=TERM ready hold");
+        run.exits(124);
+        assert!(says(&run, "failed: ") && says(&run, "KILL"), "{run:?}");
+        let run =
+            rehearsed(Init::new(mode).flags(&["--pre-stop=false"]), "name=main catch=TERM:1ms ready hold");
+        run.exits(124);
+        assert!(says(&run, "failed: ") && says(&run, "false"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_command_that_ends_before_has_not_been_rehearsed() {
+    for mode in BOTH {
+        let run = Init::new(mode).flags(&["--rehearse=1h"]).workload("exit=0").run();
+        run.exits(124);
+        assert!(says(&run, "failed: "), "{run:?}");
+    }
+}
+
+#[test]
+fn what_only_waiting_has_saved_is_said() {
+    for mode in BOTH {
+        let family = "daemon{ name=daemon catch=TERM:500ms ready hold } name=main catch=TERM:1ms ready hold";
+        let run = rehearsed(Init::new(mode), family);
+        run.exits(0);
+        assert!(says(&run, "only because drainit waited"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_wrong_time_starts_nothing() {
+    let run = Init::subreaper().flags(&["--rehearse=soon"]).workload("say=started").run();
+    run.exits(125);
+    assert!(run.stdout.is_empty() && run.complaint().contains("'soon' for --rehearse"), "{run:?}");
+}
