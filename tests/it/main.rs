@@ -5,6 +5,7 @@ mod server;
 
 mod cli;
 mod cli_steps;
+mod docs;
 mod drain;
 mod drain_http;
 mod drain_idle;
