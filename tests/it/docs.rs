@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Arg;
 use drainit::cli::{self, Setting};
 
+use crate::harness::Init;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -148,6 +150,34 @@ fn there_is_one_command_to_run_and_one_to_test() {
     let last = checks.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'));
     let last = last.expect("the checks are commands");
     assert_eq!(lines.iter().filter(|line| *line == last).count(), 1, "{last:?} is not the test command");
+}
+
+/// The README's lines that begin with drainit: the options, and the command behind `--`.
+fn recipes() -> Vec<(Vec<String>, Vec<String>)> {
+    let lines = code_lines(&read("README.md"), "sh");
+    let lines = lines.iter().filter(|line| line.starts_with("drainit "));
+    let recipes = lines.map(|line| {
+        let words = shlex::split(line).unwrap_or_else(|| panic!("no shell reads {line:?}"));
+        let end = words.iter().position(|word| word == "--");
+        let end = end.unwrap_or_else(|| panic!("{line:?} does not say where the command begins"));
+        (words[1..end].to_vec(), words[end + 1..].to_vec())
+    });
+    recipes.collect()
+}
+
+/// With a command that does nothing in the place of the real one, which is not installed here.
+#[test]
+fn every_recipe_is_a_good_command_line() {
+    let recipes = recipes();
+    assert!(recipes.len() >= 12, "{recipes:#?}");
+    for (options, command) in recipes {
+        assert!(!command.is_empty(), "{options:?} run nothing");
+        let flags: Vec<&str> = options.iter().map(String::as_str).collect();
+        let run = Init::subreaper().flags(&flags).command(&["true"]).run();
+        // The server that a step would speak to is not there either.
+        let is_expected = |line: &&str| line.starts_with("drainit: warning: post-exit http ");
+        assert!(run.exits(0).warnings().iter().all(is_expected), "{options:?}: {run:?}");
+    }
 }
 
 /// `[text](target)`: what stands in the round brackets.
