@@ -74,7 +74,7 @@ fn table() -> Vec<Row> {
         .take_while(|line| line.starts_with('|'));
     rows.map(|line| {
         let cells: Vec<&str> = line.split('|').collect();
-        let spelling = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+        let spelling = |text: &str| text.split([' ', '[']).next().unwrap_or_default().to_owned();
         Row {
             spellings: quoted(cells[1]).map(spelling).collect(),
             variables: quoted(cells[2]).map(str::to_owned).collect(),

@@ -1,6 +1,7 @@
 //! `--rehearse`: a stop as if asked, drawn, judged.
 
-use crate::harness::{BOTH, Finished, Init};
+use crate::harness::{BOTH, Finished, Init, WORKLOAD};
+use crate::rehearse_text::{BEGIN, END, example, normal};
 
 fn rehearsed(init: Init, directives: &str) -> Finished {
     init.flags(&["--rehearse=500ms"]).workload(directives).run()
@@ -76,4 +77,27 @@ fn a_wrong_time_starts_nothing() {
     let run = Init::subreaper().flags(&["--rehearse=soon"]).workload("say=started").run();
     run.exits(125);
     assert!(run.stdout.is_empty() && run.complaint().contains("'soon' for --rehearse"), "{run:?}");
+}
+
+#[test]
+fn the_example_in_readme_is_what_the_program_draws() {
+    let script = format!("{WORKLOAD} name=server catch=TERM:1200ms hold & wait");
+    let flags = ["--rehearse=1s", "--pre-stop-sleep=500ms"];
+    let run = Init::pid_one().flags(&flags).command(&["sh", "-c", &script]).run();
+    run.exits(0);
+    let drawn = run.stderr.join("\n") + "\n";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(file).expect("it is there");
+    if std::env::var_os("DRAINIT_BLESS").is_some() {
+        let (head, rest) = readme.split_once(BEGIN).expect("the beginning is marked");
+        let (_, tail) = rest.split_once(END).expect("the end is marked");
+        let text = format!("{head}{BEGIN}\n```text\n{drawn}```\n{END}{tail}");
+        return std::fs::write(file, text).expect("our own file");
+    }
+    let shown = example(&readme).expect("it is between the markers");
+    assert_eq!(
+        normal(shown),
+        normal(&drawn),
+        "DRAINIT_BLESS=1 cargo test the_example_in_readme writes it anew"
+    );
 }
