@@ -94,7 +94,7 @@ pub(super) fn take_back(signal: Signal) {
 
 fn take(set: SignalSet, timeout: Option<Duration>) -> Option<(i32, libc::siginfo_t)> {
     let timeout = timeout.map(|duration| libc::timespec {
-        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: libc::c_long::try_from(duration.as_secs()).unwrap_or(libc::c_long::MAX),
         tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
