@@ -353,6 +353,12 @@ impl Typed {
         self.has(QUIET)
     }
 
+    /// Whether no option was typed.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.options.is_none()
+    }
+
     /// The command and its arguments; empty where none was typed.
     #[must_use]
     pub fn into_command(self) -> Vec<OsString> {

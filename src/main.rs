@@ -11,7 +11,7 @@ use drainit::logging;
 use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::Supervisor;
-use drainit::sys::signals;
+use drainit::sys::{process, signals};
 
 drainit::entry!(run);
 
@@ -25,11 +25,21 @@ fn run(arguments: Vec<OsString>) -> u8 {
         Err(Instead::Print(text)) => return print(&text),
         Err(Instead::Refuse(problem)) => return refuse(&StartError::CommandLine(problem)),
     };
-    let settings = match Settings::new(typed, |name| std::env::var_os(name)) {
+    let settings = if typed.is_plain() && !has_variables() {
+        Settings::plain(typed)
+    } else {
+        Settings::new(typed, |name| std::env::var_os(name))
+    };
+    let settings = match settings {
         Ok(settings) => settings,
         Err(problem) => return refuse(&StartError::Usage(problem)),
     };
     start(settings, inherited_mask).unwrap_or_else(|error| refuse(&error))
+}
+
+/// Most containers have none of them, and then none has to be looked for.
+fn has_variables() -> bool {
+    process::environment().any(|entry| entry.to_bytes().starts_with(b"DRAINIT_"))
 }
 
 fn start(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {

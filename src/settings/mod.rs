@@ -91,6 +91,34 @@ impl Settings {
         self.rehearse.is_some()
     }
 
+    /// Everything at its default; or that nothing is to be run.
+    ///
+    /// # Errors
+    /// No command was typed.
+    pub fn plain(typed: Typed) -> Result<Self, UsageError> {
+        let settings = Self {
+            command: typed.into_command(),
+            stop: StopPolicy::default(),
+            exit_map: ExitMap::default(),
+            parent_death_signal: None,
+            user: None,
+            directory: None,
+            report: None,
+            termination_log: None,
+            rehearse: None,
+            log_level: LevelFilter::Warn,
+            log_format: LogFormat::default(),
+        };
+        settings.with_command()
+    }
+
+    fn with_command(self) -> Result<Self, UsageError> {
+        if self.command.is_empty() {
+            return Err(UsageError("no command given (see drainit --help)".to_owned()));
+        }
+        Ok(self)
+    }
+
     /// Puts together what was typed and what `variable` finds in the environment; what was typed wins.
     ///
     /// # Errors
@@ -116,10 +144,7 @@ impl Settings {
         let stop = &mut settings.stop;
         stop.stop_after = [stop.stop_after, settings.rehearse].into_iter().flatten().min();
         settings.command = typed.into_command();
-        if settings.command.is_empty() {
-            return Err(UsageError("no command given (see drainit --help)".to_owned()));
-        }
-        Ok(settings)
+        settings.with_command()
     }
 }
 
@@ -179,6 +204,15 @@ mod tests {
         assert_eq!(typed.user, Some(User { uid: 2, gid: 3 }));
         assert_eq!(typed.log_level, LevelFilter::Error);
         assert_eq!([1, 7].map(|code| typed.exit_map.apply(code)), [0, 7]);
+    }
+
+    #[test]
+    fn where_nothing_is_set_nothing_has_to_be_read() {
+        let typed =
+            || cli::parse(["drainit", "x", "-y"].map(OsString::from).to_vec()).expect("clap takes it");
+        assert!(typed().is_plain());
+        let (plain, read) = (Settings::plain(typed()), Settings::new(typed(), |_| None));
+        assert_eq!(format!("{plain:?}"), format!("{read:?}"));
     }
 
     #[test]

@@ -43,8 +43,10 @@ impl Output {
                 ReportFile::open(path).map_err(|error| StartError::Report { path: path.clone(), error })?,
             )),
         };
-        let here = std::env::current_dir();
-        let absolute = |path: &PathBuf| here.as_ref().map_or_else(|_| path.clone(), |here| here.join(path));
+        let absolute = |path: &PathBuf| {
+            let here = std::env::current_dir();
+            here.map_or_else(|_| path.clone(), |here| here.join(path))
+        };
         Ok(Self {
             report,
             termination_log: settings.termination_log.as_ref().map(absolute),

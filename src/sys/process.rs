@@ -1,5 +1,6 @@
 //! This process itself.
 
+use std::ffi::{CStr, c_char};
 use std::io;
 
 use nix::fcntl::OFlag;
@@ -40,6 +41,31 @@ pub fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: these options take a number and touch no memory.
     check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)
+}
+
+unsafe extern "C" {
+    /// environ(7).
+    static environ: *const *const c_char;
+}
+
+/// The entries of this process's environment as they are, those that are not of the form `NAME=value` too.
+pub fn environment() -> impl Iterator<Item = &'static CStr> {
+    // SAFETY: single-threaded, so nobody changes the environment meanwhile, and nothing in this program ever does.
+    let mut at = unsafe { environ };
+    std::iter::from_fn(move || {
+        if at.is_null() {
+            return None;
+        }
+        // SAFETY: not past the end, which is the null that ends the list.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: the entry was not the last one.
+        at = unsafe { at.add(1) };
+        // SAFETY: an entry of the environment is a string that ends in NUL.
+        Some(unsafe { CStr::from_ptr(entry) })
+    })
 }
 
 /// Leaves the directory that it was started in, which may have to be unmounted.

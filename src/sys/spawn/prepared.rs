@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::super::process;
 use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
 use crate::signal::{Signal, SignalSet};
 
@@ -129,11 +130,6 @@ fn candidates(program: &OsStr) -> io::Result<Vec<CString>> {
         .collect()
 }
 
-unsafe extern "C" {
-    /// environ(7): what std's `vars_os` leaves out (entries without `=`) is passed on too.
-    static environ: *const *const c_char;
-}
-
 /// `NAME=value` for those that have a value.
 fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString>> {
     let values = variables.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
@@ -144,28 +140,15 @@ fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString
 
 /// Our own environment, without the entries of these names, and with these instead.
 fn environment(names: &[(&str, Option<OsString>)], assigned: &[CString]) -> Vec<*const c_char> {
-    let mut entries = Vec::new();
-    // SAFETY: single-threaded, so nobody changes the environment meanwhile.
-    let mut at = unsafe { environ };
-    while !at.is_null() {
-        // SAFETY: not past the end, which is the null that ends the loop.
-        let entry = unsafe { *at };
-        if entry.is_null() {
-            break;
-        }
-        // SAFETY: an entry of the environment is a string that ends in NUL.
-        let text = unsafe { CStr::from_ptr(entry) }.to_bytes();
-        let is_named =
-            |name: &str| text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
-        if !names.iter().any(|(name, _)| is_named(name)) {
-            entries.push(entry);
-        }
-        // SAFETY: the entry was not the last one.
-        at = unsafe { at.add(1) };
-    }
-    entries.extend(assigned.iter().map(|entry| entry.as_ptr()));
-    entries.push(ptr::null());
-    entries
+    let is_named = |entry: &&CStr| {
+        let has = |name: &str| {
+            let value = entry.to_bytes().strip_prefix(name.as_bytes());
+            value.is_some_and(|value| value.starts_with(b"="))
+        };
+        names.iter().any(|(name, _)| has(name))
+    };
+    let own = process::environment().filter(|entry| !is_named(entry)).map(CStr::as_ptr);
+    own.chain(assigned.iter().map(|entry| entry.as_ptr())).chain([ptr::null()]).collect()
 }
 
 #[cfg(test)]
