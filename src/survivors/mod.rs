@@ -6,6 +6,8 @@
 
 mod describe;
 mod family;
+#[cfg(test)]
+mod made_up;
 mod process;
 mod roster;
 mod stance;

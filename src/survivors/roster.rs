@@ -217,18 +217,7 @@ fn resolve(processes: &[Process], says: impl Fn(&Process, Option<&Process>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MAIN: i32 = 7;
-    const ASKED_AT: u64 = 1_000;
-
-    fn at(ticks: u64) -> Moment {
-        Moment { ticks, last_pid: None }
-    }
-
-    fn process(pid: i32, parent: i32, group: i32, start: u64) -> Process {
-        let stat = format!("{pid} (x) S {parent} {group} 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}");
-        Process::parse(stat.as_bytes()).expect("a good line")
-    }
+    use crate::survivors::made_up::{ASKED_AT, MAIN, at, process};
 
     /// Asks `target` while `before` are there; tells who of `after` is asked when main is gone.
     fn asked_later(target: Target, before: &[Process], after: &[Process]) -> Vec<i32> {

@@ -158,7 +158,7 @@ pub(super) fn judge(
 mod tests {
     use super::*;
     use crate::settings::Target;
-    use crate::survivors::Moment;
+    use crate::survivors::made_up::{ASKED_AT, MAIN, at, process};
 
     fn stance(blocked: &[Signal], ignored: &[Signal], caught: &[Signal], pids: &str) -> Stance {
         let bits =
@@ -212,18 +212,6 @@ mod tests {
         for text in ["", "SigBlk:\t0\nSigIgn:\t0\n", "SigBlk:\tx\nSigIgn:\t0\nSigCgt:\t0\n"] {
             assert_eq!(Stance::parse(text.as_bytes()), None, "{text:?}");
         }
-    }
-
-    const MAIN: i32 = 7;
-    const ASKED_AT: u64 = 1_000;
-
-    fn at(ticks: u64) -> Moment {
-        Moment { ticks, last_pid: None }
-    }
-
-    fn process(pid: i32, parent: i32, group: i32, start: u64) -> Process {
-        let stat = format!("{pid} (x) S {parent} {group} 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 {start}");
-        Process::parse(stat.as_bytes()).expect("a good line")
     }
 
     fn main() -> Process {

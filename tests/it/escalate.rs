@@ -194,26 +194,16 @@ fn a_worker_finishes_under_a_command_that_ignores_the_signal() {
 #[test]
 fn a_signal_that_is_blocked_and_taken_later_is_not_ignored() {
     for mode in BOTH {
-        for (how, got) in [("take=TERM", 1), ("block=TERM", 0)] {
+        // What is blocked or waited for is kept for it, even where it is ignored.
+        let ways = [
+            ("take=TERM", 1),
+            ("block=TERM", 0),
+            ("ignore=TERM take=TERM", 1),
+            ("ignore=TERM block=TERM", 0),
+        ];
+        for (how, got) in ways {
             let gate = Gate::closed();
             let family = format!("name=main {how} ready await={} exit=3", gate.path());
-            let mut init = Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(&family).start();
-            init.ready(&["main"]).signal(Signal::TERM);
-            stays(Duration::from_secs(1), || init.descendants().iter().any(|process| process.is_alive()));
-            gate.open();
-            let run = init.finish();
-            run.exits(3).silently();
-            assert_eq!(run.count("main got TERM"), got, "{run:?}");
-        }
-    }
-}
-
-#[test]
-fn what_is_blocked_or_waited_for_is_taken_though_it_is_ignored() {
-    for mode in BOTH {
-        for (how, got) in [("take=TERM", 1), ("block=TERM", 0)] {
-            let gate = Gate::closed();
-            let family = format!("name=main ignore=TERM {how} ready await={} exit=3", gate.path());
             let mut init = Init::new(mode).flags(&[LONG, "--ignored-after=200ms"]).workload(&family).start();
             init.ready(&["main"]).signal(Signal::TERM);
             stays(Duration::from_secs(1), || init.descendants().iter().any(|process| process.is_alive()));
