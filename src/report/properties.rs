@@ -168,7 +168,7 @@ proptest! {
     ) {
         let drawn = draw(&record, Canvas { width, colour });
         let plainly = plain(&drawn);
-        let widest = width.min(if colour { 160 } else { 80 });
+        let widest = width.min(160);
         prop_assert!(plainly.lines().all(|line| line.len() <= widest), "{plainly}");
         prop_assert!(is_harmless(&plainly), "{plainly:?}");
         prop_assert!(plainly.ends_with('\n'));

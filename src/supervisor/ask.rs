@@ -14,10 +14,20 @@ use crate::sys::kill::{self, Pinned};
 use crate::sys::process;
 
 impl Supervisor {
-    /// Passes a signal on.
+    /// Sends the signal to the target.
     pub(super) fn forward(&mut self, signal: Signal, target: Target) {
+        let who = match self.reachable(target) {
+            Target::Group => "the command's group",
+            Target::Main => "the command",
+            Target::All => "everybody who is left",
+        };
+        info!("sending {signal} to {who}");
         self.note_sent(signal, Receiver::Target(target));
         self.send_to(signal, target);
+    }
+
+    fn reachable(&self, target: Target) -> Target {
+        if self.main.pid().is_some() { target } else { Target::All }
     }
 
     fn send_to(&self, signal: Signal, target: Target) {

@@ -14,10 +14,8 @@ use crate::sys::tty;
 
 /// What kubectl shows (Kubernetes, `terminationMessagePath`).
 const MESSAGE_SIZE: usize = 4096;
-/// Where a line goes that is not a terminal.
+/// Where there is no terminal.
 const PLAIN_WIDTH: usize = 80;
-/// The widest drawing that is easy to read.
-const WIDEST: usize = 160;
 
 /// Where the record goes.
 #[derive(Debug, Default)]
@@ -101,10 +99,7 @@ fn rehearsed(record: &Record, verdict: &Verdict) {
     let width = tty::width_of_stderr();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    let canvas = Canvas {
-        width: width.map_or(PLAIN_WIDTH, |width| width.clamp(PLAIN_WIDTH / 2, WIDEST)),
-        colour: width.is_some() && !plain,
-    };
+    let canvas = Canvas { width: width.unwrap_or(PLAIN_WIDTH), colour: width.is_some() && !plain };
     output::write_stderr(timeline::draw(record, canvas).as_bytes());
     output::write_stderr(verdict::text(record, verdict).as_bytes());
 }

@@ -74,6 +74,25 @@ fn who_asked_is_said() {
 }
 
 #[test]
+fn what_was_sent_to_whom_is_said() {
+    for mode in BOTH {
+        let family =
+            "daemon{ name=daemon catch=TERM:1ms ready hold } name=main catch=HUP catch=TERM:1ms ready hold";
+        let mut init = Init::new(mode).flags(&["-v"]).workload(family).start();
+        init.ready(&["daemon", "main"]).signal(Signal::HUP).line("main got HUP").signal(Signal::TERM);
+        let run = init.finish();
+        let said: Vec<&str> = run.warnings().into_iter().filter(|line| line.contains("ing ")).collect();
+        let parts = [
+            "sending HUP to the command's group",
+            "sending TERM to the command's group",
+            "asking with TERM: fake-workload (",
+        ];
+        let mut rest = said.iter();
+        assert!(parts.iter().all(|part| rest.any(|line| line.contains(part))), "{run:?}");
+    }
+}
+
+#[test]
 fn who_is_waited_for_is_said_after_a_while() {
     let mut init =
         Init::pid_one().flags(&["-v"]).workload("name=main catch=TERM catch=USR1:1ms ready hold").start();
@@ -137,7 +156,7 @@ fn lines_that_nobody_takes_are_counted_and_the_count_is_said() {
         let mut said = String::new();
         read.read_to_string(&mut said).expect("until nobody writes");
         let first = said.lines().next().expect("a line");
-        assert_eq!(first, "drainit: warning: 3 lines of this log could not be written", "{said}");
+        assert_eq!(first, "drainit: warning: 6 lines of this log could not be written", "{said}");
         assert!(said.contains("received TERM"), "{said}");
     }
 }

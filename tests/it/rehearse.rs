@@ -73,6 +73,25 @@ fn what_only_waiting_has_saved_is_said() {
 }
 
 #[test]
+fn on_a_terminal_it_is_in_colour_and_as_wide_as_that() {
+    for (no_colour, columns) in [("", 120), ("1", 100)] {
+        let size = nix::pty::Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = nix::pty::openpty(Some(&size), None).expect("a terminal");
+        let init = Init::subreaper().stderr(terminal.slave).env("NO_COLOR", no_colour).env("TERM", "xterm");
+        rehearsed(init, "name=main catch=TERM:100ms ready hold").exits(0);
+        let mut drawn = vec![0; 16 * 1024];
+        let length = nix::unistd::read(&terminal.master, &mut drawn).expect("it was drawn");
+        let drawn = String::from_utf8_lossy(&drawn[..length]).into_owned();
+        assert_eq!(drawn.contains('\x1b'), no_colour.is_empty(), "{drawn}");
+        let ruler = drawn.lines().find(|line| line.contains("+---")).expect("a scale");
+        assert!(
+            ruler.trim_end().chars().filter(|sign| matches!(sign, '+' | '-' | ' ')).count() > 80,
+            "{drawn}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_time_starts_nothing() {
     let run = Init::subreaper().flags(&["--rehearse=soon"]).workload("say=started").run();
     run.exits(125);
