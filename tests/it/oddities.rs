@@ -67,6 +67,21 @@ fn a_step_that_waits_for_its_own_program_does_not_hold_up_the_init() {
 }
 
 #[test]
+fn a_step_has_no_stdin_where_there_is_none_to_have() {
+    if !root() {
+        return;
+    }
+    let hook = format!("{} name=hook fds", crate::harness::WORKLOAD);
+    let mut init = Init::subreaper()
+        .under(&["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"])
+        .flags(&["--pre-stop", &hook])
+        .workload("name=main catch=TERM:1ms:4 ready hold")
+        .start();
+    init.ready(&["main"]).signal(Signal::TERM);
+    init.finish().exits(4).silently().in_order(&["hook fds 1 2", "main got TERM"]);
+}
+
+#[test]
 fn where_proc_hides_processes_everybody_is_asked() {
     if !root() {
         return;

@@ -7,6 +7,7 @@ mod exit_code;
 mod guard;
 mod nginx;
 mod reap;
+mod scratch;
 mod stop;
 
 use std::fs;
@@ -166,6 +167,11 @@ impl Bundle {
         let namespaces = self.setting("/linux/namespaces").as_array_mut().expect("a list");
         namespaces.retain(|namespace| namespace["type"] != "pid");
         self
+    }
+
+    /// What the container sees as its root folder.
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("rootfs")
     }
 
     fn setting(&mut self, place: &str) -> &mut Value {
