@@ -284,6 +284,12 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
         }
         _ => {}
     }
+    parse_options(arguments)
+}
+
+/// Kept apart from what every start runs through.
+#[cold]
+fn parse_options(arguments: Vec<OsString>) -> Result<Typed, Instead> {
     let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(&error))?;
     let command = options.remove_many(COMMAND).into_iter().flatten().collect();
     Ok(Typed { options: Some(options), command })

@@ -123,6 +123,8 @@ impl Settings {
     ///
     /// # Errors
     /// The first thing that is wrong.
+    // Cold: most starts have nothing to read.
+    #[cold]
     pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {

@@ -152,6 +152,8 @@ impl Supervisor {
     }
 
     /// Says who is waited for, from time to time.
+    // Cold: see `perform`.
+    #[cold]
     pub(super) fn note_waiting(&mut self) {
         if !self.plan.is_waiting() {
             return;

@@ -127,12 +127,16 @@ fn attitude_of(pid: i32, signal: Signal) -> Option<Attitude> {
     stance(pid).map(|stance| stance.attitude(signal))
 }
 
+// As `reread`.
+#[inline(never)]
 fn stance(pid: i32) -> Option<Stance> {
     Stance::parse(procfs::status(pid, &mut procfs::buffer())?)
 }
 
 /// Whether anybody but this process is in this process group.
 #[must_use]
+// Cold: only where there is a terminal.
+#[cold]
 pub fn shares_group(group: i32) -> bool {
     let mut shared = false;
     procfs::each_process(|pid, stat| {
@@ -147,6 +151,8 @@ pub fn look_at(pid: i32) -> Option<Process> {
     reread(pid)
 }
 
+// Its buffer is a page, and has no place in the frame of the loop.
+#[inline(never)]
 fn reread(pid: i32) -> Option<Process> {
     Process::parse(procfs::stat(pid, &mut procfs::buffer())?)
 }
