@@ -149,6 +149,11 @@ impl Plan {
             Waiting::Helps => stop.was_in_vain = false,
             Waiting::CannotTell => stop.look_at = None,
         }
+        // Where there are many to look at a look takes its time; most of it is to be left to them.
+        stop.look_at = stop.look_at.map(|due| {
+            let took = now.saturating_add(LOOK_EVERY).saturating_sub(due);
+            now.saturating_add(LOOK_EVERY.max(took * 4))
+        });
         self.phase = Phase::Stopping(stop);
         Actions::none()
     }

@@ -22,7 +22,7 @@ pub mod timeline;
 pub mod verdict;
 mod words;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::outcome::Ended;
@@ -36,6 +36,8 @@ pub use termination::message;
 
 /// So many processes are noted one by one, in the order in which they were found.
 pub const MEMBERS: usize = 256;
+/// So many more are counted.
+const BEYOND: usize = 1 << 16;
 /// So many of the last signals are kept.
 pub const SIGNALS: usize = 64;
 
@@ -55,6 +57,12 @@ pub struct Record {
     pub members: Vec<Member>,
     /// How many more there were than [`MEMBERS`].
     pub more_members: u64,
+    /// Those, by pid and start time.
+    pub(crate) beyond: BTreeSet<(i32, u64)>,
+    /// When a step's group had to be killed.
+    pub step_killed: Option<Event<StepId>>,
+    /// When the stop went on because a signal was ignored, and what was sent then.
+    pub passed_over: Option<Event<Signal>>,
     /// Children that died and were neither main, nor a step, nor noted as a member.
     pub orphans_reaped: u64,
     /// How and when main ended.
@@ -195,6 +203,7 @@ impl Record {
         let left_behind =
             |member: &Member| matches!(member.ended, Some(Event { what: Fate::LeftBehind, .. }));
         self.killed.is_none()
+            && self.step_killed.is_none()
             && self.steps.iter().all(step_went_well)
             && !self.members.iter().any(left_behind)
     }
@@ -215,7 +224,9 @@ impl Record {
             return self.members.get_mut(at);
         }
         if self.members.len() >= MEMBERS {
-            self.more_members += 1;
+            if self.beyond.len() < BEYOND && self.beyond.insert((process.pid, process.start)) {
+                self.more_members += 1;
+            }
             return None;
         }
         self.members.push(Member {

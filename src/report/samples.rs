@@ -242,6 +242,7 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
             killed,
             ended_at,
             exit_code,
+            ..Record::default()
         },
     )
 }

@@ -8,7 +8,7 @@ use super::row::{command, end_of, main_name};
 use super::scale::words;
 use super::{Event, Fate, Killed, Member, Reason, Receiver, Record, Step, StepOutcome};
 use crate::outcome::{Ended, REHEARSAL_FAILED};
-use crate::plan::When;
+use crate::plan::{StepId, When};
 use crate::settings::Target;
 use crate::signal::Signal;
 use crate::survivors::Attitude;
@@ -34,7 +34,10 @@ pub fn verdict(record: &Record) -> Verdict {
     reasons.extend(killed(record));
     reasons.extend(died_of_other_kill(record));
     reasons.extend(bounded(&record.members, |member| passed_over(record, member)));
+    let named_one = reasons.iter().any(|reason| reason.contains("ignores"));
+    reasons.extend(record.passed_over.filter(|_| !named_one).map(went_on));
     reasons.extend(bounded(&record.members, left_behind));
+    reasons.extend(record.step_killed.map(|killed| killed_step(record, killed)));
     reasons.extend(record.steps.iter().filter_map(went_wrong));
     if reasons.is_empty() { Verdict::Passed(summary(record)) } else { Verdict::Failed(reasons) }
 }
@@ -200,6 +203,16 @@ pub(super) fn followed(record: &Record, member: &Member) -> Option<(Event<Signal
         is_other && reaches(sent.to) && asked.at < sent.at && ended.is_none_or(|end| sent.at <= end)
     })?;
     Some((asked, Event { at: next.at, what: next.signal }))
+}
+
+fn went_on(next: Event<Signal>) -> String {
+    format!("{} was sent early: waiting could not help, because the signal before it was ignored", next.what)
+}
+
+fn killed_step(record: &Record, killed: Event<StepId>) -> String {
+    let step = record.steps.iter().find(|step| step.id == killed.what);
+    let name = step.map(|step| clean(&step.name)).unwrap_or_default();
+    format!("what was left of the step '{name}' had to be killed")
 }
 
 fn left_behind(member: &Member) -> Option<String> {

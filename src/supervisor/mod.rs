@@ -199,6 +199,9 @@ impl Supervisor {
             let actions = self.plan.handle(self.clock.now(), event);
             self.note_stop(event);
             for action in actions {
+                if let (Event::Looked(_), Action::Ask { signal, .. }) = (event, action) {
+                    self.note_passed_over(signal);
+                }
                 match self.perform(action) {
                     Consequence::Nothing => {}
                     Consequence::Report(event) => next = Some(event),

@@ -35,6 +35,12 @@ impl Supervisor {
         self.record.stop = Some(report::Stop { at: self.clock.now(), reason, signal });
     }
 
+    /// The stop goes on because a look has found that the signal is ignored.
+    pub(super) fn note_passed_over(&mut self, next: Signal) {
+        let at = self.clock.now();
+        self.record.passed_over.get_or_insert(report::Event { at, what: next });
+    }
+
     pub(super) fn begin_asking(&mut self) {
         let now = self.clock.now();
         self.end_sleep(now);
@@ -58,6 +64,9 @@ impl Supervisor {
         let (first, rest): (Vec<&Process>, Vec<&Process>) =
             everyone.iter().partition(|process| main == Some(process.pid));
         for process in first.into_iter().chain(rest) {
+            if self.is_of_step(process) {
+                continue;
+            }
             let asked = self.roster.asked(process);
             let is_main = main == Some(process.pid);
             let Some(member) = self.record.member(now, process, is_main) else { continue };
@@ -89,7 +98,7 @@ impl Supervisor {
         let at = self.clock.now();
         self.record.killed.get_or_insert(report::Event { at, what });
         if let (true, Some(everyone)) = (self.output.is_wanted(), survivors::look()) {
-            for process in &everyone {
+            for process in everyone.iter().filter(|process| !self.is_of_step(process)).collect::<Vec<_>>() {
                 let is_main = self.main.is(process.pid);
                 let _ = self.record.member(at, process, is_main);
             }

@@ -9,7 +9,7 @@ use super::{Main, Supervisor, note};
 use crate::hooks::{http, idle};
 use crate::outcome::Ended;
 use crate::plan::{StepEnd, StepId, When};
-use crate::report::{Receiver, StepOutcome};
+use crate::report::{self, Receiver, StepOutcome};
 use crate::settings::{Settings, Step};
 use crate::signal::{Signal, SignalSet};
 use crate::survivors;
@@ -192,10 +192,25 @@ impl Supervisor {
     }
 
     pub(super) fn kill_step(&mut self) {
-        if let Some(id) = self.step.as_ref().map(|process| process.id) {
+        if let Some(id) = self.step.as_ref().filter(|_| self.step_has_members()).map(|process| process.id) {
             self.note_sent(Signal::KILL, Receiver::Step(id));
+            let at = self.clock.now();
+            self.record.step_killed = Some(report::Event { at, what: id });
         }
         self.signal_step(&[Signal::KILL]);
+    }
+
+    /// Whether anybody is left of the last step that was a process.
+    fn step_has_members(&self) -> bool {
+        let Some(process) = &self.step else { return false };
+        let in_group =
+            |everyone: Vec<survivors::Process>| everyone.iter().any(|member| member.group == process.pid);
+        !process.is_gone || survivors::look().is_some_and(in_group)
+    }
+
+    /// Whether the process belongs to the last step.
+    pub(super) fn is_of_step(&self, member: &survivors::Process) -> bool {
+        self.step.as_ref().is_some_and(|process| process.pid == member.group)
     }
 
     /// The group as a whole while its number is surely its own; else those who are in it.

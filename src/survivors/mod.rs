@@ -26,8 +26,9 @@ use stance::Deafness;
 
 /// So many looks at one process must say the same.
 const AGREEING_LOOKS: usize = 8;
-/// Who has had this much processor time since the look before, in clock ticks, is busy, and not about to wait for a signal.
-const BUSY: u64 = 2;
+/// Who has had this much processor time, in clock ticks, while it was running at every look, is busy, and not about to wait
+/// for a signal.
+const BUSY: u64 = 5;
 
 /// The living descendants of this process, adopted ones included; `None` where /proc cannot tell.
 ///
@@ -57,7 +58,7 @@ pub fn look_again(known: &Process) -> Option<Process> {
 pub struct Watch {
     /// Somebody who was worth waiting for at the last look; while that holds, nobody else is looked at.
     witness: Option<Process>,
-    /// Who was running at the last look.
+    /// Who has been running at every look since it was first seen so: as it was then.
     running: Vec<Process>,
 }
 
@@ -72,7 +73,8 @@ impl Watch {
             |pid| !matches!(attitude_of(pid, signal), Some(Attitude::Ignores | Attitude::Blocks) | None);
         let still_holds = |known: &Process| {
             let alive = look_again(known).is_some_and(|now| now.is_alive());
-            alive && (main.is_some() || deafness(known.pid, signal) == Deafness::Hears)
+            let holds = || roster.did_not_ignore(known) || deafness(known.pid, signal) == Deafness::Hears;
+            alive && (main.is_some() || holds())
         };
         if main.is_some_and(takes_it) || self.witness.as_ref().is_some_and(still_holds) {
             return Waiting::Helps;
@@ -80,11 +82,12 @@ impl Watch {
         let Some(everyone) = look() else { return Waiting::CannotTell };
         let before = std::mem::take(&mut self.running);
         let ignores = |process: &Process| match deafness(process.pid, signal) {
-            Deafness::Deaf => true,
-            Deafness::Hears => false,
+            Deafness::Deaf => Some(true),
+            Deafness::Hears => Some(false),
             Deafness::Unclear => {
-                self.running.push(*process);
-                before.iter().any(|known| known.is_same(process) && process.cpu >= known.cpu + BUSY)
+                let first = before.iter().find(|known| known.is_same(process)).unwrap_or(process);
+                self.running.push(*first);
+                (process.cpu >= first.cpu + BUSY).then_some(true)
             }
         };
         let (waiting, hope) = stance::judge(&everyone, main, roster, ignores);

@@ -1,7 +1,7 @@
 //! Who was asked to leave, so that nobody is asked twice: a program that takes its signal once, and gives it its default action
 //! back (Go's `signal.NotifyContext`), dies of the second one in the middle of its work. Pure.
 
-use super::{Attitude, Process};
+use super::{Attitude, Name, Process};
 use crate::settings::Target;
 
 /// Who was there when the stop began, and who got the signal.
@@ -19,6 +19,8 @@ pub struct Roster {
 struct Entry {
     pid: i32,
     start: u64,
+    /// What it was called: another name is another program, which has given nothing up.
+    name: Name,
     /// What it did about the signal just before that was sent. Whoever ignores it only since has got it, and is cleaning up
     /// undisturbed.
     attitude: Option<Attitude>,
@@ -102,8 +104,9 @@ impl Roster {
         let unasked = processes.iter().zip(asked).filter(|(_, asked)| !asked).map(|(process, _)| *process);
         let mut to_ask = Vec::new();
         for process in unasked.collect::<Vec<_>>() {
-            let had_handler =
-                self.find(&process).is_some_and(|entry| entry.attitude == Some(Attitude::Catches));
+            let had_handler = self
+                .find(&process)
+                .is_some_and(|entry| entry.attitude == Some(Attitude::Catches) && entry.name == process.name);
             let attitude = attitude(&process);
             let has_handler = !matches!(attitude, Some(Attitude::Obeys | Attitude::Ignores));
             self.insert(&process, attitude, Some(now));
@@ -131,6 +134,12 @@ impl Roster {
             let ignored = |entry: &Entry| entry.asked.is_some() && entry.attitude == Some(Attitude::Ignores);
             known.map(ignored).or(if parent.is_none() { Some(false) } else { None })
         })
+    }
+
+    /// Whether it was there and did not ignore the signal when that was sent.
+    #[must_use]
+    pub fn did_not_ignore(&self, process: &Process) -> bool {
+        self.find(process).is_some_and(|entry| entry.attitude.is_some_and(|then| then != Attitude::Ignores))
     }
 
     /// Whether it was asked, and what it did about the signal then.
@@ -168,7 +177,8 @@ impl Roster {
     }
 
     fn insert(&mut self, process: &Process, attitude: Option<Attitude>, asked: Option<Moment>) {
-        let entry = Entry { pid: process.pid, start: process.start, attitude, asked };
+        let Process { pid, start, name, .. } = *process;
+        let entry = Entry { pid, start, name, attitude, asked };
         match self.known.binary_search_by_key(&process.pid, |known| known.pid) {
             Ok(at) => {
                 if let Some(known) = self.known.get_mut(at) {

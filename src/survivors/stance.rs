@@ -120,27 +120,35 @@ impl Stance {
 /// was sent: a job of a shell that ignores the signal is at work, a `sleep` that its loop has started since is not. When main is gone it
 /// is in vain where all ignore the signal.
 ///
+/// `ignores` has no answer where that cannot be told yet; then nobody is given up.
+///
 /// Only who ignored it already when it was sent counts as ignoring it: a handler that wants to clean up undisturbed ignores it
 /// too, once it has got it.
 pub(super) fn judge(
     everyone: &[Process],
     main: Option<i32>,
     roster: &Roster,
-    mut ignores: impl FnMut(&Process) -> bool,
+    mut ignores: impl FnMut(&Process) -> Option<bool>,
 ) -> (Waiting, Option<Process>) {
     let ignored = roster.ignored_of(everyone);
     let ignored = |process: &Process| {
         let at = everyone.binary_search_by_key(&process.pid, |known| known.pid).ok();
         at.and_then(|at| ignored.get(at)).is_some_and(|ignored| *ignored)
     };
-    let mut ignores = |process: &Process| ignored(process) && ignores(process);
+    let mut ignores = |process: &Process| if ignored(process) { ignores(process) } else { Some(false) };
     let Some(main) = main else {
-        let hope = everyone.iter().find(|process| !ignores(process)).copied();
-        let in_vain = hope.is_none() && !everyone.is_empty();
-        return (if in_vain { Waiting::IsInVain } else { Waiting::Helps }, hope);
+        let mut all_ignore = !everyone.is_empty();
+        for process in everyone {
+            match ignores(process) {
+                Some(false) => return (Waiting::Helps, Some(*process)),
+                Some(true) => {}
+                None => all_ignore = false,
+            }
+        }
+        return (if all_ignore { Waiting::IsInVain } else { Waiting::Helps }, None);
     };
     match everyone.iter().find(|process| process.pid == main) {
-        Some(process) if !ignores(process) => return (Waiting::Helps, None),
+        Some(process) if ignores(process) != Some(true) => return (Waiting::Helps, None),
         Some(_) => {}
         // It has just ended.
         None => return (Waiting::Helps, None),
@@ -228,12 +236,12 @@ mod tests {
     }
 
     fn verdict(before: &[Process], now: &[Process], main: Option<i32>, ignoring: &[i32]) -> Waiting {
-        judge(now, main, &roster(before, ignoring), |process| ignoring.contains(&process.pid)).0
+        judge(now, main, &roster(before, ignoring), |process| Some(ignoring.contains(&process.pid))).0
     }
 
     #[test]
     fn who_ignores_it_only_since_it_came_is_cleaning_up() {
-        let ignores_now = |_: &Process| true;
+        let ignores_now = |_: &Process| Some(true);
         assert_eq!(judge(&[main()], Some(MAIN), &roster(&[main()], &[]), ignores_now).0, Waiting::Helps);
         let worker = process(8, 1, MAIN, 500);
         assert_eq!(judge(&[worker], None, &roster(&[main(), worker], &[]), ignores_now).0, Waiting::Helps);
@@ -268,7 +276,7 @@ mod tests {
         let mut roster = roster(&now, &[MAIN]);
         assert_eq!(roster.take_unasked(&now, at(ASKED_AT + 1), |_| None).len(), 1);
         assert_eq!(
-            judge(&now, Some(MAIN), &roster, |process| process.pid == MAIN),
+            judge(&now, Some(MAIN), &roster, |process| Some(process.pid == MAIN)),
             (Waiting::Helps, Some(job))
         );
     }
@@ -279,6 +287,10 @@ mod tests {
         let verdict = |ignoring: &[i32]| verdict(&[main(), one, other], &[one, other], None, ignoring);
         assert_eq!(verdict(&[8, 9]), Waiting::IsInVain);
         assert_eq!(verdict(&[8]), Waiting::Helps);
-        assert_eq!(judge(&[], None, &roster(&[], &[]), |_| true), (Waiting::Helps, None), "nobody is left");
+        assert_eq!(
+            judge(&[], None, &roster(&[], &[]), |_| Some(true)),
+            (Waiting::Helps, None),
+            "nobody is left"
+        );
     }
 }

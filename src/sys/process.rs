@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -35,7 +36,18 @@ pub fn become_subreaper() -> io::Result<()> {
 /// # Errors
 /// EINVAL only.
 pub fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
+    PARENT_DEATH_SIGNAL.store(signal.number(), Ordering::Relaxed);
     prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(signal.number().cast_unsigned()))
+}
+
+/// What was set by [`set_parent_death_signal`]; 0 where nothing was.
+static PARENT_DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Sets the parent death signal again: the kernel forgets it when ids change, the file system ones too (prctl(2)).
+pub(super) fn renew_parent_death_signal() {
+    if let Some(signal) = Signal::new(PARENT_DEATH_SIGNAL.load(Ordering::Relaxed)) {
+        let _ = set_parent_death_signal(signal);
+    }
 }
 
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {

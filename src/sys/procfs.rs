@@ -100,6 +100,7 @@ fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     let found = look();
     set_uid(own.0);
     set_gid(own.1);
+    process::renew_parent_death_signal();
     found
 }
 

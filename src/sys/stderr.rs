@@ -75,7 +75,7 @@ impl Way {
 }
 
 /// Where stdin is closed, what is opened takes its number, and would be taken for it.
-fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
+pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
     if opened.as_raw_fd() > libc::STDERR_FILENO {
         return Ok(opened);
     }

@@ -43,3 +43,44 @@ fn jobs_of_a_shell_that_ignore_another_stop_signal_get_term() {
         run.exits(130).warns(&["going on to TERM", "fake-workload ("]);
     }
 }
+
+#[test]
+fn many_who_are_busy_and_ignore_the_signal_are_not_waited_for_either() {
+    let script = "for each in 1 2 3 4 5 6 7 8; do (trap '' TERM; echo main ready $$; while :; do :; done) & done; sleep 1000";
+    let mut init = Init::pid_one().flags(&["--grace-period=1m"]).command(&["sh", "-c", script]).start();
+    for _ in 0..8 {
+        let _ = init.line_with("ready ");
+    }
+    let begun = std::time::Instant::now();
+    init.signal(Signal::TERM);
+    let run = init.finish();
+    took(begun, Duration::from_secs(2));
+    run.warns(&["TERM is ignored, waiting cannot help: killing sh ("]);
+}
+
+#[test]
+fn who_becomes_another_program_has_given_no_handler_up() {
+    let server = format!("{} name=server ready hold", crate::harness::WORKLOAD);
+    let shell = format!("trap \"echo got\" TERM; echo daemon ready $$; read line < PIPE; exec {server}");
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let pipe = folder.path().join("pipe");
+        let pipe = pipe.to_str().expect("text");
+        nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU).expect("our own folder");
+        // The daemon execs its server while the stop is under way: main writes to the pipe when it is asked.
+        let shell = shell.replace("PIPE", pipe);
+        let script = format!(
+            "setsid sh -c '{shell}' & trap 'echo go > {pipe}; {} await={pipe}.open; exit 4' TERM; \
+             echo main ready $$; while :; do sleep 0.1; done",
+            crate::harness::WORKLOAD
+        );
+        let mut init =
+            Init::new(mode).flags(&["--grace-period=1m"]).command(&["bash", "-c", &script]).start();
+        init.ready(&["daemon", "main"]).signal(Signal::TERM);
+        init.ready(&["server"]);
+        std::fs::write(format!("{pipe}.open"), "").expect("our own folder");
+        let begun = std::time::Instant::now();
+        init.finish().exits(4);
+        took(begun, Duration::ZERO);
+    }
+}

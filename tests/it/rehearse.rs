@@ -54,6 +54,26 @@ fn a_kill_fails_it_and_so_does_a_step() {
 }
 
 #[test]
+fn a_step_that_had_to_be_killed_fails_it() {
+    for mode in BOTH {
+        let flags = ["--pre-stop-timeout=1m", "--pre-stop", "sh -c 'trap \"\" TERM; sleep 20; true'"];
+        let init = Init::new(mode).flags(&flags);
+        // It ends while the step is under way, and the step has two seconds more.
+        let run = rehearsed(init, "catch=TERM:3s ready sleep=1s exit=0");
+        run.exits(124);
+        assert!(says(&run, "command sh' had to be killed") && !says(&run, "had not sent"), "{run:?}");
+    }
+}
+
+#[test]
+fn many_who_are_passed_over_fail_it_too() {
+    let family = "child*80{ ready hold } name=main ignore=INT ready hold";
+    let flags = ["--stop-schedule=INT@all/1s/TERM@all/10s/KILL", "--ignored-after=200ms"];
+    let run = rehearsed(Init::pid_one().flags(&flags), family);
+    run.exits(124);
+}
+
+#[test]
 fn a_command_that_ends_before_has_not_been_rehearsed() {
     for mode in BOTH {
         let run = Init::new(mode).flags(&["--rehearse=1h"]).workload("exit=0").run();

@@ -171,6 +171,44 @@ fn a_report_on_stderr_is_one_line_among_the_others() {
 }
 
 #[test]
+fn a_report_that_goes_where_the_application_writes_leaves_that_alone() {
+    for mode in BOTH {
+        let scratch = Scratch::new();
+        fs::write(scratch.path("log"), "precious\n").expect("our own folder");
+        let log = || fs::OpenOptions::new().append(true).open(scratch.path("log")).expect("our own file");
+        let init = Init::new(mode).stderr(log()).flags(&["--report=/dev/stderr"]);
+        init.workload("exit=3").run().exits(3);
+        let text = fs::read_to_string(scratch.path("log")).expect("it is there");
+        assert!(text.starts_with("precious\n{\"schema\":1,"), "{text}");
+    }
+}
+
+#[test]
+fn with_stderr_closed_the_report_is_the_report() {
+    for mode in BOTH {
+        let scratch = Scratch::new();
+        let init = Init::new(mode).under(&["sh", "-c", "exec \"$@\" 2>&-", "sh"]);
+        init.flags(&["-vv", &scratch.flag("report", "report")]).workload("exit=3").run().exits(3);
+        assert_eq!(scratch.report()["exit_code"], 3);
+    }
+}
+
+#[test]
+fn who_is_too_many_to_be_told_is_counted_once() {
+    let scratch = Scratch::new();
+    let family = "session*300{ catch=TERM:1ms ready hold } name=main catch=TERM:1ms ready hold";
+    let mut init = Init::pid_one().flags(&[&scratch.flag("report", "report")]).workload(family).start();
+    for _ in 0..301 {
+        let _ = init.line_with("ready ");
+    }
+    init.signal(Signal::TERM);
+    init.finish().exits(0);
+    let report = scratch.report();
+    let named = report["processes"].as_array().map_or(0, Vec::len);
+    assert_eq!((named, &report["more_processes"]), (256, &json!(45)));
+}
+
+#[test]
 fn a_report_that_cannot_be_written_any_more_changes_nothing() {
     for mode in BOTH {
         let run = Init::new(mode).flags(&["--report=/dev/full"]).workload("exit=3").run();
