@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::page::{clean, who};
-use super::row::{end_of, main_name};
+use super::row::main_name;
 use super::scale::words;
 use super::verdict::{NAMED, base, followed, was_killed};
+use super::words::end_of;
 use super::{Fate, Member, Reason, Record};
 use crate::outcome::Ended;
 use crate::plan::When;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::page::{Line, Style, clean, cut, who};
 use super::scale::{Scale, words};
+use super::words::end_of;
 use super::{Event, Fate, Member, Receiver, Record, Step, StepOutcome};
 use crate::outcome::Ended;
 use crate::settings::Target;
@@ -177,15 +178,6 @@ fn signals_to(record: &Record, member: &Member) -> impl Iterator<Item = (Duratio
         .iter()
         .filter(move |sent| tells(sent.signal) && reaches(sent.to) && !is_asking(sent.at, sent.signal));
     asked.map(|asked| (asked.at, asked.what)).into_iter().chain(sent.map(|sent| (sent.at, sent.signal)))
-}
-
-/// How a member ended; main's end is told apart from the others'.
-pub(super) fn end_of(record: &Record, member: &Member) -> Option<Event<Fate>> {
-    let of_main = || {
-        let end = record.main_ended.filter(|_| member.is_main)?;
-        Some(Event { at: end.at, what: Fate::Reaped(end.what) })
-    };
-    member.ended.or_else(of_main)
 }
 
 /// What the command is called in a text.

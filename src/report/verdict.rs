@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::advice;
 use super::page::{clean, who};
-use super::row::{command, end_of, main_name};
+use super::row::{command, main_name};
 use super::scale::words;
+use super::words::end_of;
 use super::{Event, Fate, Killed, Member, Reason, Receiver, Record, Step, StepOutcome};
 use crate::outcome::{Ended, REHEARSAL_FAILED};
 use crate::plan::{StepId, When};

@@ -16,8 +16,8 @@ impl Supervisor {
     pub(super) fn kill(&mut self, reason: Reason) {
         if !self.killing {
             self.killing = true;
-            self.note_kill(reason);
             let left = survivors::look().unwrap_or_default();
+            self.note_kill(&left, reason);
             let who = match self.asked_with {
                 Some(signal) => self.in_words(&left, signal),
                 None => names(&left),

@@ -90,15 +90,18 @@ impl Supervisor {
         self.record.note_reaped(self.clock.now(), pid, ended);
     }
 
-    pub(super) fn note_kill(&mut self, reason: plan::Reason) {
+    pub(super) fn note_kill(&mut self, left: &[Process], reason: plan::Reason) {
         let what = match reason {
             plan::Reason::TimeIsUp => Killed::TimeIsUp,
             plan::Reason::Ignored(signal) => Killed::Ignored(signal),
         };
         let at = self.clock.now();
         self.record.killed.get_or_insert(report::Event { at, what });
-        if let (true, Some(everyone)) = (self.output.is_wanted(), survivors::look()) {
-            for process in everyone.iter().filter(|process| !self.is_of_step(process)).collect::<Vec<_>>() {
+        if self.output.is_wanted() {
+            for process in left {
+                if self.is_of_step(process) {
+                    continue;
+                }
                 let is_main = self.main.is(process.pid);
                 let _ = self.record.member(at, process, is_main);
             }

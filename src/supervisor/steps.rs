@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use log::{debug, info, warn};
 
 use super::ask::send;
-use super::{Main, Supervisor, note};
+use super::{Supervisor, note};
 use crate::hooks::{http, idle};
 use crate::outcome::Ended;
 use crate::plan::{StepEnd, StepId, When};
@@ -62,12 +62,9 @@ impl Supervisor {
         let Some(step) = self.plan.step(id) else { return false };
         info!("{} begins", name(id, step));
         let now = self.clock.now();
-        let (text, is_sleep) = (step.to_string(), matches!(step, Step::Sleep(_)));
+        let text = step.to_string();
         self.end_sleep(now);
         self.record.begin_step(now, id, text);
-        if is_sleep {
-            return true;
-        }
         let Some(step) = self.plan.step(id) else { return false };
         let started = match step {
             Step::Command(command) => {
@@ -96,10 +93,7 @@ impl Supervisor {
         command: &[OsString],
         milliseconds: u128,
     ) -> Result<(i32, Failure), SpawnError> {
-        let main = match self.main {
-            Main::Alive(main) => Some(main.to_string().into()),
-            Main::Gone(_) => None,
-        };
+        let main = self.main.pid().map(|main| main.to_string().into());
         let signal = self.plan.stop_signal().map(|signal| signal.to_string().into());
         let deadline = Some(milliseconds.to_string().into());
         // The sockets that a manager passed are the command's, and closed here.
@@ -203,9 +197,8 @@ impl Supervisor {
     /// Whether anybody is left of the last step that was a process.
     fn step_has_members(&self) -> bool {
         let Some(process) = &self.step else { return false };
-        let in_group =
-            |everyone: Vec<survivors::Process>| everyone.iter().any(|member| member.group == process.pid);
-        !process.is_gone || survivors::look().is_some_and(in_group)
+        let is_left = |everyone: Vec<survivors::Process>| everyone.iter().any(|one| self.is_of_step(one));
+        !process.is_gone || survivors::look().is_some_and(is_left)
     }
 
     /// Whether the process belongs to the last step.
@@ -223,8 +216,7 @@ impl Supervisor {
             return;
         }
         let everyone = survivors::look().unwrap_or_default();
-        let members = everyone.iter().filter(|member| member.group == process.pid);
-        for member in members {
+        for member in everyone.iter().filter(|member| self.is_of_step(member)) {
             debug!("left of a step: {} ({})", member.name, member.pid);
             send(member, signals);
         }

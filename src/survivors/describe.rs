@@ -28,8 +28,7 @@ fn foreground_command<'a>(shell: &Process, everyone: &'a [Process]) -> Option<&'
 }
 
 /// The kernel's letter in words (proc(5)).
-#[must_use]
-pub fn state(letter: u8) -> &'static str {
+fn state(letter: u8) -> &'static str {
     match letter {
         b'R' => "running",
         b'S' | b'I' => "sleeping",

@@ -12,7 +12,7 @@ mod process;
 mod roster;
 mod stance;
 
-pub use describe::{describe, state};
+pub use describe::describe;
 pub use process::{Name, Process};
 pub use roster::{Moment, Roster};
 pub use stance::{Attitude, Stance};
@@ -44,13 +44,13 @@ pub fn look() -> Option<Vec<Process>> {
     let readable = procfs::each_process(|_, stat| everybody.extend(Process::parse(stat)));
     let shown: HashSet<i32> = everybody.iter().map(|process| process.pid).collect();
     let is_whole = readable && children.iter().all(|child| shown.contains(child));
-    is_whole.then(|| family::descendants(everybody, own::id(), reread))
+    is_whole.then(|| family::descendants(everybody, own::id(), look_at))
 }
 
 /// The same process as it is now; `None` where it is gone, or its number is somebody else's.
 #[must_use]
 pub fn look_again(known: &Process) -> Option<Process> {
-    reread(known.pid).filter(|now| now.start == known.start)
+    look_at(known.pid).filter(|now| now.start == known.start)
 }
 
 /// Looks at those who are left, again and again.
@@ -130,7 +130,7 @@ fn attitude_of(pid: i32, signal: Signal) -> Option<Attitude> {
     stance(pid).map(|stance| stance.attitude(signal))
 }
 
-// As `reread`.
+// As `look_at`.
 #[inline(never)]
 fn stance(pid: i32) -> Option<Stance> {
     Stance::parse(procfs::status(pid, &mut procfs::buffer())?)
@@ -149,13 +149,9 @@ pub fn shares_group(group: i32) -> bool {
 }
 
 /// The process that has this number now.
-#[must_use]
-pub fn look_at(pid: i32) -> Option<Process> {
-    reread(pid)
-}
-
 // Its buffer is a page, and has no place in the frame of the loop.
 #[inline(never)]
-fn reread(pid: i32) -> Option<Process> {
+#[must_use]
+pub fn look_at(pid: i32) -> Option<Process> {
     Process::parse(procfs::stat(pid, &mut procfs::buffer())?)
 }

@@ -24,15 +24,21 @@ const PACE: &str = "16m";
 /// Only a hang takes so long.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// It is asked to stop in the middle of a download, which arrives whole.
+#[track_caller]
+fn finishes_its_download(runtime: Runtime, mut server: Server) {
+    let download = server.begin_download();
+    server.container.kill("TERM");
+    server.closes();
+    assert_eq!(download.rest(), BYTES, "{runtime:?}");
+    unremarkable(&server.container.finish());
+}
+
 #[test]
 fn a_term_that_is_rewritten_to_quit_lets_the_download_finish() {
     for runtime in servers("nginx") {
-        let mut server = Server::start(runtime, free_port(), &["drainit", "--rewrite", "TERM:QUIT", "--"]);
-        let download = server.begin_download();
-        server.container.kill("TERM");
-        server.closes();
-        assert_eq!(download.rest(), BYTES, "{runtime:?}");
-        unremarkable(&server.container.finish());
+        let server = Server::start(runtime, free_port(), &["drainit", "--rewrite", "TERM:QUIT", "--"]);
+        finishes_its_download(runtime, server);
     }
 }
 
@@ -43,12 +49,7 @@ fn a_drain_that_waits_for_the_port_to_be_idle_lets_the_download_finish() {
         let port = free_port();
         let idle = ["--pre-stop-idle", &port.to_string(), "--pre-stop-timeout", "60s", "--"];
         let under = [&["drainit", "--pre-stop", &quit], &idle[..]].concat();
-        let mut server = Server::start(runtime, port, &under);
-        let download = server.begin_download();
-        server.container.kill("TERM");
-        server.closes();
-        assert_eq!(download.rest(), BYTES, "{runtime:?}");
-        unremarkable(&server.container.finish());
+        finishes_its_download(runtime, Server::start(runtime, port, &under));
     }
 }
 
