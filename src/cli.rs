@@ -48,6 +48,7 @@ impl Setting {
     pub const REMAP_EXIT: Self = Self::new("remap-exit", "DRAINIT_REMAP_EXIT");
     pub const PARENT_DEATH_SIGNAL: Self = Self::new("parent-death-signal", "DRAINIT_PARENT_DEATH_SIGNAL");
     pub const SUBREAPER: Self = Self::new("subreaper", "DRAINIT_SUBREAPER");
+    pub const PROPAGATE_SIGNAL: Self = Self::new("propagate-signal", "DRAINIT_PROPAGATE_SIGNAL");
     pub const USER: Self = Self::new("user", "DRAINIT_USER");
     pub const WORKDIR: Self = Self::new("workdir", "DRAINIT_WORKDIR");
     pub const REPORT: Self = Self::new("report", "DRAINIT_REPORT");
@@ -224,6 +225,7 @@ fn process_arguments() -> Vec<Arg> {
             .short('p'),
         switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
             .short('s'),
+        switch(Setting::PROPAGATE_SIGNAL, "Die of the signal that the command died of (not as PID 1)"),
         valued(
             Setting::USER,
             "UID[:GID]",
@@ -422,7 +424,7 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
-        for option in ["--propagate-signal", "--pause", "-P", "--poweroff"] {
+        for option in ["--pause", "-P", "--poweroff"] {
             assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
         }
     }
@@ -449,6 +451,7 @@ mod tests {
             Setting::REMAP_EXIT,
             Setting::PARENT_DEATH_SIGNAL,
             Setting::SUBREAPER,
+            Setting::PROPAGATE_SIGNAL,
             Setting::USER,
             Setting::WORKDIR,
             Setting::REPORT,

@@ -44,6 +44,9 @@ impl Signal {
     pub const CHLD: Self = Self::known(17);
     pub const CONT: Self = Self::known(18);
     pub const STOP: Self = Self::known(19);
+    pub const TSTP: Self = Self::known(20);
+    pub const TTIN: Self = Self::known(21);
+    pub const TTOU: Self = Self::known(22);
     pub const URG: Self = Self::known(23);
     pub const WINCH: Self = Self::known(28);
     pub const SYS: Self = Self::known(31);
@@ -83,6 +86,12 @@ impl Signal {
     #[must_use]
     pub fn is_fault(self) -> bool {
         matches!(self, Self::ILL | Self::TRAP | Self::ABRT | Self::BUS | Self::FPE | Self::SEGV | Self::SYS)
+    }
+
+    /// Whether it stops a process at a terminal's wish: programs may catch it, and it stops nobody whom no shell can continue.
+    #[must_use]
+    pub fn is_of_terminal(self) -> bool {
+        matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)
     }
 
     /// Whether a process that has set no handler ignores it (signal(7), "Ign").

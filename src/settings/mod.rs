@@ -34,6 +34,8 @@ pub struct Settings {
     pub exit_map: ExitMap,
     /// What the init and the command get when their parent dies.
     pub parent_death_signal: Option<Signal>,
+    /// Whether the init dies of the signal that the command died of.
+    pub propagate_signal: bool,
     /// Who the command runs as, where that is not who drainit runs as.
     pub user: Option<User>,
     /// Where the command runs, where that is not where drainit was started.
@@ -101,6 +103,7 @@ impl Settings {
             stop: StopPolicy::default(),
             exit_map: ExitMap::default(),
             parent_death_signal: None,
+            propagate_signal: false,
             user: None,
             directory: None,
             report: None,
@@ -132,6 +135,7 @@ impl Settings {
             stop: StopPolicy::read(&values)?,
             exit_map: exit_map(&values)?,
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
+            propagate_signal: values.switch(Setting::PROPAGATE_SIGNAL)?,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
             report: values

@@ -6,6 +6,7 @@
 
 mod ask;
 mod end;
+mod jobs;
 mod notes;
 mod output;
 mod steps;
@@ -28,8 +29,9 @@ use crate::sys::clock::Clock;
 use crate::sys::process;
 use crate::sys::signals::{self, Received};
 use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
-use crate::sys::tty::Terminal;
+use crate::sys::tty::{self, Terminal};
 use crate::sys::wait::{self, Reaped};
+use jobs::Jobs;
 use output::Output;
 use steps::Surroundings;
 
@@ -47,7 +49,9 @@ pub struct Supervisor {
     clock: Clock,
     main: Main,
     exit_map: ExitMap,
+    propagate_signal: bool,
     surroundings: Surroundings,
+    jobs: Jobs,
     /// The last step that was a process.
     step: Option<steps::Process>,
     /// A step could not be started: no child's end will tell that nobody is left.
@@ -82,6 +86,7 @@ struct Reaping {
     main_ended: bool,
     step_ended: Option<StepId>,
     nobody_left: bool,
+    stopped_by: Option<Signal>,
     more: bool,
 }
 
@@ -107,7 +112,7 @@ impl Supervisor {
             note("cannot adopt orphans", process::become_subreaper());
         }
         let mut output = Output::new(&settings)?;
-        let pid = start_command(&settings, mask)?;
+        let (jobs, pid) = start_command(&settings, mask)?;
         let surroundings = Surroundings::new(&settings, mask);
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
@@ -118,7 +123,9 @@ impl Supervisor {
             clock,
             main: Main::Alive(pid),
             exit_map: settings.exit_map,
+            propagate_signal: settings.propagate_signal,
             surroundings,
+            jobs,
             step: None,
             step_failed: false,
             roster: Roster::default(),
@@ -141,12 +148,15 @@ impl Supervisor {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
             self.last_received = received.or(self.last_received);
-            let signal = received.and_then(meaning);
+            let signal = received.and_then(meaning).filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events();
             for event in [first, second, signal, Some(Event::Tick)].into_iter().flatten() {
                 if let Some(code) = self.handle(event) {
                     return code;
                 }
+            }
+            if let Some(signal) = reaping.stopped_by {
+                self.command_stopped(signal);
             }
             self.note_waiting();
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
@@ -168,12 +178,14 @@ impl Supervisor {
     fn reap(&mut self) -> Reaping {
         let mut reaping = Reaping::default();
         for _ in 0..REAP_AT_ONCE {
-            match wait::reap() {
+            match wait::reap(self.jobs.wants_stops()) {
                 Reaped::Child { pid, ended } if self.main.is(pid) => {
                     info!("the command ({pid}) {ended}");
                     self.main = Main::Gone(ended);
                     self.note_main_end(pid, ended);
+                    self.jobs.command_ended(self.main);
                     reaping.main_ended = true;
+                    reaping.stopped_by = None;
                 }
                 Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
                     Some(step) => reaping.step_ended = Some(step),
@@ -182,11 +194,18 @@ impl Supervisor {
                         debug!("reaped {pid}, which {ended}");
                     }
                 },
+                Reaped::Stopped { pid, by } if self.main.is(pid) => reaping.stopped_by = Some(by),
+                Reaped::Stopped { .. } => {}
                 Reaped::AllAlive => return reaping,
                 Reaped::NoChildren => return Reaping { nobody_left: true, ..reaping },
             }
         }
         Reaping { more: true, ..reaping }
+    }
+
+    /// Whether the event was meant for drainit as a shell's job, and has been seen to.
+    fn is_job_control(&mut self, event: Event) -> bool {
+        event == Event::Signal(Signal::CONT) && self.continued()
     }
 
     fn handle(&mut self, event: Event) -> Option<u8> {
@@ -218,7 +237,10 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Consequence {
         debug!("{action:?}");
         match action {
-            Action::Forward { signal, target } => self.forward(signal, target),
+            Action::Forward { signal, target } => {
+                self.jobs.note_forwarded(signal);
+                self.forward(signal, target);
+            }
             Action::Ask { signal, target } => self.ask(signal, target),
             Action::AskTheRest { signal } => self.ask_the_rest(signal),
             Action::Look { signal } => return Consequence::Report(Event::Looked(self.look(signal))),
@@ -234,7 +256,10 @@ impl Supervisor {
             Action::Leave(farewell) => {
                 let code = self.exit_code(farewell);
                 self.close_record(farewell, code);
-                return Consequence::Leave(self.output.write(&self.record));
+                self.jobs.take_back(self.main);
+                let code = self.output.write(&self.record);
+                self.die_as_the_command_did(code);
+                return Consequence::Leave(code);
             }
         }
         Consequence::Nothing
@@ -249,6 +274,17 @@ impl Supervisor {
             Main::Alive(_) => Ended::Killed(Signal::KILL),
         };
         self.exit_map.apply(ended.code())
+    }
+}
+
+impl Supervisor {
+    /// Where the exit code is the command's own, and says that it died of a signal. Returns where nothing is to be propagated.
+    fn die_as_the_command_did(&self, code: u8) {
+        if let (true, Main::Gone(ended @ Ended::Killed(signal))) = (self.propagate_signal, self.main)
+            && ended.code() == code
+        {
+            signals::die_of(signal);
+        }
     }
 }
 
@@ -276,8 +312,8 @@ impl Main {
     }
 }
 
-fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError> {
-    let terminal = Terminal::in_foreground(|group| !survivors::shares_group(group));
+fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Jobs, i32), StartError> {
+    let (mut jobs, terminal) = Jobs::begin();
     let spawn = Spawn {
         command: &settings.command,
         variables: &[],
@@ -289,12 +325,22 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<i32, StartError
         parent_death_signal: settings.parent_death_signal,
         terminal: terminal.as_ref().map(AsFd::as_fd),
     };
-    spawn.start().map_err(|failure| StartError::Command {
+    let modes = terminal.as_ref().and_then(Terminal::modes);
+    let started = spawn.start();
+    if let Some(terminal) = &terminal {
+        match started {
+            Ok(pid) => jobs.note_handed_over(pid, modes),
+            // It may have had the terminal before it failed.
+            Err(_) => _ = terminal.give_to(tty::own_group()),
+        }
+    }
+    let started = started.map_err(|failure| StartError::Command {
         command: settings.command.first().cloned().unwrap_or_default(),
         user: settings.user,
         directory: settings.directory.clone(),
         failure,
-    })
+    });
+    started.map(|pid| (jobs, pid))
 }
 
 fn ids(settings: &Settings) -> Option<Ids> {

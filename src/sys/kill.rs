@@ -38,6 +38,23 @@ pub fn send_to_everybody(signal: Signal) -> io::Result<()> {
     kill(-1, signal)
 }
 
+/// Sends `signal` to every member of this process's own group, itself included.
+///
+/// # Errors
+/// EPERM where no other member may be signalled.
+pub fn send_to_own_group(signal: Signal) -> io::Result<()> {
+    kill(0, signal)
+}
+
+/// Whether anybody is in this process group, dead ones who were not reaped included. Sends nothing.
+#[must_use]
+pub fn has_members(group: i32) -> bool {
+    debug_assert!(group > 1, "-1 would be everybody");
+    // SAFETY: two numbers, and the signal 0 is none (kill(2)).
+    let looked = check(libc::c_long::from(unsafe { libc::kill(-group, 0) }));
+    !looked.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+}
+
 fn kill(pid: i32, signal: Signal) -> io::Result<()> {
     // SAFETY: kill takes two numbers and touches no memory.
     check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)

@@ -78,6 +78,46 @@ pub(super) fn is_pending(signal: Signal) -> bool {
     result.is_ok() && SignalSet::from_bits(pending).contains(signal)
 }
 
+/// Who is stopped along with this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    OwnGroup,
+    OwnProcess,
+}
+
+/// Stops this process with one of the terminal's signals, and returns once it has been continued; `false` where the kernel did not
+/// stop it, because no shell could continue it (an orphaned process group, POSIX 2.4.3), or because the signal is ignored.
+///
+/// After a continue CONT is waiting to be taken.
+pub fn suspend(signal: Signal, who: Stopped) -> bool {
+    let target = if who == Stopped::OwnGroup { 0 } else { std::process::id().cast_signed() };
+    // SAFETY: two numbers.
+    unsafe { libc::kill(target, signal.number()) };
+    let set = SignalSet::default().with(signal);
+    // The stop takes place in here. A stop signal takes an older CONT away (signal(7)), so one that waits afterwards is newer.
+    unblock(set);
+    block(set);
+    is_pending(Signal::CONT)
+}
+
+/// Ends this process as the signal would by default, so that its parent sees that death. Returns where that is not possible: PID 1
+/// cannot die of a signal of its own, and some signals end nobody.
+///
+/// The library leaves out real-time signals, and takes IO, which kills on Linux, for one that does not: those are raised here.
+pub fn die_of(signal: Signal) {
+    if std::process::id() == 1 {
+        return;
+    }
+    // The command's core file, if there is one, is worth more than this process's.
+    // SAFETY: a number only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    let _ = signal_hook::low_level::emulate_default_handler(signal.number());
+    restore_default(signal);
+    // SAFETY: two numbers.
+    unsafe { libc::kill(std::process::id().cast_signed(), signal.number()) };
+    unblock(SignalSet::default().with(signal));
+}
+
 /// Takes this signal, which this process has just caused itself, as if it had not been sent. Where somebody else sent it at the
 /// same moment, theirs is put back.
 pub(super) fn take_back(signal: Signal) {

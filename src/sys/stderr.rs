@@ -55,7 +55,7 @@ impl Stderr {
 impl Way {
     /// Before descriptors may be opened.
     fn early() -> Self {
-        match kind_of_stderr() {
+        match kind_of(libc::STDERR_FILENO) {
             libc::S_IFSOCK => Self::AsMessage,
             libc::S_IFREG => Self::Plainly,
             _ => Self::PollFirst,
@@ -88,10 +88,11 @@ pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-fn kind_of_stderr() -> libc::mode_t {
+/// What sort of file this is (`S_IFMT`, inode(7)); 0 where it is closed.
+pub(super) fn kind_of(descriptor: RawFd) -> libc::mode_t {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the pointer is to a stat of ours; a closed descriptor is an error like any other.
-    let found = unsafe { libc::fstat(libc::STDERR_FILENO, stat.as_mut_ptr()) };
+    let found = unsafe { libc::fstat(descriptor, stat.as_mut_ptr()) };
     // SAFETY: zeroed is a valid stat, filled in or not.
     let stat = unsafe { stat.assume_init() };
     if found == -1 { 0 } else { stat.st_mode & libc::S_IFMT }

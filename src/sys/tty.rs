@@ -1,25 +1,93 @@
 //! The controlling terminal.
+//!
+//! Who is not in its foreground may give it to somebody only while TTOU is blocked (tcsetpgrp(3)); here every signal is.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd;
+use nix::unistd::{self, Pid};
 
-/// The controlling terminal, whose foreground group this process is alone in.
+use super::{check, stderr};
+
+/// The controlling terminal.
 #[derive(Debug)]
 pub struct Terminal(OwnedFd);
 
+/// What a terminal does with what is typed: echo, lines, keys that send signals (termios(3)).
+#[derive(Clone, Copy)]
+pub struct Modes(libc::termios);
+
 impl Terminal {
-    /// Opens the controlling terminal (`/dev/tty`: stdin may be something else, or closed) where this process's group is its
-    /// foreground group and `is_alone` says that nobody shares the group: in a pipeline the others need it.
-    pub fn in_foreground(is_alone: impl FnOnce(i32) -> bool) -> Option<Self> {
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let terminal = nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok()?;
-        let own = unistd::getpgrp();
-        let foreground = unistd::tcgetpgrp(&terminal).ok()?;
-        (foreground == own && is_alone(own.as_raw())).then_some(Self(terminal))
+    /// Opens it, by `/dev/tty`: stdin may be something else, or closed. `None` where this process has none.
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok().map(Self)
     }
+
+    /// Whether this process's group is the terminal's foreground group.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        match own_group() {
+            // A group of the namespace outside has no number here, and neither has any other of those.
+            0 => self.lets_us_read(),
+            own => self.foreground() == Some(own),
+        }
+    }
+
+    /// The kernel refuses a read from the background while TTIN is blocked, also one of nothing (`EIO`, read(2)).
+    fn lets_us_read(&self) -> bool {
+        unistd::read(&self.0, &mut []).is_ok()
+    }
+
+    /// The number of its foreground group, which may be that of a group that has no member any more.
+    #[must_use]
+    pub fn foreground(&self) -> Option<i32> {
+        unistd::tcgetpgrp(&self.0).ok().map(Pid::as_raw)
+    }
+
+    /// Makes this group the foreground group. Returns whether it is.
+    pub fn give_to(&self, group: i32) -> bool {
+        unistd::tcsetpgrp(&self.0, Pid::from_raw(group)).is_ok()
+    }
+
+    /// Its modes as they are.
+    #[must_use]
+    pub fn modes(&self) -> Option<Modes> {
+        let mut modes = MaybeUninit::<libc::termios>::zeroed();
+        // SAFETY: the pointer is to a termios of ours.
+        check(libc::c_long::from(unsafe { libc::tcgetattr(self.0.as_raw_fd(), modes.as_mut_ptr()) })).ok()?;
+        // SAFETY: zeroed is a valid termios, and the kernel has filled it in.
+        Some(Modes(unsafe { modes.assume_init() }))
+    }
+
+    /// Gives it these modes at once, whatever output is still on its way: a terminal that was halted (Ctrl-S) takes none.
+    pub fn set_modes(&self, modes: &Modes) {
+        // SAFETY: the pointer is to a termios that outlives the call.
+        unsafe { libc::tcsetattr(self.0.as_raw_fd(), libc::TCSANOW, &raw const modes.0) };
+    }
+}
+
+impl std::fmt::Debug for Modes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Modes").finish_non_exhaustive()
+    }
+}
+
+/// The process group of this process; 0 where that is one of the namespace outside.
+#[must_use]
+pub fn own_group() -> i32 {
+    unistd::getpgrp().as_raw()
+}
+
+/// Whether stdin or stdout is a pipe: then there may be others in this process's group who are about to join it.
+#[must_use]
+pub fn is_in_pipeline() -> bool {
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO]
+        .into_iter()
+        .any(|descriptor| stderr::kind_of(descriptor) == libc::S_IFIFO)
 }
 
 /// How many columns stderr has, where it is a terminal.

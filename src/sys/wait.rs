@@ -1,27 +1,31 @@
 //! Reaping.
 
 use crate::outcome::Ended;
+use crate::signal::Signal;
 
 /// What a look for dead children found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaped {
     /// This child has ended and is gone; its number may be given to somebody else from now on.
     Child { pid: i32, ended: Ended },
+    /// This child was stopped by a signal, and lives.
+    Stopped { pid: i32, by: Signal },
     /// There are children, and all of them live.
     AllAlive,
     /// There is no child at all.
     NoChildren,
 }
 
-/// Reaps one child that has ended, without waiting.
+/// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped, once for each stop.
 ///
 /// `__WALL` also finds children that a threading library made (wait(2)); the status is the kernel's own, so
 /// a death by a real-time signal comes through.
-pub fn reap() -> Reaped {
+pub fn reap(stops: bool) -> Reaped {
+    let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED } else { 0 };
     loop {
         let mut status = 0;
         // SAFETY: the pointer is to an int of ours.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, options) };
         match pid {
             0 => return Reaped::AllAlive,
             -1 => return Reaped::NoChildren,
@@ -29,9 +33,17 @@ pub fn reap() -> Reaped {
                 if let Some(ended) = Ended::from_wait_status(status) {
                     return Reaped::Child { pid, ended };
                 }
+                if let Some(by) = stopped_by(status) {
+                    return Reaped::Stopped { pid, by };
+                }
             }
         }
     }
+}
+
+/// The signal that has stopped a child, where the status tells of a stop.
+fn stopped_by(status: i32) -> Option<Signal> {
+    if libc::WIFSTOPPED(status) { Signal::new(libc::WSTOPSIG(status)) } else { None }
 }
 
 /// Waits for this child, which is about to end: one that could not be executed.

@@ -2,6 +2,7 @@
 
 mod harness;
 mod server;
+mod terminal;
 
 mod cli;
 mod cli_steps;
@@ -28,3 +29,6 @@ mod runtimes;
 mod schedule;
 mod start;
 mod stop;
+mod tty;
+mod tty_jobs;
+mod wrapper;

@@ -88,7 +88,7 @@ impl Runtime {
 }
 
 /// Says that the test does not run with this, and why. Where it has to, the test fails.
-fn not_run(with: &str, obstacle: &str) {
+pub(crate) fn not_run(with: &str, obstacle: &str) {
     assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Not eprintln, which is only shown for tests that fail.
@@ -96,7 +96,7 @@ fn not_run(with: &str, obstacle: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-fn installed(program: &str) -> Option<PathBuf> {
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())

@@ -1,0 +1,148 @@
+//! Job control: under an interactive shell, drainit is a job like any other.
+
+use crate::harness::{Gate, stays};
+use crate::terminal::{CTRL_C, CTRL_D, CTRL_Z, Screen, field};
+
+/// The workload under drainit, and under drainit under drainit.
+const NESTED: [(&str, usize); 2] = [("$D --", 1), ("$D -- $D --", 2)];
+
+/// Everything that drainit runs is stopped, and drainit too.
+fn all_are(screen: &Screen, inits: usize, workloads: usize, state: u8) {
+    screen.all_are("drainit", inits, state);
+    screen.all_are("fake-workload", workloads, state);
+}
+
+#[test]
+fn ctrl_z_stops_the_job_and_fg_and_bg_continue_it() {
+    for (drainit, inits) in NESTED {
+        for tostop in ["-tostop", "tostop"] {
+            let mut screen = Screen::of_shell();
+            screen.line(&format!(
+                "stty {tostop}; {drainit} $W child{{ ready hold }} ready hold; echo code: $?"
+            ));
+            screen.shows("ready ");
+            screen.shows("ready ");
+            let main = screen.named("fake-workload")[0].pid;
+            screen.types(CTRL_Z).shows("Stopped");
+            all_are(&screen, inits, 2, b'T');
+            assert_eq!(screen.foreground(), screen.leader());
+            screen.line("bg; echo up: $((6 * 7))").shows("up: 42");
+            all_are(&screen, inits, 2, b'S');
+            assert_eq!(screen.foreground(), screen.leader());
+            // It runs, so the shell only gives the terminal to drainit's group, and nobody hears of that.
+            screen.line("fg");
+            screen.is_given_away();
+            screen.types(CTRL_Z).shows("Stopped");
+            all_are(&screen, inits, 2, b'T');
+            screen.line("fg");
+            screen.is_in_front(main);
+            all_are(&screen, inits, 2, b'S');
+            screen.types(CTRL_C).is_back().line("echo code: $?");
+            assert_eq!(screen.line_after("code: "), "130", "{drainit} {tostop}");
+            screen.leaves();
+        }
+    }
+}
+
+#[test]
+fn who_reads_from_the_background_is_stopped_until_the_shell_brings_it_to_the_front() {
+    for (drainit, inits) in NESTED {
+        let mut screen = Screen::of_shell();
+        screen.line(&format!("{drainit} cat &"));
+        screen.all_are("cat", 1, b'T');
+        screen.all_are("drainit", inits, b'T');
+        screen.line("jobs -l").shows("Stopped (tty input)");
+        screen.line("fg").line("hello").shows("hello\r\n");
+        screen.types(CTRL_D).line("echo code: $?");
+        assert_eq!(screen.line_after("code: "), "0");
+        screen.leaves();
+    }
+}
+
+#[test]
+fn who_writes_from_the_background_where_that_is_not_wanted_is_stopped() {
+    for (drainit, inits) in NESTED {
+        let mut screen = Screen::of_shell();
+        screen.line(&format!("stty tostop; {drainit} $W catch=TERM:1ms say=word hold &"));
+        screen.all_are("drainit", inits, b'T');
+        screen.line("jobs -l").shows("Stopped (tty output)");
+        screen.line("fg").shows("word\r\n");
+        screen.types(CTRL_C).is_back().line("echo code: $?");
+        assert_eq!(screen.line_after("code: "), "130");
+        screen.leaves();
+    }
+}
+
+#[test]
+fn a_running_job_that_is_brought_to_the_front_reads() {
+    let mut screen = Screen::of_shell();
+    let gate = Gate::closed();
+    screen.line(&format!("$D -- sh -c '$W say=up await={}; exec cat' &", gate.path()));
+    screen.shows("up\r\n");
+    screen.line("fg");
+    screen.is_given_away();
+    gate.open();
+    screen.line("hello").shows("hello\r\n");
+    screen.types(CTRL_Z).shows("Stopped");
+    screen.line("fg").line("again").shows("again\r\n");
+    screen.types(CTRL_D).line("echo code: $?");
+    assert_eq!(screen.line_after("code: "), "0");
+    screen.leaves();
+}
+
+#[test]
+fn ctrl_z_stops_the_whole_pipeline() {
+    let mut screen = Screen::of_shell();
+    screen.line("$D -- $W ready hold | cat").shows("ready ");
+    screen.types(CTRL_Z).shows("Stopped");
+    all_are(&screen, 1, 1, b'T');
+    screen.all_are("cat", 1, b'T');
+    screen.line("fg");
+    all_are(&screen, 1, 1, b'S');
+    screen.types(CTRL_C).is_back().line("echo codes: $?");
+    assert_eq!(screen.line_after("codes: "), "130");
+    screen.leaves();
+}
+
+#[test]
+fn ctrl_z_stops_a_script_along_with_its_command() {
+    let mut screen = Screen::of_shell();
+    screen.line("sh -c '$D -- sh -c \"read a; echo a=\\$a; read b; echo b=\\$b\"; echo after'");
+    // It reads, so it has got the terminal, and Ctrl-Z goes to it alone.
+    screen.line("one").shows("a=one");
+    screen.types(CTRL_Z).shows("Stopped");
+    screen.all_are("sh", 2, b'T');
+    screen.all_are("drainit", 1, b'T');
+    screen.line("fg").line("two").shows("b=two");
+    screen.shows("after");
+    screen.leaves();
+}
+
+#[test]
+fn a_stop_that_no_terminal_was_involved_in_stops_the_command_alone() {
+    let mut screen = Screen::of_shell();
+    screen.line("$D -- $W ready hold | cat").shows("ready ");
+    let main = screen.named("fake-workload")[0].pid;
+    drainit::sys::kill::send(main, drainit::signal::Signal::STOP).expect("it is there");
+    screen.all_are("fake-workload", 1, b'T');
+    stays(std::time::Duration::from_millis(100), || {
+        screen.named("drainit")[0].state != b'T' && screen.named("cat")[0].state != b'T'
+    });
+    // Its end is an end all the same.
+    let drainit = screen.named("drainit")[0].pid;
+    drainit::sys::kill::send(drainit, drainit::signal::Signal::TERM).expect("it is there");
+    screen.line("echo code: ${PIPESTATUS[0]}");
+    assert_eq!(screen.line_after("code: "), "143");
+    screen.leaves();
+}
+
+#[test]
+fn a_stop_of_a_command_in_the_foreground_is_the_jobs_stop() {
+    let mut screen = Screen::of_shell();
+    let state = screen.line("$D -- $W state ready hold").line_after("state ");
+    drainit::sys::kill::send(field(&state, "pid"), drainit::signal::Signal::STOP).expect("it is there");
+    screen.shows("Stopped");
+    screen.line("kill %1; fg; echo code: $?");
+    assert_eq!(screen.line_after("code: "), "143");
+    screen.leaves();
+}
