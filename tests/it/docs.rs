@@ -126,7 +126,7 @@ fn every_option_in_the_readme_is_there() {
 /// A variable that is read and not written down, or written down and not read, is found here whatever it is called.
 #[test]
 fn the_variables_in_the_readme_are_those_that_are_read() {
-    let source = read("src/cli.rs");
+    let source = read("src/cli/setting.rs");
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let read: BTreeSet<&str> =
         code.split('"').skip(1).step_by(2).filter(|text| text.starts_with("DRAINIT_")).collect();

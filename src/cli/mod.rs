@@ -1,0 +1,216 @@
+//! The command line: what was typed, and nothing about what it means.
+//!
+//! Values stay text here. `settings` reads them, because the same text may come from the environment and must be
+//! refused with the same words.
+
+#![forbid(unsafe_code)]
+
+mod definition;
+mod setting;
+
+use std::ffi::OsString;
+
+use clap::ArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+pub use definition::definition;
+pub use setting::Setting;
+
+const COMMAND: &str = "COMMAND";
+const FORWARD_TO: &str = "forward-to";
+const GROUP: &str = "group";
+const SINGLE_CHILD: &str = "single-child";
+const VERBOSE: &str = "verbose";
+const QUIET: &str = "quiet";
+
+/// Where the kubelet looks for a container's last words (`terminationMessagePath`).
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// What was typed.
+#[derive(Debug)]
+pub struct Typed {
+    /// `None` where no option was typed.
+    options: Option<ArgMatches>,
+    command: Vec<OsString>,
+}
+
+/// What to do instead of running a command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Print this on stdout and exit with 0.
+    Print(String),
+    /// The command line is wrong: say this in one line.
+    Refuse(String),
+}
+
+/// Reads the command line, program name first.
+///
+/// Most containers give no option; then nothing has to be set up to read them.
+///
+/// # Errors
+/// What to do instead where no command is to be run.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    match arguments.get(1).map(|first| first.as_encoded_bytes()) {
+        Some(b"--") => return Ok(Typed { options: None, command: arguments.split_off(2) }),
+        Some(first) if !first.starts_with(b"-") => {
+            return Ok(Typed { options: None, command: arguments.split_off(1) });
+        }
+        _ => {}
+    }
+    parse_options(arguments)
+}
+
+/// Kept apart from what every start runs through.
+#[cold]
+fn parse_options(arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(&error))?;
+    let command = options.remove_many(COMMAND).into_iter().flatten().collect();
+    Ok(Typed { options: Some(options), command })
+}
+
+/// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
+#[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own first line serves for them")]
+fn instead(error: &clap::Error) -> Instead {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let argument = context(ContextKind::InvalidArg);
+    // An option's own name, without the "<VALUE>" that clap shows behind it.
+    let option = argument.split(' ').next().unwrap_or_default().split('=').next().unwrap_or_default();
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Instead::Print(error.to_string()),
+        ErrorKind::UnknownArgument => format!("unknown option '{argument}'"),
+        ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{option} needs a value"),
+        ErrorKind::TooManyValues => {
+            format!("{option} takes no value, got '{}'", context(ContextKind::InvalidValue))
+        }
+        _ => one_line(&error.to_string()),
+    };
+    Instead::Refuse(text)
+}
+
+fn one_line(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
+impl Typed {
+    /// The values of an option, in the order in which they were typed.
+    pub fn values(&self, setting: Setting) -> impl Iterator<Item = &OsString> {
+        self.options.iter().filter_map(move |options| options.get_many(setting.name())).flatten()
+    }
+
+    /// The same, each with its place on the command line.
+    pub fn placed(&self, setting: Setting) -> impl Iterator<Item = (usize, &OsString)> {
+        let places =
+            self.options.iter().filter_map(move |options| options.indices_of(setting.name())).flatten();
+        places.zip(self.values(setting))
+    }
+
+    /// Whether the switch was typed.
+    #[must_use]
+    pub fn is_on(&self, setting: Setting) -> bool {
+        self.has(setting.name())
+    }
+
+    /// What the short forms of `--forward-to` say, where one of them was typed last.
+    #[must_use]
+    pub fn short_target(&self) -> Option<&'static str> {
+        if self.has(GROUP) { Some("group") } else { self.has(SINGLE_CHILD).then_some("main") }
+    }
+
+    /// How often `-v` was typed.
+    #[must_use]
+    pub fn verbose(&self) -> u8 {
+        self.options.as_ref().map_or(0, |options| options.get_count(VERBOSE))
+    }
+
+    /// Whether `-q` was typed.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        self.has(QUIET)
+    }
+
+    /// Whether no option was typed.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.options.is_none()
+    }
+
+    /// The command and its arguments; empty where none was typed.
+    #[must_use]
+    pub fn into_command(self) -> Vec<OsString> {
+        self.command
+    }
+
+    fn has(&self, switch: &str) -> bool {
+        self.options.as_ref().is_some_and(|options| options.get_flag(switch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &[&str]) -> Vec<OsString> {
+        let line = ["drainit"].iter().chain(line).map(OsString::from).collect();
+        parse(line).expect("a good command line").into_command()
+    }
+
+    fn refusal(line: &[&str]) -> String {
+        match parse(["drainit"].iter().chain(line).map(OsString::from).collect()) {
+            Err(Instead::Refuse(text)) => text,
+            other => panic!("{line:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_command_belongs_to_it() {
+        for (line, expected) in [
+            (&["ls", "-l", "--color", "-h"][..], &["ls", "-l", "--color", "-h"][..]),
+            (&["--", "ls", "-l"], &["ls", "-l"]),
+            (&["-g", "ls", "--", "-g"], &["ls", "--", "-g"]),
+            (&["--", "--odd", "x"], &["--odd", "x"]),
+            (&["--", "ls", "--", "x"], &["ls", "--", "x"]),
+            (&["ls", ""], &["ls", ""]),
+            (&["", "x"], &["", "x"]),
+            (&["--", "--"], &["--"]),
+            (&["-"], &["-"]),
+            (&["-e", "143", "sh", "-c", "exit 1", "--version"], &["sh", "-c", "exit 1", "--version"]),
+        ] {
+            assert_eq!(command(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_that_names_it() {
+        assert_eq!(refusal(&["--frobnicate", "x"]), "unknown option '--frobnicate'");
+        assert_eq!(refusal(&["-Z", "x"]), "unknown option '-Z'");
+        assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
+        assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
+        assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
+        for option in ["--pause", "-P", "--poweroff"] {
+            assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
+        }
+    }
+
+    #[test]
+    fn a_later_target_replaces_an_earlier_one() {
+        let target = |line: &[&str]| {
+            let typed = parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("good");
+            let long =
+                typed.values(Setting::FORWARD_TO).next().map(|value| value.to_string_lossy().into_owned());
+            (typed.short_target(), long)
+        };
+        assert_eq!(target(&["-c", "-g", "x"]), (Some("group"), None));
+        assert_eq!(target(&["-g", "-c", "x"]), (Some("main"), None));
+        assert_eq!(target(&["-g", "--forward-to", "all", "x"]).1.as_deref(), Some("all"));
+        assert_eq!(target(&["--forward-to", "all", "-c", "x"]), (Some("main"), None));
+    }
+}
