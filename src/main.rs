@@ -8,9 +8,9 @@ use std::io::Write;
 use drainit::cli::{self, Instead};
 use drainit::error::StartError;
 use drainit::logging;
-use drainit::settings::Settings;
+use drainit::settings::{self, Settings};
 use drainit::signal::SignalSet;
-use drainit::supervisor::Supervisor;
+use drainit::supervisor::{self, Supervisor};
 use drainit::sys::{process, signals};
 
 drainit::entry!(run);
@@ -39,11 +39,14 @@ fn run(arguments: Vec<OsString>) -> u8 {
 
 /// Most containers have none of them, and then none has to be looked for.
 fn has_variables() -> bool {
-    process::environment().any(|entry| entry.to_bytes().starts_with(b"DRAINIT_"))
+    process::environment().any(|entry| settings::is_setting(entry.to_bytes()))
 }
 
 fn start(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
     logging::set_up(settings.log_level, settings.log_format);
+    if settings.pause {
+        return Ok(supervisor::pause(&settings));
+    }
     Ok(Supervisor::start(settings, inherited_mask)?.run())
 }
 

@@ -1,15 +1,15 @@
 //! Every option, as clap knows it: parsing and help are made from this, and the documents in tests.
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, Id, ValueHint};
 
 use super::setting::Setting;
-use super::{COMMAND, FORWARD_TO, GROUP, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
+use super::{COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
 
 /// The whole definition, which help, and the tests of the documents, are made from.
 #[must_use]
 pub fn definition() -> Command {
-    Command::new("drainit")
+    let mut command = Command::new("drainit")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
@@ -22,20 +22,57 @@ pub fn definition() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .max_term_width(80)
-        .args(signal_arguments())
-        .args(drain_arguments())
-        .args(stop_arguments())
-        .args(process_arguments())
-        .args(report_arguments())
-        .args(general_arguments())
         .arg(
             Arg::new(COMMAND)
                 .help("The command and its arguments")
                 .num_args(0..)
                 .trailing_var_arg(true)
+                .value_hint(ValueHint::CommandWithArguments)
                 .value_parser(ValueParser::os_string()),
-        )
+        );
+    for (heading, arguments) in groups() {
+        command = command.next_help_heading(heading).args(arguments);
+    }
+    command
 }
+
+/// The options in the order in which help shows them.
+fn groups() -> [(&'static str, Vec<Arg>); 7] {
+    let mut groups = [
+        ("Signals", signal_arguments()),
+        ("Drain", drain_arguments()),
+        ("Stop", stop_arguments()),
+        ("After the end", end_arguments()),
+        ("Process", process_arguments()),
+        ("What happened", report_arguments()),
+        ("General", general_arguments()),
+    ];
+    // Where no command is run, most options would have nothing to act on.
+    let ids: Vec<Id> =
+        groups.iter().flat_map(|(_, group)| group).map(|option| option.get_id().clone()).collect();
+    let without: Vec<Id> = ids.into_iter().filter(|id| !BESIDE_PAUSE.contains(&id.as_str())).collect();
+    for (_, group) in &mut groups {
+        for option in group.iter_mut().filter(|option| *option.get_id() == PAUSE) {
+            *option = option.clone().conflicts_with_all(&without);
+        }
+    }
+    groups
+}
+
+/// What works without a command too, and catatonit's `-g`, which says nothing then there either.
+const BESIDE_PAUSE: [&str; 11] = [
+    PAUSE,
+    GROUP,
+    VERBOSE,
+    QUIET,
+    LICENSE,
+    "help",
+    "version",
+    Setting::LOG_FORMAT.name(),
+    Setting::PARENT_DEATH_SIGNAL.name(),
+    Setting::SUBREAPER.name(),
+    Setting::WARN_ON_REAP.name(),
+];
 
 fn valued(setting: Setting, value: &'static str, help: &'static str) -> Arg {
     Arg::new(setting.name())
@@ -95,13 +132,6 @@ fn drain_arguments() -> Vec<Arg> {
             "The same: wait until the local TCP PORT has no connection (repeatable)",
         ),
         valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "For all of these steps together [default: 5s]"),
-        repeatable(
-            Setting::POST_EXIT,
-            "COMMAND",
-            "After the last process has gone: run COMMAND (repeatable)",
-        ),
-        repeatable(Setting::POST_EXIT_SLEEP, "DURATION", "The same: wait (repeatable)"),
-        repeatable(Setting::POST_EXIT_HTTP, "[METHOD ]URL", "The same: send a request (repeatable)"),
     ]
 }
 
@@ -127,32 +157,51 @@ fn stop_arguments() -> Vec<Arg> {
     ]
 }
 
-fn process_arguments() -> Vec<Arg> {
+fn end_arguments() -> Vec<Arg> {
     vec![
+        repeatable(
+            Setting::POST_EXIT,
+            "COMMAND",
+            "After the last process has gone: run COMMAND (repeatable)",
+        ),
+        repeatable(Setting::POST_EXIT_SLEEP, "DURATION", "The same: wait (repeatable)"),
+        repeatable(Setting::POST_EXIT_HTTP, "[METHOD ]URL", "The same: send a request (repeatable)"),
         repeatable(
             Setting::REMAP_EXIT,
             "CODE[:TO]",
             "Exit with TO (0) where the command's exit code is CODE (repeatable)",
         )
         .short('e'),
-        valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then")
-            .short('p'),
-        switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
-            .short('s'),
         switch(Setting::PROPAGATE_SIGNAL, "Die of the signal that the command died of (not as PID 1)"),
+    ]
+}
+
+fn process_arguments() -> Vec<Arg> {
+    vec![
         valued(
             Setting::USER,
             "UID[:GID]",
             "Run the command as this user and group (numbers; GID 0 where left out)",
         )
         .short('u'),
-        valued(Setting::WORKDIR, "DIR", "Run the command in this directory"),
+        valued(Setting::WORKDIR, "DIR", "Run the command in this directory").value_hint(ValueHint::DirPath),
+        valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then")
+            .short('p'),
+        switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
+            .short('s'),
+        switch(Setting::WARN_ON_REAP, "Warn of each orphan that is reaped").short('w'),
+        Arg::new(PAUSE)
+            .short('P')
+            .long(PAUSE)
+            .help("Run no command: reap until TERM or INT comes, as a pause container")
+            .action(ArgAction::SetTrue),
     ]
 }
 
 fn report_arguments() -> Vec<Arg> {
     vec![
-        valued(Setting::REPORT, "FILE", "Write what happened as JSON to FILE at the end (- is stderr)"),
+        valued(Setting::REPORT, "FILE", "Write what happened as JSON to FILE at the end (- is stderr)")
+            .value_hint(ValueHint::FilePath),
         valued(
             Setting::TERMINATION_LOG,
             "PATH",
@@ -160,28 +209,36 @@ fn report_arguments() -> Vec<Arg> {
         )
         .num_args(0..=1)
         .require_equals(true)
-        .default_missing_value(TERMINATION_LOG),
+        .default_missing_value(TERMINATION_LOG)
+        .value_hint(ValueHint::FilePath),
         valued(
             Setting::REHEARSE,
             "DURATION",
             "Begin a stop after that time, draw it on stderr, and exit\n0 where it went well, 124 where it did not",
         ),
+        Arg::new(VERBOSE)
+            .short('v')
+            .long(VERBOSE)
+            .help("Say more on stderr: -v info, -vv debug, -vvv trace")
+            .action(ArgAction::Count),
+        Arg::new(QUIET).short('q').long(QUIET).help("Say errors only").action(ArgAction::SetTrue),
+        valued(Setting::LOG_FORMAT, "FORMAT", "Lines on stderr as text or json [default: text]"),
     ]
 }
 
 fn general_arguments() -> Vec<Arg> {
     vec![
-        Arg::new(VERBOSE)
-            .short('v')
-            .help("Say more on stderr: -v info, -vv debug, -vvv trace")
-            .action(ArgAction::Count),
-        Arg::new(QUIET).short('q').help("Say errors only").action(ArgAction::SetTrue),
-        valued(Setting::LOG_FORMAT, "FORMAT", "Lines on stderr as text or json [default: text]"),
         Arg::new("help").short('h').long("help").help("Print this and exit").action(ArgAction::Help),
         Arg::new("version")
             .short('V')
             .long("version")
             .help("Print the version and exit")
             .action(ArgAction::Version),
+        Arg::new(LICENSE)
+            .short('l')
+            .visible_short_alias('L')
+            .long(LICENSE)
+            .help("Print the licence and exit")
+            .action(ArgAction::SetTrue),
     ]
 }

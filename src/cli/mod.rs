@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod definition;
+mod name;
 mod setting;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use definition::definition;
+pub use name::Name;
 pub use setting::Setting;
 
 const COMMAND: &str = "COMMAND";
@@ -22,6 +24,8 @@ const GROUP: &str = "group";
 const SINGLE_CHILD: &str = "single-child";
 const VERBOSE: &str = "verbose";
 const QUIET: &str = "quiet";
+const PAUSE: &str = "pause";
+const LICENSE: &str = "license";
 
 /// Where the kubelet looks for a container's last words (`terminationMessagePath`).
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -31,6 +35,7 @@ pub const TERMINATION_LOG: &str = "/dev/termination-log";
 pub struct Typed {
     /// `None` where no option was typed.
     options: Option<ArgMatches>,
+    name: Name,
     command: Vec<OsString>,
 }
 
@@ -50,40 +55,49 @@ pub enum Instead {
 /// # Errors
 /// What to do instead where no command is to be run.
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    let name = Name::of(arguments.first());
     match arguments.get(1).map(|first| first.as_encoded_bytes()) {
-        Some(b"--") => return Ok(Typed { options: None, command: arguments.split_off(2) }),
+        Some(b"--") => return Ok(Typed { options: None, name, command: arguments.split_off(2) }),
         Some(first) if !first.starts_with(b"-") => {
-            return Ok(Typed { options: None, command: arguments.split_off(1) });
+            return Ok(Typed { options: None, name, command: arguments.split_off(1) });
         }
         _ => {}
     }
-    parse_options(arguments)
+    parse_options(name, arguments)
 }
 
 /// Kept apart from what every start runs through.
 #[cold]
-fn parse_options(arguments: Vec<OsString>) -> Result<Typed, Instead> {
-    let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(&error))?;
+fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead> {
+    let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
+    if options.get_flag(LICENSE) {
+        return Err(Instead::Print(include_str!("../../LICENSE").to_owned()));
+    }
     let command = options.remove_many(COMMAND).into_iter().flatten().collect();
-    Ok(Typed { options: Some(options), command })
+    Ok(Typed { options: Some(options), name, command })
 }
 
 /// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
 #[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own first line serves for them")]
-fn instead(error: &clap::Error) -> Instead {
+fn instead(name: Name, error: &clap::Error) -> Instead {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" or "),
         _ => String::new(),
     };
     let argument = context(ContextKind::InvalidArg);
     // An option's own name, without the "<VALUE>" that clap shows behind it.
     let option = argument.split(' ').next().unwrap_or_default().split('=').next().unwrap_or_default();
     let text = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Instead::Print(error.to_string()),
+        ErrorKind::DisplayHelp => return Instead::Print(error.to_string()),
+        ErrorKind::DisplayVersion => return Instead::Print(name.version().to_owned()),
         ErrorKind::UnknownArgument => format!("unknown option '{argument}'"),
         ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{option} needs a value"),
         ErrorKind::TooManyValues => {
             format!("{option} takes no value, got '{}'", context(ContextKind::InvalidValue))
+        }
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} cannot be combined with {}", context(ContextKind::PriorArg))
         }
         _ => one_line(&error.to_string()),
     };
@@ -118,6 +132,18 @@ impl Typed {
     #[must_use]
     pub fn short_target(&self) -> Option<&'static str> {
         if self.has(GROUP) { Some("group") } else { self.has(SINGLE_CHILD).then_some("main") }
+    }
+
+    /// Whether `--pause` was typed.
+    #[must_use]
+    pub fn pause(&self) -> bool {
+        self.has(PAUSE)
+    }
+
+    /// The name that the program was started under.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.name
     }
 
     /// How often `-v` was typed.
@@ -195,9 +221,53 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
-        for option in ["--pause", "-P", "--poweroff"] {
+        for option in ["--poweroff"] {
             assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
         }
+    }
+
+    #[test]
+    fn peers_command_lines_are_read_as_they_read_them() {
+        let typed = |line: &[&str]| {
+            parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("a good command line")
+        };
+        assert_eq!(typed(&["-gvv", "x"]).verbose(), 2);
+        let glued = typed(&["-wge143", "-vgp", "TERM", "-r15:3", "x"]);
+        let value = |setting| glued.values(setting).map(|value| value.to_string_lossy()).collect::<Vec<_>>();
+        assert!(glued.is_on(Setting::WARN_ON_REAP));
+        assert_eq!((glued.short_target(), glued.verbose()), (Some("group"), 1));
+        assert_eq!(value(Setting::REMAP_EXIT), ["143"]);
+        assert_eq!(value(Setting::PARENT_DEATH_SIGNAL), ["TERM"]);
+        assert_eq!(value(Setting::REWRITE), ["15:3"]);
+        assert!(typed(&["--quiet", "x"]).quiet() && typed(&["--verbose", "x"]).verbose() == 1);
+        assert!(typed(&["-gP"]).pause());
+    }
+
+    #[test]
+    fn the_version_is_tini_s_under_the_names_of_others() {
+        let version =
+            |name: &str| parse([name, "--version"].map(OsString::from).to_vec()).expect_err("printed");
+        let own = Instead::Print(format!("drainit {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(version("/usr/bin/drainit"), own);
+        for name in Name::OF_PEERS {
+            let Instead::Print(text) = version(&format!("/usr/libexec/{name}")) else {
+                panic!("{name}: refused")
+            };
+            assert_eq!(
+                text.strip_prefix("tini version "),
+                Some(concat!(env!("CARGO_PKG_VERSION"), "_drainit\n"))
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_command_there_is_little_to_set() {
+        assert_eq!(
+            refusal(&["-P", "--grace-period", "5"]),
+            "--pause cannot be combined with --grace-period <DURATION>"
+        );
+        let both = refusal(&["-P", "-c", "--report", "-"]);
+        assert!(both.starts_with("--pause cannot be combined with ") && both.contains(" or "), "{both}");
     }
 
     #[test]

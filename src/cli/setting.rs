@@ -30,6 +30,7 @@ impl Setting {
     pub const PARENT_DEATH_SIGNAL: Self = Self::new("parent-death-signal", "DRAINIT_PARENT_DEATH_SIGNAL");
     pub const SUBREAPER: Self = Self::new("subreaper", "DRAINIT_SUBREAPER");
     pub const PROPAGATE_SIGNAL: Self = Self::new("propagate-signal", "DRAINIT_PROPAGATE_SIGNAL");
+    pub const WARN_ON_REAP: Self = Self::new("warn-on-reap", "DRAINIT_WARN_ON_REAP");
     pub const USER: Self = Self::new("user", "DRAINIT_USER");
     pub const WORKDIR: Self = Self::new("workdir", "DRAINIT_WORKDIR");
     pub const REPORT: Self = Self::new("report", "DRAINIT_REPORT");
@@ -45,7 +46,7 @@ impl Setting {
 
     /// Its name: `stop-signal`, which is typed as `--stop-signal`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         self.name
     }
 
@@ -83,6 +84,7 @@ mod tests {
             Setting::PARENT_DEATH_SIGNAL,
             Setting::SUBREAPER,
             Setting::PROPAGATE_SIGNAL,
+            Setting::WARN_ON_REAP,
             Setting::USER,
             Setting::WORKDIR,
             Setting::REPORT,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod peers;
 mod schedule;
 mod step;
 mod stop;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+pub use peers::{VARIABLES as VARIABLES_OF_PEERS, is_setting};
 pub use schedule::{Patience, Schedule, Stage};
 pub use step::{Request, Step};
 pub use stop::{Rewrites, StopPolicy, Target};
@@ -26,8 +28,10 @@ use values::Values;
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The command and its arguments; at least one word.
+    /// The command and its arguments; at least one word, but for a pause.
     pub command: Vec<OsString>,
+    /// Nothing is to be run.
+    pub pause: bool,
     /// How signals are passed on and how a stop goes.
     pub stop: StopPolicy,
     /// What becomes of the command's exit code.
@@ -36,6 +40,8 @@ pub struct Settings {
     pub parent_death_signal: Option<Signal>,
     /// Whether the init dies of the signal that the command died of.
     pub propagate_signal: bool,
+    /// Each orphan that is reaped is worth a warning.
+    pub warn_on_reap: bool,
     /// Who the command runs as, where that is not who drainit runs as.
     pub user: Option<User>,
     /// Where the command runs, where that is not where drainit was started.
@@ -98,12 +104,15 @@ impl Settings {
     /// # Errors
     /// No command was typed.
     pub fn plain(typed: Typed) -> Result<Self, UsageError> {
+        let stop = StopPolicy { forward_to: Target::by_default(typed.name()), ..StopPolicy::default() };
         let settings = Self {
             command: typed.into_command(),
-            stop: StopPolicy::default(),
+            pause: false,
+            stop,
             exit_map: ExitMap::default(),
             parent_death_signal: None,
             propagate_signal: false,
+            warn_on_reap: false,
             user: None,
             directory: None,
             report: None,
@@ -116,10 +125,11 @@ impl Settings {
     }
 
     fn with_command(self) -> Result<Self, UsageError> {
-        if self.command.is_empty() {
-            return Err(UsageError("no command given (see drainit --help)".to_owned()));
+        match (self.pause, self.command.first()) {
+            (false, None) => Err(UsageError("no command given (see drainit --help)".to_owned())),
+            (true, Some(word)) => Err(UsageError(format!("--pause runs no command, got {word:?}"))),
+            (false, Some(_)) | (true, None) => Ok(self),
         }
-        Ok(self)
     }
 
     /// Puts together what was typed and what `variable` finds in the environment; what was typed wins.
@@ -132,10 +142,12 @@ impl Settings {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {
             command: Vec::new(),
-            stop: StopPolicy::read(&values)?,
+            pause: typed.pause(),
+            stop: StopPolicy::read(&values, typed.name())?,
             exit_map: exit_map(&values)?,
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
             propagate_signal: values.switch(Setting::PROPAGATE_SIGNAL)?,
+            warn_on_reap: values.switch(Setting::WARN_ON_REAP)?,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
             report: values
@@ -182,7 +194,10 @@ fn log_level(typed: &Typed, values: &Values<'_>) -> Result<LevelFilter, UsageErr
     };
     match typed_level {
         Some(level) => Ok(level),
-        None => Ok(values.variable(Setting::LOG, values::log_level)?.unwrap_or(LevelFilter::Warn)),
+        None => {
+            let own = values.variable(Setting::LOG, values::log_level)?;
+            Ok(own.or_else(|| peers::log_level(values)).unwrap_or(LevelFilter::Warn))
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::UsageError;
+use super::peers;
 use super::schedule::{self, Schedule};
 use super::step::{self, Step};
 use super::values::{self, Values};
-use crate::cli::Setting;
+use crate::cli::{Name, Setting};
 use crate::signal::{Signal, SignalSet};
 
 /// Who a signal goes to.
@@ -18,6 +19,16 @@ pub enum Target {
     Main,
     /// Every descendant.
     All,
+}
+
+impl Target {
+    /// Where nothing else is said: the inits whose name drainit may have signal the command alone.
+    pub(super) fn by_default(name: Name) -> Self {
+        match name {
+            Name::Own => Self::Group,
+            Name::Peer => Self::Main,
+        }
+    }
 }
 
 /// The stop policy as the plan takes it.
@@ -67,7 +78,7 @@ impl Default for StopPolicy {
 }
 
 impl StopPolicy {
-    pub(super) fn read(values: &Values<'_>) -> Result<Self, UsageError> {
+    pub(super) fn read(values: &Values<'_>, name: Name) -> Result<Self, UsageError> {
         let mut policy = Self::default();
         if let Some(signals) = values.one(Setting::STOP_SIGNAL, stop_signals)? {
             policy.own_signal = signals.first().copied().unwrap_or(policy.own_signal);
@@ -78,7 +89,10 @@ impl StopPolicy {
         }
         policy.forward_to = match values.short_target().map(target) {
             Some(Ok(target)) => target,
-            _ => values.one(Setting::FORWARD_TO, target)?.unwrap_or(policy.forward_to),
+            _ => values
+                .one(Setting::FORWARD_TO, target)?
+                .or_else(|| peers::target(values))
+                .unwrap_or_else(|| Target::by_default(name)),
         };
         policy.grace_period = values.one(Setting::GRACE_PERIOD, values::duration)?;
         policy.pre_stop = step::pre_stop(values)?;

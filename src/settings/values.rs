@@ -118,6 +118,11 @@ impl<'a> Values<'a> {
         self.in_environment(setting).map(|found| found.read(read)).transpose()
     }
 
+    /// A variable of another program: its own rules say what an empty one means.
+    pub(super) fn foreign(&self, variable: &str) -> Option<OsString> {
+        (self.environment)(variable)
+    }
+
     /// Who gets the signals may be typed in a short form, which replaces the variable too.
     pub(super) fn short_target(&self) -> Option<&'static str> {
         self.typed.short_target()

@@ -9,6 +9,7 @@ mod end;
 mod jobs;
 mod notes;
 mod output;
+mod pause;
 mod steps;
 
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use log::{debug, info, trace, warn};
+use log::{Level, debug, info, log, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
@@ -33,6 +34,7 @@ use crate::sys::tty::{self, Terminal};
 use crate::sys::wait::{self, Reaped};
 use jobs::Jobs;
 use output::Output;
+pub use pause::pause;
 use steps::Surroundings;
 
 /// After so many dead children a look at the signals is due, however fast others die.
@@ -59,6 +61,8 @@ pub struct Supervisor {
     roster: Roster,
     watch: Watch,
     killing: bool,
+    /// How loudly an orphan's end is said.
+    reaped_level: Level,
     /// The last signal that somebody sent to drainit.
     last_received: Option<Received>,
     /// What the processes were last asked with.
@@ -105,12 +109,8 @@ impl Supervisor {
     /// Nothing was started, and why.
     pub fn start(settings: Settings, mask: SignalSet) -> Result<Self, StartError> {
         let clock = Clock::start();
-        if let Some(signal) = settings.parent_death_signal {
-            note("cannot set the parent death signal", process::set_parent_death_signal(signal));
-        }
-        if !process::is_pid_one() {
-            note("cannot adopt orphans", process::become_subreaper());
-        }
+        take_the_place_of_init(&settings);
+        let reaped_level = reaped_level(&settings);
         let mut output = Output::new(&settings)?;
         let (jobs, pid) = start_command(&settings, mask)?;
         let surroundings = Surroundings::new(&settings, mask);
@@ -131,6 +131,7 @@ impl Supervisor {
             roster: Roster::default(),
             watch: Watch::default(),
             killing: false,
+            reaped_level,
             last_received: None,
             asked_with: None,
             next_word: None,
@@ -191,7 +192,7 @@ impl Supervisor {
                     Some(step) => reaping.step_ended = Some(step),
                     None => {
                         self.note_reaped(pid, ended);
-                        debug!("reaped {pid}, which {ended}");
+                        say_reaped(self.reaped_level, pid, ended);
                     }
                 },
                 Reaped::Stopped { pid, by } if self.main.is(pid) => reaping.stopped_by = Some(by),
@@ -310,6 +311,24 @@ impl Main {
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
     }
+}
+
+fn take_the_place_of_init(settings: &Settings) {
+    if let Some(signal) = settings.parent_death_signal {
+        note("cannot set the parent death signal", process::set_parent_death_signal(signal));
+    }
+    if !process::is_pid_one() {
+        note("cannot adopt orphans", process::become_subreaper());
+    }
+}
+
+fn reaped_level(settings: &Settings) -> Level {
+    if settings.warn_on_reap { Level::Warn } else { Level::Debug }
+}
+
+/// In tini's words, which somebody may look for.
+fn say_reaped(level: Level, pid: i32, ended: Ended) {
+    log!(level, "reaped zombie process with pid={pid}, which {ended}");
 }
 
 fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Jobs, i32), StartError> {

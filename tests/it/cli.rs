@@ -98,6 +98,9 @@ fn help_and_version_go_to_stdout() {
         ("-h", "Usage: drainit"),
         ("--version", "drainit 0."),
         ("-V", "drainit 0."),
+        ("--license", "MIT OR Apache-2.0"),
+        ("-l", "MIT OR Apache-2.0"),
+        ("-L", "MIT OR Apache-2.0"),
     ] {
         let output = std::process::Command::new(DRAINIT).arg(flag).output().expect("it runs");
         assert_eq!(output.status.code(), Some(0));
@@ -111,6 +114,38 @@ fn help_fits_eighty_columns() {
     let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn help_has_every_option_in_one_group() {
+    let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let groups: Vec<&str> =
+        help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    assert_eq!(
+        groups,
+        [
+            "Arguments:",
+            "Signals:",
+            "Drain:",
+            "Stop:",
+            "After the end:",
+            "Process:",
+            "What happened:",
+            "General:"
+        ]
+    );
+    for option in drainit::cli::definition().get_arguments().filter(|option| !option.is_positional()) {
+        assert!(option.get_help_heading().is_some(), "{option} is in no group");
+        let short = option.get_short().map(|short| format!("-{short}"));
+        let long = option.get_long().map(|long| format!("--{long}"));
+        let typed = [short, long].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let lines = help.lines().filter(|line| {
+            let rest = line.trim_start().strip_prefix(&typed);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '[', '.']))
+        });
+        assert_eq!(lines.count(), 1, "{typed} is not in the help once");
     }
 }
 

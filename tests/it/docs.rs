@@ -83,16 +83,17 @@ fn table() -> Vec<Row> {
     .collect()
 }
 
-/// `-r` and `--rewrite`.
+/// `-r` and `--rewrite`, and other short ones that are shown.
 fn spellings(option: &Arg) -> BTreeSet<String> {
-    let short = option.get_short().map(|short| format!("-{short}"));
-    short.into_iter().chain(option.get_long().map(|long| format!("--{long}"))).collect()
+    let aliases = option.get_visible_short_aliases().unwrap_or_default();
+    let short = option.get_short().into_iter().chain(aliases).map(|short| format!("-{short}"));
+    short.chain(option.get_long().map(|long| format!("--{long}"))).collect()
 }
 
 /// The twin of an option: named after it, but for short forms of others and for what prints and exits.
 fn variable(option: &Arg) -> Option<String> {
     match option.get_id().as_str() {
-        "help" | "version" => None,
+        "help" | "version" | "license" | "pause" => None,
         "group" | "single-child" => Some(Setting::FORWARD_TO.variable().to_owned()),
         "verbose" | "quiet" => Some(Setting::LOG.variable().to_owned()),
         name => Some(format!("DRAINIT_{}", name.to_ascii_uppercase().replace('-', "_"))),

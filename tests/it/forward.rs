@@ -2,7 +2,7 @@
 
 use drainit::signal::Signal;
 
-use crate::harness::{BOTH, Init, Mode};
+use crate::harness::{BOTH, Init};
 
 #[test]
 fn every_signal_that_can_be_received_is_forwarded() {
@@ -45,8 +45,9 @@ const FAMILY: &str = "name=main catch=USR1 \
      session{ name=daemon catch=USR1 ready hold } ready hold";
 
 /// These of the family get USR1, and nobody else.
-fn they_get_it(mode: Mode, flags: &[&str], names: &[&str]) {
-    let mut init = Init::new(mode).flags(flags).workload(FAMILY).start();
+#[track_caller]
+pub(crate) fn they_get_it(init: Init, names: &[&str]) {
+    let mut init = init.workload(FAMILY).start();
     init.ready(&["worker", "daemon", "main"]);
     init.signal(Signal::USR1);
     init.begins(&names.iter().map(|name| format!("{name} got USR1")).collect::<Vec<_>>());
@@ -56,18 +57,19 @@ fn they_get_it(mode: Mode, flags: &[&str], names: &[&str]) {
     }
     let run = init.finish();
     let got = run.stdout.iter().filter(|line| line.ends_with(" got USR1")).count();
-    assert_eq!(got, names.len(), "{flags:?}: {run:?}");
+    assert_eq!(got, names.len(), "{run:?}");
 }
 
 #[test]
 fn the_target_decides_who_gets_it() {
     for mode in BOTH {
-        they_get_it(mode, &[], &["main", "worker"]);
-        they_get_it(mode, &["-g"], &["main", "worker"]);
-        they_get_it(mode, &["-c"], &["main"]);
-        they_get_it(mode, &["--single-child"], &["main"]);
-        they_get_it(mode, &["--forward-to", "main"], &["main"]);
-        they_get_it(mode, &["--forward-to=all"], &["daemon", "main", "worker"]);
+        let with = |flags: &[&str]| Init::new(mode).flags(flags);
+        they_get_it(with(&[]), &["main", "worker"]);
+        they_get_it(with(&["-g"]), &["main", "worker"]);
+        they_get_it(with(&["-c"]), &["main"]);
+        they_get_it(with(&["--single-child"]), &["main"]);
+        they_get_it(with(&["--forward-to", "main"]), &["main"]);
+        they_get_it(with(&["--forward-to=all"]), &["daemon", "main", "worker"]);
     }
 }
 
