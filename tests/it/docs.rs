@@ -8,11 +8,11 @@ use drainit::cli::{self, Setting};
 
 use crate::harness::Init;
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(name: impl AsRef<Path>) -> String {
+pub(crate) fn read(name: impl AsRef<Path>) -> String {
     let path = root().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -58,40 +58,47 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A row of the README's option table: the spellings of the option, and its variables.
+/// A row of the README's option table: the spellings of the option, its variables, what holds without it, and what it means.
 #[derive(Debug)]
-struct Row {
-    spellings: BTreeSet<String>,
-    variables: Vec<String>,
+pub(crate) struct Row {
+    pub(crate) spellings: BTreeSet<String>,
+    pub(crate) variables: Vec<String>,
+    pub(crate) default: String,
+    pub(crate) meaning: String,
 }
 
-fn table() -> Vec<Row> {
+/// The cells of the README's table that begins with this line.
+pub(crate) fn cells(head: &str) -> Vec<Vec<String>> {
     let text = read("README.md");
-    let rows = text
-        .lines()
-        .skip_while(|line| !line.starts_with("| option | environment |"))
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    rows.map(|line| {
-        let cells: Vec<&str> = line.split('|').collect();
+    let rows = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    rows.map(cells).collect()
+}
+
+pub(crate) fn table() -> Vec<Row> {
+    let row = |cells: Vec<String>| {
+        let [options, variables, default, meaning] = <[String; 4]>::try_from(cells).expect("four cells");
         let spelling = |text: &str| text.split([' ', '[']).next().unwrap_or_default().to_owned();
         Row {
-            spellings: quoted(cells[1]).map(spelling).collect(),
-            variables: quoted(cells[2]).map(str::to_owned).collect(),
+            spellings: quoted(&options).map(spelling).collect(),
+            variables: quoted(&variables).map(str::to_owned).collect(),
+            default,
+            meaning,
         }
-    })
-    .collect()
+    };
+    cells("| option | environment |").into_iter().map(row).collect()
 }
 
 /// `-r` and `--rewrite`, and other short ones that are shown.
-fn spellings(option: &Arg) -> BTreeSet<String> {
+pub(crate) fn spellings(option: &Arg) -> BTreeSet<String> {
     let aliases = option.get_visible_short_aliases().unwrap_or_default();
     let short = option.get_short().into_iter().chain(aliases).map(|short| format!("-{short}"));
     short.chain(option.get_long().map(|long| format!("--{long}"))).collect()
 }
 
 /// The twin of an option: named after it, but for short forms of others and for what prints and exits.
-fn variable(option: &Arg) -> Option<String> {
+pub(crate) fn variable(option: &Arg) -> Option<String> {
     match option.get_id().as_str() {
         "help" | "version" | "license" | "pause" => None,
         "group" | "single-child" => Some(Setting::FORWARD_TO.variable().to_owned()),
@@ -100,7 +107,7 @@ fn variable(option: &Arg) -> Option<String> {
     }
 }
 
-fn options() -> Vec<Arg> {
+pub(crate) fn options() -> Vec<Arg> {
     cli::definition().get_arguments().filter(|argument| !argument.is_positional()).cloned().collect()
 }
 

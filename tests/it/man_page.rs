@@ -1,0 +1,288 @@
+//! The manual page: made from the command line's definition and the README's tables, and checked in.
+
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use drainit::cli;
+
+use crate::docs::{self, Row};
+use crate::generated::{is_current, run};
+
+const FILE: &str = "docs/drainit.1";
+const ABOUT: &str = "container init that forwards signals, reaps orphans and leaves last";
+
+const DESCRIPTION: &[&str] = &[
+    "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It passes signals on to \
+     that group, reaps every orphan, and leaves only when no child is left. Its exit status is the command's.",
+    "Everything behind COMMAND belongs to COMMAND, with or without `--`.",
+    "Before a stop it can drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards it says who was \
+     killed or kept the stop waiting. Where all went well it says nothing, and on standard output it never says anything.",
+    "A wrong option or value is one line on standard error that names it, and exit status 125. Nothing is started then.",
+];
+
+/// Each is a word that stands out, and what it means.
+const STOP: &[(&str, &str)] = &[
+    (
+        "Drain",
+        "The `--pre-stop` steps run one after the other, within `--pre-stop-timeout`; the command goes on serving. Only a request to stop \
+         drains, and not the command's own exit.",
+    ),
+    (
+        "Ask",
+        "The signal goes to the target, after `--rewrite`, or the first of `--stop-schedule` does. CONT follows.",
+    ),
+    (
+        "Wait",
+        "The command's exit is not the end. Whoever is left then and was not asked is asked, once. Where waiting is in vain, because \
+         everybody who is left ignores the signal, the stop goes on after `--ignored-after`.",
+    ),
+    (
+        "Kill",
+        "KILL goes to everybody who is left when the schedule or the `--grace-period` is over, and a warning names them.",
+    ),
+    ("After", "The `--post-exit` steps run when the last process is gone."),
+];
+
+const STOP_HEAD: &str = "A stop begins when a stop signal comes, when `--stop-after` is over, or when the command exits by itself.";
+
+const CLOCKS: &str = "After a request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds where \
+     neither that nor a schedule is given. Set it a little below the runtime's own grace: Docker has 10 s, Kubernetes 30 s.";
+
+const SIGNALS: &[&str] = &[
+    "Every signal that can be received is passed on, real-time signals too, but for CHLD, for faults that the kernel found, and for what drainit \
+     caused itself. A stop signal during the drain, or within a second of the asking, is the same request once more.",
+    "Signals are written as `15`, `TERM`, `SIGTERM`, `sigterm`, `RTMIN+3`, `SIGRTMIN+3`, `RTMAX-2` or `SIGRTMINPLUS3`. RTMIN is 34 and RTMAX is \
+     64, whatever the C library says.",
+];
+
+const ENVIRONMENT: &str = "Each variable says what its option says, and the option wins. An empty one counts as unset. Values of a \
+     repeatable option stand between commas, commands and URLs on a line each. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.";
+
+/// Variables that are not named after an option.
+const OTHER_VARIABLES: &[(&str, &str)] = &[
+    ("TINI_KILL_PROCESS_GROUP", "As `--forward-to` group, whatever its value."),
+    ("TINI_VERBOSITY", "0 is `error`, 1 `warn`, 2 `info`, 3 `debug`, above that `trace`."),
+    ("TINI_SUBREAPER", "Says what is done anyway."),
+    ("DUMB_INIT_SETSID", "As `--forward-to` main where it is `0`."),
+    ("DUMB_INIT_DEBUG", "The log's level is `debug` where it is `1`."),
+    ("CATATONIT_DEBUG", "The log's level is `debug`, whatever its value."),
+    ("LISTEN_PID", "Where it names drainit, it names the command when that starts."),
+    ("NO_COLOR", "The drawing of `--rehearse` has no colour."),
+];
+
+const FOR_STEPS: &[(&str, &str)] = &[
+    ("DRAINIT_MAIN_PID", "The command's pid, while it is there."),
+    ("DRAINIT_STOP_SIGNAL", "The signal that began this stop."),
+    ("DRAINIT_DEADLINE_MS", "The time that is left, in milliseconds."),
+];
+
+const NAMES: &str = "Started as `docker-init`, `tini`, `tini-static`, `podman-init` or `catatonit`, drainit sends signals to the command alone \
+     where nothing else is said, and `--version` prints what dockerd understands.";
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("A shell may die at once; its server is waited for.", "drainit -- ./entrypoint.sh"),
+    ("nginx finishes its connections at QUIT.", "drainit --rewrite TERM:QUIT -- nginx -g 'daemon off;'"),
+    (
+        "Connections end before the server is asked.",
+        "drainit --pre-stop-idle 8080 --grace-period 25s -- /app",
+    ),
+    ("See how a stop goes.", "drainit --rehearse 5s -- ./entrypoint.sh"),
+];
+
+/// What stands between backticks stands out.
+fn rich(text: &str) -> Vec<Inline> {
+    let parts = text.split('`').enumerate().filter(|(_, part)| !part.is_empty());
+    parts.map(|(at, part)| if at % 2 == 1 { bold(part) } else { roman(part) }).collect()
+}
+
+fn paragraphs(page: &mut Roff, texts: &[&str]) {
+    for text in texts {
+        page.control("PP", []).text(rich(text));
+    }
+}
+
+/// A list of words and what they mean.
+fn list<W: AsRef<str>, M: AsRef<str>>(page: &mut Roff, entries: &[(W, M)]) {
+    for (word, meaning) in entries {
+        page.control("TP", []).text([bold(word.as_ref())]).text(rich(meaning.as_ref()));
+    }
+}
+
+fn options(page: &mut Roff) {
+    let definition = cli::definition();
+    let table = docs::table();
+    let mut heading = None;
+    for option in definition.get_arguments().filter(|option| !option.is_positional()) {
+        if option.get_help_heading() != heading {
+            heading = option.get_help_heading();
+            page.control("SS", heading);
+        }
+        let spellings = docs::spellings(option);
+        let row = table.iter().find(|row| row.spellings == spellings).expect("it is in the README");
+        let mut typed: Vec<Inline> = Vec::new();
+        let mut spellings: Vec<String> = spellings.into_iter().collect();
+        spellings.sort_by_key(String::len);
+        for spelling in spellings {
+            let separator = (!typed.is_empty()).then(|| roman(", "));
+            typed.extend(separator.into_iter().chain([bold(spelling)]));
+        }
+        if option.get_action().takes_values() {
+            let names = option.get_value_names().unwrap_or_default();
+            let (before, after) = if option.is_require_equals_set() { ("[=", "]") } else { (" ", "") };
+            typed.extend([
+                roman(before),
+                italic(names.iter().map(ToString::to_string).collect::<String>()),
+                roman(after),
+            ]);
+        }
+        page.control("TP", []).text(typed).text(rich(&meaning(row)));
+    }
+}
+
+fn meaning(row: &Row) -> String {
+    let default = if row.default.is_empty() || row.default == "none" {
+        String::new()
+    } else {
+        format!(" Default: {}.", row.default)
+    };
+    format!("{}{default}", row.meaning)
+}
+
+fn variables() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for option in docs::options() {
+        let Some(variable) = docs::variable(&option) else { continue };
+        let typed = option.get_long().map_or_else(
+            || option.get_short().map(|short| format!("`-{short}`")).unwrap_or_default(),
+            |long| format!("`--{long}`"),
+        );
+        match found.iter_mut().find(|(known, _)| *known == variable) {
+            Some((_, meaning)) => meaning.push_str(&format!(", {typed}")),
+            None => found.push((variable, typed)),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn body() -> Roff {
+    let mut page = Roff::new();
+    page.control("SH", ["SYNOPSIS"]);
+    page.text([
+        bold("drainit"),
+        roman(" ["),
+        italic("OPTIONS"),
+        roman("] [--] "),
+        italic("COMMAND"),
+        roman(" ["),
+        italic("ARG"),
+        roman("]..."),
+    ]);
+    page.control("br", []).text([bold("drainit --pause"), roman(" ["), italic("OPTIONS"), roman("]")]);
+    page.control("SH", ["DESCRIPTION"]);
+    paragraphs(&mut page, DESCRIPTION);
+    page.control("SH", ["OPTIONS"]);
+    page.text(rich("Durations are `500ms`, `10s`, `1m30s`, `2h` or a bare number of seconds."));
+    options(&mut page);
+    page.control("SH", ["HOW A STOP GOES"]).text(rich(STOP_HEAD));
+    list(&mut page, STOP);
+    paragraphs(&mut page, &[CLOCKS]);
+    page.control("SH", ["SIGNALS"]);
+    paragraphs(&mut page, SIGNALS);
+    page.control("SH", ["ENVIRONMENT"]).text(rich(ENVIRONMENT));
+    list(&mut page, &variables());
+    paragraphs(&mut page, &["Others that are read:"]);
+    list(&mut page, OTHER_VARIABLES);
+    paragraphs(&mut page, &["The commands that are steps find these:"]);
+    list(&mut page, FOR_STEPS);
+    page.control("SH", ["EXIT STATUS"]);
+    let codes: Vec<(String, String)> =
+        docs::cells("| code | meaning |").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    list(&mut page, &codes);
+    paragraphs(&mut page, &["`--remap-exit` changes the first two kinds."]);
+    page.control("SH", ["FILES"]);
+    list(
+        &mut page,
+        &[(
+            cli::TERMINATION_LOG,
+            "Where `--termination-log` writes. Kubernetes shows it as the container's message.",
+        )],
+    );
+    page.control("SH", ["NOTES"]);
+    paragraphs(&mut page, &[NAMES]);
+    page.control("SH", ["EXAMPLES"]);
+    for (what, line) in EXAMPLES {
+        page.control("PP", []).text(rich(what));
+        page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*line)]);
+        page.control("fi", []).control("RE", []);
+    }
+    page.control("SH", ["SEE ALSO"]).text(rich("`signal`(7), `pid_namespaces`(7), `prctl`(2)"));
+    page
+}
+
+fn page() -> String {
+    let man = Man::new(cli::definition().about(ABOUT)).title("DRAINIT").section("1").manual("User Commands");
+    let mut head = Vec::new();
+    man.render_title(&mut head).expect("memory");
+    let mut name = Vec::new();
+    man.render_name_section(&mut name).expect("memory");
+    let preamble = Roff::new().render();
+    let parts = [String::from_utf8(name).expect("text"), body().render()];
+    // No date, which would be another day's difference; an empty word has to be quoted, or the next one takes its place.
+    let mut page = String::from_utf8(head).expect("text").replace("DRAINIT 1  ", "DRAINIT 1 \"\" ");
+    for part in parts {
+        page.push_str(part.strip_prefix(&preamble).expect("each part begins in the same way"));
+    }
+    page
+}
+
+#[test]
+fn the_manual_page_is_current() {
+    is_current(FILE, &page());
+}
+
+#[test]
+fn the_manual_page_has_no_errors() {
+    let file = docs::root().join(FILE);
+    let file = file.to_str().expect("text");
+    if let Some(output) = run("groff", &["-man", "-ww", "-Tutf8", "-z", file]) {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.is_empty(), "{said}");
+    }
+    if let Some(output) = run("mandoc", &["-T", "lint", "-W", "error", file]) {
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_finds_every_option_variable_and_exit_code() {
+    let file = docs::root().join(FILE);
+    let Some(output) = run("groff", &["-man", "-Tascii", "-P-cbou", file.to_str().expect("text")]) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for option in docs::options() {
+        for spelling in docs::spellings(&option) {
+            assert!(text.contains(&spelling), "{spelling}");
+        }
+        if let Some(variable) = docs::variable(&option) {
+            assert!(text.contains(&variable), "{variable}");
+        }
+    }
+    for variable in drainit::settings::VARIABLES_OF_PEERS {
+        assert!(text.contains(variable), "{variable}");
+    }
+    for code in ["124", "125", "126", "127", "128 + N"] {
+        assert!(text.contains(code), "{code}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn the_examples_are_good_command_lines() {
+    for (_, line) in EXAMPLES {
+        let words = shlex::split(line).expect("a shell reads it");
+        let typed = cli::parse(words.into_iter().map(Into::into).collect()).expect("it is taken");
+        drainit::settings::Settings::new(typed, |_| None).expect("it makes sense");
+    }
+}
