@@ -21,6 +21,7 @@ mod kill;
 mod layers;
 mod log;
 mod man_page;
+mod migrating;
 mod oddities;
 mod pause;
 mod peers;
