@@ -221,9 +221,7 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
-        for option in ["--poweroff"] {
-            assert_eq!(refusal(&[option]), format!("unknown option '{option}'"), "not built, so not known");
-        }
+        assert_eq!(refusal(&["--poweroff"]), "unknown option '--poweroff'", "not built, so not known");
     }
 
     #[test]

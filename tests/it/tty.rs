@@ -198,6 +198,8 @@ fn ctrl_c_reaches_drainit_when_the_command_and_its_group_are_gone() {
     let mut screen = Screen::of_shell();
     screen.line("$D --wait-for-all -v -- $W session{ catch=INT:1ms ready hold } exit=3; echo code: $?");
     screen.shows("exited with 3");
+    let drainit = screen.named("drainit")[0].pid;
+    screen.is_in_front(drainit);
     screen.types(CTRL_C).shows("got INT");
     assert_eq!(screen.line_after("code: "), "3");
     screen.leaves();
