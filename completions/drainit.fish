@@ -28,6 +28,7 @@ complete -c drainit -l propagate-signal -d 'Die of the signal that the command d
 complete -c drainit -s s -l subreaper -d 'Adopt orphans where not PID 1: always done, accepted for tini\'s sake'
 complete -c drainit -s w -l warn-on-reap -d 'Warn of each orphan that is reaped'
 complete -c drainit -s P -l pause -d 'Run no command: reap until TERM or INT comes, as a pause container'
+complete -c drainit -l poweroff -d 'As PID 1 of a machine: power it off instead of exiting'
 complete -c drainit -s v -l verbose -d 'Say more on stderr: -v info, -vv debug, -vvv trace'
 complete -c drainit -s q -l quiet -d 'Say errors only'
 complete -c drainit -s h -l help -d 'Print this and exit'

@@ -17,6 +17,10 @@ pub enum StartError {
     CommandLine(String),
     /// A value is wrong.
     Usage(UsageError),
+    /// This is the init of a machine, which would panic at the end.
+    WouldPanic,
+    /// This is not the init of a machine, and is to switch it off.
+    NotTheMachine,
     /// The report could not be written later.
     Report { path: OsString, error: std::io::Error },
     /// The command could not be started.
@@ -28,7 +32,11 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CommandLine(_) | Self::Usage(_) | Self::Report { .. } => outcome::INIT_FAILED,
+            Self::CommandLine(_)
+            | Self::Usage(_)
+            | Self::WouldPanic
+            | Self::NotTheMachine
+            | Self::Report { .. } => outcome::INIT_FAILED,
             Self::Command { failure, .. } => match (failure.stage, failure.error.kind()) {
                 (Stage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
                 (Stage::Exec, _) => outcome::NOT_EXECUTABLE,
@@ -43,6 +51,10 @@ impl fmt::Display for StartError {
         match self {
             Self::CommandLine(problem) => write!(f, "{problem} (see drainit --help)"),
             Self::Usage(problem) => problem.fmt(f),
+            Self::WouldPanic => f.write_str(
+                "this is PID 1 of a machine, not of a container: the kernel panics when it exits (see --poweroff)",
+            ),
+            Self::NotTheMachine => f.write_str("--poweroff is for PID 1 of a machine, and drainit is not that here"),
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {error}"),
             Self::Command { command, user, directory, failure: SpawnError { stage, error } } => {
                 write!(f, "cannot run {command:?}: ")?;

@@ -11,7 +11,7 @@ use drainit::logging;
 use drainit::settings::{self, Settings};
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
-use drainit::sys::{process, signals};
+use drainit::sys::{machine, process, signals};
 
 drainit::entry!(run);
 
@@ -34,7 +34,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
         Ok(settings) => settings,
         Err(problem) => return refuse(&StartError::Usage(problem)),
     };
-    start(settings, inherited_mask).unwrap_or_else(|error| refuse(&error))
+    start(settings, inherited_mask)
 }
 
 /// Most containers have none of them, and then none has to be looked for.
@@ -42,12 +42,45 @@ fn has_variables() -> bool {
     process::environment().any(|entry| settings::is_setting(entry.to_bytes()))
 }
 
-fn start(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
+fn start(settings: Settings, inherited_mask: SignalSet) -> u8 {
     logging::set_up(settings.log_level, settings.log_format);
+    let power_off = settings.power_off;
+    if let Err(error) = check_place(power_off) {
+        return refuse(&error);
+    }
+    let code = run_command(settings, inherited_mask).unwrap_or_else(|error| refuse(&error));
+    if power_off {
+        switch_off();
+    }
+    code
+}
+
+/// The init of a machine must not exit, and nobody else may switch it off.
+fn check_place(power_off: bool) -> Result<(), StartError> {
+    match (machine::is_ours(), power_off) {
+        (false, false) => Ok(()),
+        (true, true) => {
+            machine::take_ctrl_alt_del();
+            Ok(())
+        }
+        (true, false) => Err(StartError::WouldPanic),
+        (false, true) => Err(StartError::NotTheMachine),
+    }
+}
+
+fn run_command(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
     if settings.pause {
         return Ok(supervisor::pause(&settings));
     }
     Ok(Supervisor::start(settings, inherited_mask)?.run())
+}
+
+/// Returns only where that failed; then there is nothing better to do than to exit.
+#[cold]
+fn switch_off() {
+    if let Err(error) = machine::power_off() {
+        logging::say_error(&format_args!("cannot power the machine off: {error}"));
+    }
 }
 
 fn refuse(error: &StartError) -> u8 {

@@ -195,6 +195,7 @@ fn process_arguments() -> Vec<Arg> {
             .long(PAUSE)
             .help("Run no command: reap until TERM or INT comes, as a pause container")
             .action(ArgAction::SetTrue),
+        switch(Setting::POWEROFF, "As PID 1 of a machine: power it off instead of exiting"),
     ]
 }
 

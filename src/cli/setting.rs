@@ -35,6 +35,7 @@ impl Setting {
     pub const WORKDIR: Self = Self::new("workdir", "DRAINIT_WORKDIR");
     pub const REPORT: Self = Self::new("report", "DRAINIT_REPORT");
     pub const TERMINATION_LOG: Self = Self::new("termination-log", "DRAINIT_TERMINATION_LOG");
+    pub const POWEROFF: Self = Self::new("poweroff", "DRAINIT_POWEROFF");
     pub const REHEARSE: Self = Self::new("rehearse", "DRAINIT_REHEARSE");
     pub const LOG_FORMAT: Self = Self::new("log-format", "DRAINIT_LOG_FORMAT");
     /// Has no flag of this name: `-v` and `-q` are its flags.
@@ -89,6 +90,7 @@ mod tests {
             Setting::WORKDIR,
             Setting::REPORT,
             Setting::TERMINATION_LOG,
+            Setting::POWEROFF,
             Setting::REHEARSE,
             Setting::LOG_FORMAT,
             Setting::LOG,

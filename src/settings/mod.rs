@@ -46,6 +46,8 @@ pub struct Settings {
     pub user: Option<User>,
     /// Where the command runs, where that is not where drainit was started.
     pub directory: Option<OsString>,
+    /// This is PID 1 of a machine, which is powered off at the end.
+    pub power_off: bool,
     /// Where the report goes.
     pub report: Option<ReportTo>,
     /// Where a container's last words go.
@@ -115,6 +117,7 @@ impl Settings {
             warn_on_reap: false,
             user: None,
             directory: None,
+            power_off: false,
             report: None,
             termination_log: None,
             rehearse: None,
@@ -150,6 +153,7 @@ impl Settings {
             warn_on_reap: values.switch(Setting::WARN_ON_REAP)?,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
+            power_off: values.switch(Setting::POWEROFF)?,
             report: values
                 .raw(Setting::REPORT)?
                 .map(|path| if path == "-" { ReportTo::Stderr } else { ReportTo::File(path) }),

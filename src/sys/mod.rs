@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod entry;
 pub mod kill;
+pub mod machine;
 pub mod output;
 pub mod process;
 pub mod procfs;

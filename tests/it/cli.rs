@@ -31,8 +31,6 @@ fn a_wrong_option_is_named_with_its_value() {
         (&["--unheard-of"], &["--unheard-of"]),
         (&["-Z"], &["-Z"]),
         (&["--grace-period", "a\nb"], &["--grace-period", "'a\\nb'"]),
-        // In the contract, and not built yet: refused, never taken and ignored.
-        (&["--poweroff"], &["--poweroff"]),
     ] {
         let line = refused(flags, &[]);
         for part in parts {
@@ -66,6 +64,23 @@ fn a_wrong_variable_is_named_with_its_value() {
         .run()
         .exits(3);
     Init::subreaper().env("DRAINIT_GRACE_PERIOD", "").workload("exit=3").run().exits(3);
+}
+
+/// Tests run nowhere near PID 1 of a machine; `runtimes/vm.rs` has that.
+#[test]
+fn who_is_not_the_machine_s_init_powers_nothing_off() {
+    let line = "drainit: error: --poweroff is for PID 1 of a machine, and drainit is not that here";
+    assert_eq!(refused(&["--poweroff"], &[]), line);
+    assert_eq!(refused(&[], &[("DRAINIT_POWEROFF", "1")]), line);
+    // The second process of these namespaces looks like the kernel's own, because its process group is one outside; with and
+    // without a /proc that tells more.
+    for script in ["sleep 60 & exec \"$@\"", "sleep 60 & mount -t tmpfs none /proc && exec \"$@\""] {
+        let init = || Init::pid_one().under(&["unshare", "--mount", "sh", "-c", script, "sh"]);
+        let run = init().flags(&["--poweroff"]).workload("say=started").run();
+        assert_eq!(run.exits(125).complaint(), line);
+        assert!(run.stdout.is_empty(), "{run:?}");
+        init().workload("exit=3").run().exits(3).silently();
+    }
 }
 
 #[test]

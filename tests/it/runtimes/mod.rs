@@ -1,4 +1,4 @@
-//! Real containers: the same runs with runc and with crun, from a bundle made on the spot out of busybox.
+//! Real containers: the same runs with runc and with crun, from a bundle made on the spot out of busybox. And a real machine.
 //!
 //! Where a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
 //! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
@@ -9,6 +9,7 @@ mod nginx;
 mod reap;
 mod scratch;
 mod stop;
+mod vm;
 
 use std::fs;
 use std::io::Write;
