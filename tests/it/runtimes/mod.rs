@@ -5,6 +5,7 @@
 
 mod exit_code;
 mod guard;
+mod image;
 mod nginx;
 mod reap;
 mod scratch;
@@ -13,7 +14,6 @@ mod vm;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ use drainit::sys::procfs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{DRAINIT, Finished, Init, Running, WORKLOAD, descendants_of, wait_until};
+use crate::harness::{Finished, Init, Running, descendants_of, wait_until};
 
 const REQUIRE: &str = "DRAINIT_REQUIRE_RUNTIMES";
 /// Where the unused cgroup2 of a hybrid host is mounted. crun refuses to run where it sees one.
@@ -118,18 +118,7 @@ impl Bundle {
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("a scratch folder");
         let root = folder.path().join("rootfs");
-        for name in ["bin", "dev", "proc"] {
-            fs::create_dir_all(root.join(name)).expect("our own folder");
-        }
-        let bin = root.join("bin");
-        fs::copy(installed("busybox").expect("looked for before"), bin.join("busybox"))
-            .expect("our own folder");
-        for (program, name) in [(DRAINIT, "drainit"), (WORKLOAD, "fake-workload")] {
-            // They are large, and there are many containers.
-            let copy = |_| fs::copy(program, bin.join(name)).map(|_| ());
-            fs::hard_link(program, bin.join(name)).or_else(copy).expect("our own folder");
-        }
-        symlink("busybox", bin.join("sh")).expect("our own folder");
+        image::fill(&root);
         let config = json!({
             "ociVersion": "1.0.2",
             "root": { "path": "rootfs", "readonly": false },
