@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use drainit::survivors::{Process, look_again};
 
-use super::{Bundle, REQUIRE, runtimes};
+use super::daemon::Daemon;
+use super::{Bundle, REQUIRE, is_alive, not_run, runtimes};
 use crate::harness::wait_until;
 
 #[test]
@@ -46,6 +47,44 @@ fn one_that_is_dropped_as_soon_as_it_is_started_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn a_test_program_that_is_killed_leaves_no_daemon_behind() {
+    // The daemons keep to folders in here.
+    let folder = Daemon::folder();
+    let mut program = Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "runtimes::containerd::an_entrypoint_that_ignores_the_signal_ends_long_before_the_timeout",
+        ])
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it can be run");
+    let (daemon, pid) = wait_until("its containerd has a container, or there is none here", || {
+        if program.try_wait().expect("our own child").is_some() {
+            return Some((String::new(), 0));
+        }
+        let entry = fs::read_dir(folder.path()).expect("our own folder").next()?.expect("an entry");
+        let name = entry.file_name().to_str().expect("text").to_owned();
+        let pid = fs::read_to_string(entry.path().join("pid")).ok()?.trim().parse().ok()?;
+        has_cgroup(Path::new("/sys/fs/cgroup"), &name).then_some((name, pid))
+    });
+    if pid == 0 {
+        let status = program.wait().expect("our own child");
+        assert!(status.success(), "the test that was to be killed has failed");
+        not_run("containerd", "it cannot be started here");
+        return;
+    }
+    program.kill().expect("our own child");
+    program.wait().expect("our own child");
+    wait_until("nothing is left", || {
+        let folders = fs::read_dir(folder.path()).expect("our own folder").count();
+        let lives = is_alive(pid) || has_cgroup(Path::new("/sys/fs/cgroup"), &daemon);
+        (folders == 0 && !lives).then_some(())
+    });
+}
+
 /// Whether there is a cgroup whose name has this in it.
 fn has_cgroup(folder: &Path, id: &str) -> bool {
     fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
@@ -58,6 +97,7 @@ fn has_cgroup(folder: &Path, id: &str) -> bool {
 fn without_the_programs_a_test_says_that_it_did_not_run_and_fails_where_they_are_required() {
     for (test, missing) in [
         ("runtimes::exit_code::the_command_s_own_exit_code_passes_through", &["runc", "crun"][..]),
+        ("runtimes::containerd::the_exit_status_passes_through", &["containerd"]),
         ("runtimes::nginx::under_tini_the_download_is_cut_short", &["nginx"]),
         ("runtimes::vm::when_the_command_has_ended_the_machine_is_off", &["qemu-system-x86"]),
     ] {

@@ -1,12 +1,18 @@
-//! Real containers: the same runs with runc and with crun, from a bundle made on the spot out of busybox. And a real machine.
+//! Real containers: with runc and crun from a bundle, with the others from an image, both made on the spot out of busybox. And a real
+//! machine.
 //!
 //! Where a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
 //! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
 
+mod cases;
+mod containerd;
+mod daemon;
+mod engine;
 mod exit_code;
 mod guard;
 mod image;
 mod nginx;
+mod oci;
 mod reap;
 mod scratch;
 mod stop;
@@ -14,6 +20,7 @@ mod vm;
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -65,14 +72,8 @@ impl Runtime {
 
     /// Why it cannot be used here, where that is so.
     fn obstacle(self) -> Option<String> {
-        if installed(self.name()).is_none() {
-            return Some(format!("{} is not installed", self.name()));
-        }
-        if installed("busybox").is_none() {
-            return Some("busybox-static is not installed".to_owned());
-        }
-        if !nix::unistd::geteuid().is_root() {
-            return Some("only root can start such containers".to_owned());
+        if let Some(obstacle) = obstacle_to(&[self.name()]) {
+            return Some(obstacle);
         }
         let run = Bundle::new(self, "busybox true").start().finish();
         (run.code != 0).then(|| format!("{} cannot run busybox here: {:?}", self.name(), run.stderr))
@@ -86,6 +87,17 @@ impl Runtime {
         let private = if hide { &private[..] } else { &[] };
         private.iter().copied().chain(["sh", "-c", &script, "sh"]).map(str::to_owned).collect()
     }
+}
+
+/// Why containers cannot be made with these programs here, where that can be told without them.
+fn obstacle_to(programs: &[&str]) -> Option<String> {
+    if let Some(program) = programs.iter().find(|program| installed(program).is_none()) {
+        return Some(format!("{program} is not installed"));
+    }
+    if installed("busybox").is_none() {
+        return Some("busybox-static is not installed".to_owned());
+    }
+    (!nix::unistd::geteuid().is_root()).then(|| "only root can start such containers".to_owned())
 }
 
 /// Says that the test does not run with this, and why. Where it has to, the test fails.
@@ -108,6 +120,8 @@ struct Bundle {
     runtime: Runtime,
     folder: TempDir,
     config: Value,
+    /// What the runtime has for its standard input, where it makes a terminal for the container.
+    terminal: Option<OwnedFd>,
 }
 
 impl Bundle {
@@ -138,7 +152,7 @@ impl Bundle {
                 "namespaces": [{ "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }],
             },
         });
-        Self { runtime, folder, config }
+        Self { runtime, folder, config, terminal: None }
     }
 
     /// One more word to run, which may have blanks in it.
@@ -159,6 +173,17 @@ impl Bundle {
         self
     }
 
+    /// With a terminal for the container; what is typed comes from this one.
+    fn on_terminal(mut self, terminal: OwnedFd) -> Self {
+        self = self.with("/process/terminal", json!(true));
+        self.setting("/mounts").as_array_mut().expect("a list").push(json!({
+            "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+            "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
+        }));
+        self.terminal = Some(terminal);
+        self
+    }
+
     /// What the container sees as its root folder.
     fn root(&self) -> PathBuf {
         self.folder.path().join("rootfs")
@@ -169,12 +194,12 @@ impl Bundle {
     }
 
     fn start(self) -> Container {
-        let Self { runtime, folder, config } = self;
+        let Self { runtime, folder, config, terminal } = self;
         fs::write(folder.path().join("config.json"), config.to_string()).expect("our own folder");
         let id = folder.path().file_name().expect("it has a name").to_str().expect("text").to_owned();
         let mut container = Container { runtime, folder, id, running: None, gone: false };
         container.running =
-            Some(container.runs(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[]));
+            Some(container.runs(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[], terminal));
         container
     }
 }
@@ -192,13 +217,14 @@ struct Container {
 
 impl Container {
     /// Starts a script that runs the runtime: `$1` is its name, `$2` our folder, `$3` the container, `$4` the first extra word.
-    fn runs(&self, script: &str, extra: &[&str]) -> Running {
+    fn runs(&self, script: &str, extra: &[&str], terminal: Option<OwnedFd>) -> Running {
         let mut line = self.runtime.shell(script);
         line.extend([self.runtime.name(), self.path(), &self.id].map(str::to_owned));
         line.extend(extra.iter().map(|word| (*word).to_owned()));
         // What `Init` puts at the end (drainit's place outside) is a parameter that the script does not look at: the
         // configuration says what runs.
-        Init::subreaper().under(&line.iter().map(String::as_str).collect::<Vec<_>>()).start()
+        let init = terminal.map_or_else(Init::subreaper, |terminal| Init::subreaper().stdin(terminal));
+        init.under(&line.iter().map(String::as_str).collect::<Vec<_>>()).start()
     }
 
     fn path(&self) -> &str {
@@ -229,7 +255,7 @@ impl Container {
 
     /// Runs one more workload in the container, as `kubectl exec` does.
     fn exec(&self, directives: &str) -> Running {
-        self.runs(r#"exec "$1" --root "$2/state" exec "$3" fake-workload $4"#, &[directives])
+        self.runs(r#"exec "$1" --root "$2/state" exec "$3" fake-workload $4"#, &[directives], None)
     }
 
     /// The processes below drainit, living and dead, as this test's /proc shows them.
@@ -277,7 +303,7 @@ impl Drop for Container {
             return;
         }
         for _ in 0..LOOKS {
-            if !self.running.as_ref().is_some_and(is_alive) {
+            if !self.running.as_ref().is_some_and(|running| is_alive(running.pid())) {
                 break;
             }
             // A runtime whose container is deleted under its hands while it still makes it leaves parts of it behind.
@@ -291,8 +317,8 @@ impl Drop for Container {
     }
 }
 
-fn is_alive(running: &Running) -> bool {
-    procfs::stat(running.pid(), &mut procfs::buffer())
+fn is_alive(pid: i32) -> bool {
+    procfs::stat(pid, &mut procfs::buffer())
         .and_then(Process::parse)
         .is_some_and(|process| process.is_alive())
 }

@@ -124,7 +124,7 @@ impl Server {
         }
         let mut server = Self { container: bundle.start(), port };
         let is_up = wait_until("nginx listens, or has ended", || {
-            let ended = !is_alive(server.container.running());
+            let ended = !is_alive(server.container.running().pid());
             (ended || is_listening(port)).then_some(!ended)
         });
         if !is_up {
@@ -140,7 +140,10 @@ impl Server {
     /// Waits until nginx takes no new connections: the stop is under way. It has not ended, as the download has not.
     fn closes(&mut self) {
         wait_until("nginx listens no more", || (!is_listening(self.port)).then_some(()));
-        assert!(is_alive(self.container.running()), "the container has ended, and the download has not");
+        assert!(
+            is_alive(self.container.running().pid()),
+            "the container has ended, and the download has not"
+        );
     }
 }
 
