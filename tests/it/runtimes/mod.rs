@@ -7,6 +7,7 @@
 mod cases;
 mod containerd;
 mod daemon;
+mod docker;
 mod engine;
 mod exit_code;
 mod guard;

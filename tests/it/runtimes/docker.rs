@@ -1,0 +1,177 @@
+//! Docker Engine: a private daemon, with runc below it.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+
+use super::cases::tests_of_every_case;
+use super::daemon::{Daemon, Shared};
+use super::engine::{Contained, Engine, NOBODY, PATIENCE, Wish, images};
+use super::image::run;
+use crate::harness::{Finished, Init, Running};
+
+const CLEAN: &str = r#"
+    export DOCKER_HOST="unix://$PWD/sock" DOCKER_CONFIG="$PWD/client"
+    for id in $(docker ps --all --quiet); do docker rm --force "$id" > /dev/null; done
+"#;
+
+/// A dockerd of our own.
+struct Docker {
+    daemon: Daemon,
+    next: AtomicU32,
+}
+
+/// The one that other tests use right now, or a new one, or none.
+fn docker() -> Option<Arc<Docker>> {
+    static DOCKER: Shared<Docker> = Shared::new();
+    DOCKER.get("docker", &["docker", "dockerd", "containerd", "runc"], Docker::start)
+}
+
+tests_of_every_case!(with);
+
+fn with(case: fn(&dyn Engine)) {
+    if let Some(docker) = docker() {
+        case(&docker);
+    }
+}
+
+impl Docker {
+    /// It touches neither the network nor the firewall: its containers have no network or the host's.
+    fn start() -> Result<Self, String> {
+        let folder = Daemon::folder();
+        let path = folder.path().to_str().expect("text").to_owned();
+        let name = folder.path().file_name().expect("it has a name").to_str().expect("text");
+        let init = folder.path().join("init");
+        fs::copy(crate::harness::DRAINIT, &init).expect("our own folder");
+        let config = json!({
+            "data-root": format!("{path}/data"),
+            "exec-root": format!("{path}/exec"),
+            "pidfile": format!("{path}/dockerd.pid"),
+            "hosts": [format!("unix://{path}/sock")],
+            "cgroup-parent": format!("/{name}"),
+            "exec-opts": ["native.cgroupdriver=cgroupfs"],
+            "bridge": "none",
+            "iptables": false,
+            "ip6tables": false,
+            "ip-forward": false,
+            "userland-proxy": false,
+            "log-level": "warn",
+            "init-path": init,
+        });
+        let file = folder.path().join("daemon.json");
+        fs::write(&file, config.to_string()).expect("our own folder");
+        let socket = format!("unix://{path}/sock");
+        let is_up = || {
+            let output = Command::new("docker").args(["--host", &socket, "version"]).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        let words = ["dockerd", "--config-file", file.to_str().expect("text")];
+        let daemon = Daemon::start(folder, &words, CLEAN, is_up)?;
+        let docker = Self { daemon, next: AtomicU32::new(1) };
+        let (archive, path) = images();
+        docker.load(&path);
+        drop(archive);
+        Ok(docker)
+    }
+
+    fn load(&self, archive: &std::path::Path) {
+        run(self.client().args(["load", "--quiet", "--input"]).arg(archive));
+    }
+
+    fn environment(&self) -> [(&'static str, String); 2] {
+        let path = self.daemon.path().to_str().expect("text");
+        [("DOCKER_HOST", format!("unix://{path}/sock")), ("DOCKER_CONFIG", format!("{path}/client"))]
+    }
+
+    fn client(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.envs(self.environment());
+        command
+    }
+
+    /// `docker run` in the foreground with these options, image and words.
+    fn run(self: &Arc<Self>, line: &[&str], terminal: Option<std::os::fd::OwnedFd>) -> Container {
+        let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
+        let line = [&["docker", "run", "--network=none", "--name", &name], line].concat();
+        let init = Init::subreaper().command(&line);
+        let init = self.environment().into_iter().fold(init, |init, (name, value)| init.env(name, value));
+        let init = match terminal {
+            Some(terminal) => init.stdin(terminal),
+            None => init,
+        };
+        Container { docker: Arc::clone(self), name, running: Some(init.start()), stopping: None }
+    }
+
+    /// What `docker inspect` says of the state of a container.
+    fn state(&self, name: &str, field: &str) -> String {
+        let format = format!("{{{{.State.{field}}}}}");
+        run(self.client().args(["inspect", "--format", &format, name])).trim().to_owned()
+    }
+}
+
+impl Engine for Arc<Docker> {
+    fn start(&self, wish: Wish) -> Box<dyn Contained> {
+        let mut options = Vec::new();
+        if let Some(bytes) = wish.memory {
+            options.push(format!("--memory={bytes}"));
+        }
+        if let Some(count) = wish.pids {
+            options.push(format!("--pids-limit={count}"));
+        }
+        if wish.locked_down {
+            options.extend(
+                ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"].map(str::to_owned),
+            );
+            options.push(format!("--user={NOBODY}:{NOBODY}"));
+        }
+        if wish.terminal.is_some() {
+            options.push("--interactive".to_owned());
+            options.push("--tty".to_owned());
+        }
+        options.push(wish.image().to_owned());
+        let line: Vec<&str> = options.iter().chain(&wish.words).map(String::as_str).collect();
+        Box::new(self.run(&line, wish.terminal))
+    }
+}
+
+struct Container {
+    docker: Arc<Docker>,
+    name: String,
+    /// `None` after its end.
+    running: Option<Running>,
+    /// `docker stop`, which waits for the end of the container.
+    stopping: Option<Running>,
+}
+
+impl Contained for Container {
+    fn running(&mut self) -> &mut Running {
+        self.running.as_mut().expect("it has not ended")
+    }
+
+    fn stop(&mut self) {
+        let patience = format!("--time={}", PATIENCE.as_secs());
+        let init = Init::subreaper().command(&["docker", "stop", &patience, &self.name]);
+        let environment = self.docker.environment();
+        let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
+        self.stopping = Some(init.start());
+    }
+
+    fn finish(mut self: Box<Self>) -> Finished {
+        if let Some(stopping) = self.stopping.take() {
+            stopping.finish().exits(0).silently();
+        }
+        let run = self.running.take().expect("it has not ended").finish();
+        assert_eq!(self.docker.state(&self.name, "ExitCode"), run.code.to_string());
+        run
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.running = None;
+        let _ = self.docker.client().args(["rm", "--force", &self.name]).output();
+    }
+}
