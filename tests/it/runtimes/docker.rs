@@ -19,13 +19,13 @@ const CLEAN: &str = r#"
 "#;
 
 /// A dockerd of our own.
-struct Docker {
+pub(super) struct Docker {
     daemon: Daemon,
     next: AtomicU32,
 }
 
 /// The one that other tests use right now, or a new one, or none.
-fn docker() -> Option<Arc<Docker>> {
+pub(super) fn docker() -> Option<Arc<Docker>> {
     static DOCKER: Shared<Docker> = Shared::new();
     DOCKER.get("docker", &["docker", "dockerd", "containerd", "runc"], Docker::start)
 }
@@ -44,7 +44,8 @@ impl Docker {
         let folder = Daemon::folder();
         let path = folder.path().to_str().expect("text").to_owned();
         let name = folder.path().file_name().expect("it has a name").to_str().expect("text");
-        let init = folder.path().join("init");
+        // dockerd asks it for its version, and understands the answer of one with this name.
+        let init = folder.path().join("docker-init");
         fs::copy(crate::harness::DRAINIT, &init).expect("our own folder");
         let config = json!({
             "data-root": format!("{path}/data"),
@@ -86,14 +87,14 @@ impl Docker {
         [("DOCKER_HOST", format!("unix://{path}/sock")), ("DOCKER_CONFIG", format!("{path}/client"))]
     }
 
-    fn client(&self) -> Command {
+    pub(super) fn client(&self) -> Command {
         let mut command = Command::new("docker");
         command.envs(self.environment());
         command
     }
 
     /// `docker run` in the foreground with these options, image and words.
-    fn run(self: &Arc<Self>, line: &[&str], terminal: Option<std::os::fd::OwnedFd>) -> Container {
+    pub(super) fn run(self: &Arc<Self>, line: &[&str], terminal: Option<std::os::fd::OwnedFd>) -> Container {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let line = [&["docker", "run", "--network=none", "--name", &name], line].concat();
         let init = Init::subreaper().command(&line);
@@ -137,9 +138,9 @@ impl Engine for Arc<Docker> {
     }
 }
 
-struct Container {
+pub(super) struct Container {
     docker: Arc<Docker>,
-    name: String,
+    pub(super) name: String,
     /// `None` after its end.
     running: Option<Running>,
     /// `docker stop`, which waits for the end of the container.

@@ -8,6 +8,7 @@ mod cases;
 mod containerd;
 mod daemon;
 mod docker;
+mod docker_init;
 mod engine;
 mod exit_code;
 mod guard;
