@@ -75,6 +75,13 @@ fn steps_are_not_warned_of() {
     assert_eq!(warned_of(run.exits(143)).len(), 1, "{run:?}");
 }
 
+/// What the tests themselves were started with is not to change which way the settings are read.
+const NOTHING_ELSE: &[&str] = &["env", "-i"];
+
+fn with(variables: &[&str]) -> Init {
+    Init::subreaper().under(&[NOTHING_ELSE, variables].concat())
+}
+
 fn says(init: Init, level: &str) -> bool {
     let run = init.workload("exit=0").run();
     run.exits(0).stderr.iter().any(|line| line.starts_with(&format!("drainit: {level}: ")))
@@ -82,22 +89,22 @@ fn says(init: Init, level: &str) -> bool {
 
 #[test]
 fn the_variables_that_make_others_talk_make_drainit_talk() {
-    for (name, value, info, debug) in [
-        ("TINI_VERBOSITY", "1", false, false),
-        ("TINI_VERBOSITY", "2", true, false),
-        ("TINI_VERBOSITY", "3", true, true),
-        ("TINI_VERBOSITY", "loud", false, false),
-        ("DUMB_INIT_DEBUG", "1", true, true),
-        ("DUMB_INIT_DEBUG", "yes", false, false),
-        ("CATATONIT_DEBUG", "", true, true),
-        ("CATATONIT_LOG", "x", false, false),
+    for (variable, info, debug) in [
+        ("TINI_VERBOSITY=1", false, false),
+        ("TINI_VERBOSITY=2", true, false),
+        ("TINI_VERBOSITY=3", true, true),
+        ("TINI_VERBOSITY=loud", false, false),
+        ("DUMB_INIT_DEBUG=1", true, true),
+        ("DUMB_INIT_DEBUG=yes", false, false),
+        ("CATATONIT_DEBUG=", true, true),
+        ("CATATONIT_LOG=x", false, false),
     ] {
-        let said = ["info", "debug"].map(|level| says(Init::subreaper().env(name, value), level));
-        assert_eq!(said, [info, debug], "{name}={value}");
+        let said = ["info", "debug"].map(|level| says(with(&[variable]), level));
+        assert_eq!(said, [info, debug], "{variable}");
     }
-    let quiet = Init::subreaper().env("DUMB_INIT_DEBUG", "1").env("DRAINIT_LOG", "warn");
+    let quiet = with(&["DUMB_INIT_DEBUG=1", "DRAINIT_LOG=warn"]);
     assert!(!says(quiet, "info"), "drainit's own variable wins");
-    assert!(says(Init::subreaper().env("TINI_VERBOSITY", "0").flags(&["-v"]), "info"), "the flag wins");
+    assert!(says(with(&["TINI_VERBOSITY=0"]).flags(&["-v"]), "info"), "the flag wins");
 }
 
 fn run_as(name: &str, line: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
@@ -135,16 +142,18 @@ fn under_a_peer_s_name_the_command_alone_gets_the_signal() {
     let (alone, both) = (&["main"][..], &["main", "worker"][..]);
     for name in Name::OF_PEERS {
         let script = format!("exec -a /sbin/{name} \"$@\"");
-        let named = |mode| Init::new(mode).under(&["bash", "-c", &script, "bash"]);
+        let named = |mode, variables: &[&str]| {
+            Init::new(mode).under(&[NOTHING_ELSE, variables, &["bash", "-c", &script, "bash"]].concat())
+        };
         for mode in BOTH {
-            they_get_it(named(mode), alone);
+            they_get_it(named(mode, &[]), alone);
         }
-        they_get_it(named(Mode::Subreaper).flags(&["-v"]), alone);
-        they_get_it(named(Mode::Subreaper).flags(&["-g"]), both);
-        they_get_it(named(Mode::Subreaper).env("TINI_KILL_PROCESS_GROUP", ""), both);
-        they_get_it(named(Mode::Subreaper).env("DRAINIT_FORWARD_TO", "group"), both);
+        they_get_it(named(Mode::Subreaper, &[]).flags(&["-v"]), alone);
+        they_get_it(named(Mode::Subreaper, &[]).flags(&["-g"]), both);
+        they_get_it(named(Mode::Subreaper, &["TINI_KILL_PROCESS_GROUP="]), both);
+        they_get_it(named(Mode::Subreaper, &["DRAINIT_FORWARD_TO=group"]), both);
     }
-    they_get_it(Init::subreaper().env("DUMB_INIT_SETSID", "0"), alone);
-    they_get_it(Init::subreaper().env("DUMB_INIT_SETSID", "1"), both);
-    they_get_it(Init::subreaper().env("DUMB_INIT_SETSID", "0").env("DRAINIT_FORWARD_TO", "group"), both);
+    they_get_it(with(&["DUMB_INIT_SETSID=0"]), alone);
+    they_get_it(with(&["DUMB_INIT_SETSID=1"]), both);
+    they_get_it(with(&["DUMB_INIT_SETSID=0", "DRAINIT_FORWARD_TO=group"]), both);
 }
