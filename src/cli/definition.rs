@@ -6,6 +6,9 @@ use clap::{Arg, ArgAction, Command, Id, ValueHint};
 use super::setting::Setting;
 use super::{COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
 
+/// What clap makes of the definition. A test compares, and writes it.
+const HELP: &str = include_str!("help.txt");
+
 /// The whole definition, which help, and the tests of the documents, are made from.
 #[must_use]
 pub fn definition() -> Command {
@@ -13,6 +16,7 @@ pub fn definition() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
+        .override_help(HELP)
         .after_help(
             "Every option has an environment twin: --grace-period is DRAINIT_GRACE_PERIOD.\n\
              A flag wins over its twin. Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\

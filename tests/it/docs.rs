@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Arg;
+use clap::builder::{Resettable, StyledStr};
 use drainit::cli::{self, Setting};
 
-use crate::harness::Init;
+use crate::harness::{DRAINIT, Init};
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -121,6 +122,19 @@ fn every_option_is_in_the_readme_with_its_twin() {
         let twin: Vec<String> = variable(&option).into_iter().collect();
         assert_eq!(row.variables, twin, "{spellings:?}");
     }
+}
+
+#[test]
+fn the_help_is_current() {
+    const FILE: &str = "src/cli/help.txt";
+    let mut definition = cli::definition().override_help(Resettable::<StyledStr>::Reset);
+    let made = definition.render_help().to_string();
+    if std::env::var_os("DRAINIT_BLESS").is_some() {
+        std::fs::write(root().join(FILE), &made).expect("the file can be written");
+    }
+    assert_eq!(read(FILE), made, "DRAINIT_BLESS=1 cargo test is_current writes it anew");
+    let printed = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
+    assert_eq!((printed.status.code(), String::from_utf8_lossy(&printed.stdout).as_ref()), (Some(0), &*made));
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn sudo_runs_it_and_is_run_by_it() {
     }
     says(&script(&["sh", "-c"], "sudo -n $D -- sh -c 'exit 3'; echo $?"), 0, &["3"]);
     says(&script(&["sh", "-c"], "$D -- sudo -n sh -c 'exit 4'; echo $?"), 0, &["4"]);
-    let stopped = "sudo -n $D -- $W catch=TERM:1ms:5 ready hold >out & until grep -q ready out; do :; done; kill $!; wait $!; echo $?";
+    let stopped = "sudo -n $D -- $W catch=TERM:1ms:5 ready hold >out & until grep -qs ready out; do :; done; kill $!; wait $!; echo $?";
     says(&script(&["sh", "-c"], stopped), 0, &["5"]);
 }
 
