@@ -7,7 +7,6 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter};
-use serde_json::Value;
 
 use crate::outcome;
 use crate::settings::LogFormat;
@@ -61,7 +60,8 @@ fn render(level: Level, message: &str) -> String {
     let mut message = message;
     loop {
         let line = if JSON.load(Ordering::Relaxed) {
-            format!("{{\"level\":\"{}\",\"message\":{}}}\n", label(level), Value::from(message))
+            let message = serde_json::to_string(message).unwrap_or_default();
+            format!("{{\"level\":\"{}\",\"message\":{message}}}\n", label(level))
         } else {
             format!("drainit: {}: {}\n", label(level), one_line(message))
         };

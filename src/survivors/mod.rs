@@ -17,8 +17,6 @@ pub use process::{Name, Process};
 pub use roster::{Moment, Roster};
 pub use stance::{Attitude, Stance};
 
-use std::collections::HashSet;
-
 use crate::plan::Waiting;
 use crate::signal::Signal;
 use crate::sys::{clock, process as own, procfs};
@@ -42,8 +40,9 @@ pub fn look() -> Option<Vec<Process>> {
     let children = procfs::own_children().unwrap_or_default();
     let mut everybody = Vec::new();
     let readable = procfs::each_process(|_, stat| everybody.extend(Process::parse(stat)));
-    let shown: HashSet<i32> = everybody.iter().map(|process| process.pid).collect();
-    let is_whole = readable && children.iter().all(|child| shown.contains(child));
+    let mut shown: Vec<i32> = everybody.iter().map(|process| process.pid).collect();
+    shown.sort_unstable();
+    let is_whole = readable && children.iter().all(|child| shown.binary_search(child).is_ok());
     is_whole.then(|| family::descendants(everybody, own::id(), look_at))
 }
 
