@@ -20,21 +20,27 @@ fn run(arguments: Vec<OsString>) -> u8 {
     let inherited_mask = signals::block_all();
     signals::reset_child_signal();
     logging::report_panics();
+    match read_settings(arguments) {
+        Ok(settings) => start(settings, inherited_mask),
+        Err(code) => code,
+    }
+}
+
+/// What is to be done; or the exit code, where that has been said or printed.
+// Its frame is not to stay below the loop's.
+#[inline(never)]
+fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
-        Err(Instead::Print(text)) => return print(&text),
-        Err(Instead::Refuse(problem)) => return refuse(&StartError::CommandLine(problem)),
+        Err(Instead::Print(text)) => return Err(print(&text)),
+        Err(Instead::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
     };
     let settings = if typed.is_plain() && !has_variables() {
         Settings::plain(typed)
     } else {
         Settings::new(typed, |name| std::env::var_os(name))
     };
-    let settings = match settings {
-        Ok(settings) => settings,
-        Err(problem) => return refuse(&StartError::Usage(problem)),
-    };
-    start(settings, inherited_mask)
+    settings.map_err(|problem| refuse(&StartError::Usage(problem)))
 }
 
 /// Most containers have none of them, and then none has to be looked for.
@@ -48,7 +54,7 @@ fn start(settings: Settings, inherited_mask: SignalSet) -> u8 {
     if let Err(error) = check_place(power_off) {
         return refuse(&error);
     }
-    let code = run_command(settings, inherited_mask).unwrap_or_else(|error| refuse(&error));
+    let code = run_command(settings, inherited_mask);
     if power_off {
         switch_off();
     }
@@ -68,11 +74,15 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
-fn run_command(settings: Settings, inherited_mask: SignalSet) -> Result<u8, StartError> {
+fn run_command(settings: Settings, inherited_mask: SignalSet) -> u8 {
     if settings.pause {
-        return Ok(supervisor::pause(&settings));
+        return supervisor::pause(&settings);
     }
-    Ok(Supervisor::start(settings, inherited_mask)?.run())
+    // It stays where it was made: a move would leave a copy behind, in memory that is held for as long as the container runs.
+    match &mut Supervisor::start(settings, inherited_mask) {
+        Ok(supervisor) => supervisor.run(),
+        Err(error) => refuse(error),
+    }
 }
 
 /// Returns only where that failed; then there is nothing better to do than to exit.
@@ -83,6 +93,7 @@ fn switch_off() {
     }
 }
 
+#[cold]
 fn refuse(error: &StartError) -> u8 {
     logging::say_error(error);
     error.exit_code()

@@ -66,8 +66,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
     parse_options(name, arguments)
 }
 
-/// Kept apart from what every start runs through.
+/// Kept apart from what every start runs through, and its frame out of the one that stays.
 #[cold]
+#[inline(never)]
 fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead> {
     let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
     if options.get_flag(LICENSE) {

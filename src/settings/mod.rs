@@ -139,8 +139,9 @@ impl Settings {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    // Cold: most starts have nothing to read.
+    // Most starts have nothing to read: no page of theirs holds this, and no frame.
     #[cold]
+    #[inline(never)]
     pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {

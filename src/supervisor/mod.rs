@@ -107,6 +107,8 @@ impl Supervisor {
     ///
     /// # Errors
     /// Nothing was started, and why.
+    // Its frame is not to stay below the loop's.
+    #[inline(never)]
     pub fn start(settings: Settings, mask: SignalSet) -> Result<Self, StartError> {
         let clock = Clock::start();
         take_the_place_of_init(&settings);
@@ -117,7 +119,6 @@ impl Supervisor {
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
         process::close_inherited(output.file());
-        process::return_memory();
         Ok(Self {
             plan: Plan::new(settings.stop),
             clock,
@@ -143,8 +144,10 @@ impl Supervisor {
 
     /// Runs until everybody has left, and returns the exit code.
     #[must_use]
-    pub fn run(mut self) -> u8 {
+    #[inline(never)]
+    pub fn run(&mut self) -> u8 {
         let mut received = None;
+        let mut has_settled = false;
         loop {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
@@ -161,19 +164,19 @@ impl Supervisor {
             }
             self.note_waiting();
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
-            received = self.wait(at_once);
+            let timeout = if at_once { Some(Duration::ZERO) } else { self.time_to_wait() };
+            // The first turn still belongs to the start: what only they need goes when both are over.
+            if !std::mem::replace(&mut has_settled, true) {
+                process::return_memory();
+            }
+            received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
         }
     }
 
-    /// Waits for a signal or the plan's deadline; for ever where there is none, not `at_once`.
-    fn wait(&self, at_once: bool) -> Option<Received> {
-        let timeout = if at_once {
-            Some(Duration::ZERO)
-        } else {
-            let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
-            wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
-        };
-        signals::wait(SignalSet::from_bits(u64::MAX), timeout)
+    /// Until the plan's deadline, or the next word about who is waited for; for ever where there is neither.
+    fn time_to_wait(&self) -> Option<Duration> {
+        let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
+        wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
     }
 
     fn reap(&mut self) -> Reaping {
@@ -233,8 +236,9 @@ impl Supervisor {
     }
 
     /// Does what the plan says.
-    // Cold, so that the pages of the start hold the start: an idle init maps no more than it has run.
+    // Cold, so that the pages of the start hold the start; and its frame, which is large, is not part of the loop's.
     #[cold]
+    #[inline(never)]
     fn perform(&mut self, action: Action) -> Consequence {
         debug!("{action:?}");
         match action {
@@ -331,6 +335,8 @@ fn say_reaped(level: Level, pid: i32, ended: Ended) {
     log!(level, "reaped zombie process with pid={pid}, which {ended}");
 }
 
+// What it needs of the stack is free again when the loop begins.
+#[inline(never)]
 fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Jobs, i32), StartError> {
     let (mut jobs, terminal) = Jobs::begin();
     let spawn = Spawn {

@@ -137,8 +137,9 @@ fn stance(pid: i32) -> Option<Stance> {
 
 /// Whether anybody but this process is in this process group.
 #[must_use]
-// Cold: only where there is a terminal.
+// Only where there is a terminal; its buffer has no place in a frame of the start.
 #[cold]
+#[inline(never)]
 pub fn shares_group(group: i32) -> bool {
     let mut shared = false;
     procfs::each_process(|pid, stat| {

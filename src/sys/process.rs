@@ -115,6 +115,22 @@ pub fn return_memory() {
     unsafe {
         libc::malloc_trim(0)
     };
+    unmap_program();
+}
+
+unsafe extern "C" {
+    /// The linker's names for the first byte of the program and for the end of its instructions.
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+/// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those come
+/// back from the file when they are reached.
+fn unmap_program() {
+    let start = &raw const __executable_start;
+    let length = (&raw const etext).addr().saturating_sub(start.addr());
+    // SAFETY: the pages from the one to the other are the program file's, and can only be read: what is dropped comes from the file again.
+    unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
 }
 
 /// Ends this process at once, from wherever it is: for a panic, which must not look like the command's own end.
