@@ -173,6 +173,23 @@ impl Plan {
         earliest([of_phase, self.kill_step_at])
     }
 
+    /// Whether all that this signal brings about is [`Plan::pass_on`], whatever else has happened: nothing has begun, and it begins
+    /// nothing.
+    #[must_use]
+    pub fn only_passes_on(&self, signal: Signal) -> bool {
+        matches!(self.phase, Phase::Running)
+            && signal.can_be_forwarded()
+            && !self.policy.stop_signals.contains(signal)
+    }
+
+    /// A signal goes to the target, unless the rewriting drops it.
+    #[must_use]
+    pub fn pass_on(&self, signal: Signal) -> Option<Action> {
+        let target = self.reachable(self.policy.forward_to);
+        let signal = self.policy.rewrites.apply(signal)?;
+        Some(Action::Forward { signal, target })
+    }
+
     /// Takes an event and says what to do about it, in order.
     pub fn handle(&mut self, now: Duration, event: Event) -> Actions {
         if matches!(event, Event::MainEnded | Event::NobodyLeft) {
@@ -271,11 +288,7 @@ impl Plan {
     }
 
     fn forward(&self, signal: Signal) -> Actions {
-        let target = self.reachable(self.policy.forward_to);
-        match self.policy.rewrites.apply(signal) {
-            Some(signal) => Actions::one(Action::Forward { signal, target }),
-            None => Actions::none(),
-        }
+        self.pass_on(signal).map_or_else(Actions::none, Actions::one)
     }
 
     /// Main's pid and its group's number may be somebody else's once it is reaped.

@@ -248,6 +248,28 @@ proptest! {
     }
 
     #[test]
+    fn a_signal_that_is_only_passed_on_changes_nothing(policy in policies(), story in stories(), signal in signals()) {
+        let mut plan = World::play(&policy, &story, true).plan;
+        let before = format!("{plan:?}");
+        if plan.only_passes_on(signal) {
+            prop_assert!(!policy.stop_signals.contains(signal));
+            let passed_on = plan.pass_on(signal).map_or_else(Actions::none, Actions::one);
+            prop_assert_eq!(plan.handle(Duration::MAX, Event::Signal(signal)), passed_on);
+            prop_assert_eq!(format!("{plan:?}"), before);
+        }
+    }
+
+    #[test]
+    fn without_a_deadline_no_time_has_come(policy in policies(), story in stories(), on_time in any::<bool>()) {
+        let mut plan = World::play(&policy, &story, on_time).plan;
+        let before = format!("{plan:?}");
+        if plan.deadline().is_none() {
+            prop_assert_eq!(plan.handle(Duration::MAX, Event::Tick), Actions::none());
+            prop_assert_eq!(format!("{plan:?}"), before);
+        }
+    }
+
+    #[test]
     fn it_leaves_once_and_does_nothing_afterwards(policy in policies(), story in stories(), on_time in any::<bool>()) {
         let mut world = World::play(&policy, &story, on_time);
         prop_assert!(world.leaves() <= 1);

@@ -243,11 +243,11 @@ impl Record {
         self.members.last_mut()
     }
 
-    /// A child was reaped that is neither main nor a step.
-    pub fn note_reaped(&mut self, at: Duration, pid: i32, ended: Ended) {
+    /// A child was reaped that is neither main nor a step. Only of a member the time is wanted.
+    pub fn note_reaped(&mut self, at: impl FnOnce() -> Duration, pid: i32, ended: Ended) {
         let member = self.members.iter_mut().find(|member| member.pid == pid && member.ended.is_none());
         match member {
-            Some(member) => member.ended = Some(Event { at, what: Fate::Reaped(ended) }),
+            Some(member) => member.ended = Some(Event { at: at(), what: Fate::Reaped(ended) }),
             None => self.orphans_reaped += 1,
         }
     }

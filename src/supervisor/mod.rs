@@ -39,6 +39,8 @@ use steps::Surroundings;
 
 /// After so many dead children a look at the signals is due, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
+/// After so many signals that were only passed on a look at the children is due, however fast others come.
+const PASS_ON_AT_ONCE: usize = 64;
 /// Looks for somebody new, at most: whoever starts processes faster than that is left to the next step of the stop.
 const LOOKS: usize = 64;
 /// How many processes a line of the log names.
@@ -49,6 +51,7 @@ const NAMED: usize = 8;
 pub struct Supervisor {
     plan: Plan,
     clock: Clock,
+    own_pid: i32,
     main: Main,
     exit_map: ExitMap,
     propagate_signal: bool,
@@ -122,6 +125,7 @@ impl Supervisor {
         Ok(Self {
             plan: Plan::new(settings.stop),
             clock,
+            own_pid: process::id(),
             main: Main::Alive(pid),
             exit_map: settings.exit_map,
             propagate_signal: settings.propagate_signal,
@@ -152,31 +156,66 @@ impl Supervisor {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
             self.last_received = received.or(self.last_received);
-            let signal = received.and_then(meaning).filter(|event| !self.is_job_control(*event));
+            let signal = received.and_then(|received| meaning(received, self.own_pid));
+            let signal = signal.filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events();
-            for event in [first, second, signal, Some(Event::Tick)].into_iter().flatten() {
+            for event in [first, second, signal].into_iter().flatten() {
                 if let Some(code) = self.handle(event) {
                     return code;
                 }
             }
+            // Without a deadline no time has come, and the clock need not be read.
+            if self.plan.deadline().is_some()
+                && let Some(code) = self.handle(Event::Tick)
+            {
+                return code;
+            }
             if let Some(signal) = reaping.stopped_by {
                 self.command_stopped(signal);
             }
-            self.note_waiting();
-            let at_once = reaping.more || std::mem::take(&mut self.step_failed);
-            let timeout = if at_once { Some(Duration::ZERO) } else { self.time_to_wait() };
+            if self.plan.is_waiting() {
+                self.note_waiting();
+            }
             // The first turn still belongs to the start: what only they need goes when both are over.
             if !std::mem::replace(&mut has_settled, true) {
                 process::return_memory();
             }
-            received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
+            let at_once = reaping.more || std::mem::take(&mut self.step_failed);
+            received = if at_once { self.wait(true) } else { self.wait_passing_on() };
         }
     }
 
-    /// Until the plan's deadline, or the next word about who is waited for; for ever where there is neither.
-    fn time_to_wait(&self) -> Option<Duration> {
-        let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
-        wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
+    /// Waits, and passes on at once what changes nothing else: no look at the children first.
+    ///
+    /// Whoever has ended meanwhile keeps its number until it is reaped, so that nobody else gets the signal, and its SIGCHLD
+    /// stays pending, so that the next wait is over at once.
+    fn wait_passing_on(&mut self) -> Option<Received> {
+        for _ in 0..PASS_ON_AT_ONCE {
+            let received = self.wait(false)?;
+            // CONT may be news of drainit itself, which was stopped.
+            if !self.plan.only_passes_on(received.signal) || received.signal == Signal::CONT {
+                return Some(received);
+            }
+            self.last_received = Some(received);
+            if let Some(event) = meaning(received, self.own_pid) {
+                trace!("{event:?}");
+                if let Some(action) = self.plan.pass_on(received.signal) {
+                    self.perform(action);
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits for a signal, the plan's deadline or the next word about who is waited for; for ever where there is none, not `at_once`.
+    fn wait(&self, at_once: bool) -> Option<Received> {
+        let timeout = if at_once {
+            Some(Duration::ZERO)
+        } else {
+            let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
+            wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
+        };
+        signals::wait(SignalSet::from_bits(u64::MAX), timeout)
     }
 
     fn reap(&mut self) -> Reaping {
@@ -374,13 +413,13 @@ fn ids(settings: &Settings) -> Option<Ids> {
 
 /// What a received signal means to the plan. Not forwarded: news of our own children, what this process caused itself (the
 /// PIPE of a log line that nobody reads), and a genuine fault.
-fn meaning(received: Received) -> Option<Event> {
+fn meaning(received: Received, own_pid: i32) -> Option<Event> {
     let Received { signal, code, sender, sender_uid } = received;
     if signal == Signal::CHLD {
         return None;
     }
     // What this process has caused itself is not even worth a word: that word might be the cause.
-    if sender == process::id() {
+    if sender == own_pid {
         return None;
     }
     if sender == 0 && code <= 0 {

@@ -82,12 +82,13 @@ impl Supervisor {
         let at = self.clock.now();
         self.record.main_ended = Some(report::Event { at, what: ended });
         if self.record.members.iter().any(|member| member.pid == pid) {
-            self.record.note_reaped(at, pid, ended);
+            self.record.note_reaped(|| at, pid, ended);
         }
     }
 
     pub(super) fn note_reaped(&mut self, pid: i32, ended: Ended) {
-        self.record.note_reaped(self.clock.now(), pid, ended);
+        let clock = self.clock;
+        self.record.note_reaped(|| clock.now(), pid, ended);
     }
 
     pub(super) fn note_kill(&mut self, left: &[Process], reason: plan::Reason) {
@@ -167,9 +168,6 @@ impl Supervisor {
     // Cold: see `perform`.
     #[cold]
     pub(super) fn note_waiting(&mut self) {
-        if !self.plan.is_waiting() {
-            return;
-        }
         let now = self.clock.now();
         if self.output.is_wanted() && self.next_watch.is_none_or(|next| next <= now) {
             self.next_watch = Some(now.saturating_add(WATCH_EVERY));

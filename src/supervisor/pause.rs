@@ -22,11 +22,14 @@ pub fn pause(settings: &Settings) -> u8 {
     process::leave_directory();
     process::close_inherited(None);
     process::return_memory();
+    let own_pid = process::id();
     loop {
         let at_once = reap(settings);
         let timeout = at_once.then_some(Duration::ZERO);
         let received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
-        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT))) = received.and_then(meaning) {
+        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT))) =
+            received.and_then(|received| meaning(received, own_pid))
+        {
             info!("{signal} ends the pause");
             return 0;
         }

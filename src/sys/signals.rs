@@ -59,7 +59,8 @@ fn change_mask(how: i32, set: u64) -> io::Result<u64> {
 /// Returns `None` when the time is over, and also when the wait was interrupted, as after a stop and a continue of this
 /// process: the caller looks at the clock again either way.
 pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
-    let (number, info) = take(set, timeout)?;
+    let mut info = MaybeUninit::zeroed();
+    let (number, info) = take(set, timeout, &mut info)?;
     Some(Received {
         signal: Signal::new(number)?,
         code: info.si_code,
@@ -122,23 +123,28 @@ pub fn die_of(signal: Signal) {
 /// same moment, theirs is put back.
 pub(super) fn take_back(signal: Signal) {
     let set = SignalSet::default().with(signal);
-    let Some((number, info)) = take(set, Some(Duration::ZERO)) else { return };
+    let mut info = MaybeUninit::zeroed();
+    let Some((number, info)) = take(set, Some(Duration::ZERO), &mut info) else { return };
     // SAFETY: as in `wait`.
     let sender = unsafe { info.si_pid() };
     let own = std::process::id().cast_signed();
     if sender != own {
         // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, number, &raw const info) };
+        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, number, ptr::from_ref(info)) };
     }
 }
 
-fn take(set: SignalSet, timeout: Option<Duration>) -> Option<(i32, libc::siginfo_t)> {
+/// `info` is zeroed memory; it is the caller's because copies of it would cost as much as all else here.
+fn take(
+    set: SignalSet,
+    timeout: Option<Duration>,
+    info: &mut MaybeUninit<libc::siginfo_t>,
+) -> Option<(i32, &libc::siginfo_t)> {
     let timeout = timeout.map(|duration| libc::timespec {
         tv_sec: libc::c_long::try_from(duration.as_secs()).unwrap_or(libc::c_long::MAX),
         tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let bits = set.bits();
     // SAFETY: the set is 8 bytes as said, the info is the kernel's siginfo_t, the timeout is null or a timespec
     // that outlives the call.
@@ -147,7 +153,7 @@ fn take(set: SignalSet, timeout: Option<Duration>) -> Option<(i32, libc::siginfo
     })
     .ok()?;
     // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it in.
-    let info = unsafe { info.assume_init() };
+    let info = unsafe { info.assume_init_ref() };
     Some((i32::try_from(number).ok()?, info))
 }
 

@@ -1,5 +1,7 @@
 //! Reaping.
 
+use std::ptr;
+
 use crate::outcome::Ended;
 use crate::signal::Signal;
 
@@ -24,9 +26,7 @@ pub fn reap(stops: bool) -> Reaped {
     let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED } else { 0 };
     loop {
         let mut status = 0;
-        // SAFETY: the pointer is to an int of ours.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, options) };
-        match pid {
+        match wait_any(&mut status, options) {
             0 => return Reaped::AllAlive,
             -1 => return Reaped::NoChildren,
             pid => {
@@ -44,6 +44,14 @@ pub fn reap(stops: bool) -> Reaped {
 /// The signal that has stopped a child, where the status tells of a stop.
 fn stopped_by(status: i32) -> Option<Signal> {
     if libc::WIFSTOPPED(status) { Signal::new(libc::WSTOPSIG(status)) } else { None }
+}
+
+/// wait4(2) itself: `waitpid` of the C libraries looks for a cancellation of threads before and after it.
+fn wait_any(status: &mut i32, options: i32) -> i32 {
+    let usage = ptr::null_mut::<libc::rusage>();
+    // SAFETY: the pointers are to an int of ours, and null for what is not wanted.
+    let pid = unsafe { libc::syscall(libc::SYS_wait4, -1, ptr::from_mut(status), options, usage) };
+    i32::try_from(pid).unwrap_or(-1)
 }
 
 /// Waits for this child, which is about to end: one that could not be executed.
