@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cases::tests_of_every_case;
-use super::daemon::{Daemon, Shared};
+use super::daemon::{Daemon, Shared, limit_pids};
 use super::engine::{Contained, Engine, Wish, images};
 use super::image::run;
-use crate::harness::{Finished, Init, Running, wait_until};
+use crate::harness::{Finished, Init, Running};
 
 /// What ctr leaves to a container that is to have none. Those that are not there are no error.
 const CAPABILITIES: [&str; 14] = [
@@ -105,7 +105,8 @@ impl Containerd {
     }
 }
 
-/// What containerd needs to be told to keep to its folder, and to run where less is possible than on a host of its own.
+/// What containerd needs to be told to keep to its folder, and to run where less is possible than on a host of its own. Without an
+/// option for runc, containerd 1.6 now and then hands its shim options that this cannot read.
 fn configuration(folder: &Path) -> String {
     let folder = folder.to_str().expect("text");
     let snapshotter = snapshotter(folder);
@@ -134,6 +135,8 @@ state = "{folder}/state"
     default_runtime_name = "runc"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = false
 "#,
         pause = super::engine::PAUSE,
     )
@@ -173,9 +176,9 @@ impl Engine for Arc<Containerd> {
             }
             None => Init::subreaper().command(&line),
         };
-        let mut container = Task { containerd: Self::clone(self), name, running: Some(init.start()) };
+        let container = Task { containerd: Self::clone(self), name, running: Some(init.start()) };
         if let Some(count) = wish.pids {
-            container.limit_pids(count);
+            limit_pids(self.daemon.name(), &container.name, count);
         }
         Box::new(container)
     }
@@ -187,19 +190,6 @@ struct Task {
     name: String,
     /// `None` after its end.
     running: Option<Running>,
-}
-
-impl Task {
-    /// ctr has no option for it, and the kubelet writes to the pod's cgroup too.
-    fn limit_pids(&mut self, count: u64) {
-        let pid = wait_until("the task has a process", || {
-            let list = run(self.containerd.ctr().args(["tasks", "list"]));
-            let line = list.lines().find(|line| line.split_whitespace().next() == Some(&self.name))?;
-            line.contains("RUNNING").then(|| line.split_whitespace().nth(1).expect("its pid").to_owned())
-        });
-        let file = super::daemon::cgroup(&pid, "pids").join("pids.max");
-        fs::write(&file, count.to_string()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    }
 }
 
 impl Contained for Task {

@@ -1,5 +1,6 @@
 //! A daemon of the tests' own: on a socket of its own, in a folder of its own, and gone with the last test that uses it.
 
+use std::fs;
 use std::io::PipeWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -155,18 +156,19 @@ impl<T> Shared<T> {
     }
 }
 
-/// The folder of the cgroup in which a process is for this controller.
-pub(super) fn cgroup(pid: &str, controller: &str) -> PathBuf {
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("the process is there");
-    let find = |wanted: &str| {
-        groups.lines().find_map(|line| {
-            let (names, path) = line.split_once(':')?.1.split_once(':')?;
-            names.split(',').any(|name| name == wanted).then(|| path.trim_start_matches('/').to_owned())
-        })
-    };
-    let top = Path::new("/sys/fs/cgroup");
-    match find(controller) {
-        Some(path) => top.join(controller).join(path),
-        None => top.join(find("").expect("a cgroup of version 2")),
-    }
+/// Limits the processes of a container, where its runtime has no option for it: the kubelet writes to a pod's cgroup too. Waits until
+/// the container's own program runs: the runtime needs more than it.
+pub(super) fn limit_pids(parent: &str, container: &str, count: u64) {
+    let groups =
+        ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(|top| Path::new(top).join(parent).join(container));
+    let group = wait_until("drainit is in its cgroup", || {
+        let group = groups.iter().find(|group| group.join("pids.max").exists())?;
+        let pids = fs::read_to_string(group.join("cgroup.procs")).ok()?;
+        let is_drainit = |pid: &str| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| name == "drainit\n")
+        };
+        pids.lines().any(is_drainit).then(|| group.clone())
+    });
+    fs::write(group.join("pids.max"), count.to_string()).expect("root may");
 }

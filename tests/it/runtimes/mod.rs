@@ -6,6 +6,7 @@
 
 mod cases;
 mod containerd;
+mod cri;
 mod daemon;
 mod docker;
 mod docker_init;
