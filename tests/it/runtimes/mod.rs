@@ -123,7 +123,7 @@ struct Bundle {
     runtime: Runtime,
     folder: TempDir,
     config: Value,
-    /// What the runtime has for its standard input, where it makes a terminal for the container.
+    /// What the runtime has for its standard input.
     terminal: Option<OwnedFd>,
 }
 
@@ -176,14 +176,13 @@ impl Bundle {
         self
     }
 
-    /// With a terminal for the container; what is typed comes from this one.
-    fn on_terminal(mut self, terminal: OwnedFd) -> Self {
+    /// With a terminal for the container.
+    fn with_terminal(mut self) -> Self {
         self = self.with("/process/terminal", json!(true));
         self.setting("/mounts").as_array_mut().expect("a list").push(json!({
             "destination": "/dev/pts", "type": "devpts", "source": "devpts",
             "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
         }));
-        self.terminal = Some(terminal);
         self
     }
 
@@ -197,12 +196,21 @@ impl Bundle {
     }
 
     fn start(self) -> Container {
+        self.start_with(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[])
+    }
+
+    /// Passes the container's terminal to who listens on this socket, and does not wait for its end.
+    fn start_detached(self, socket: &str) -> Container {
+        let script = r#"exec "$1" --root "$2/state" run --detach --console-socket "$4" --bundle "$2" "$3""#;
+        self.start_with(script, &[socket])
+    }
+
+    fn start_with(self, script: &str, extra: &[&str]) -> Container {
         let Self { runtime, folder, config, terminal } = self;
         fs::write(folder.path().join("config.json"), config.to_string()).expect("our own folder");
         let id = folder.path().file_name().expect("it has a name").to_str().expect("text").to_owned();
         let mut container = Container { runtime, folder, id, running: None, gone: false };
-        container.running =
-            Some(container.runs(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[], terminal));
+        container.running = Some(container.runs(script, extra, terminal));
         container
     }
 }
@@ -246,7 +254,7 @@ impl Container {
 
     /// Makes a file in the container's root folder, for `await=/NAME`.
     fn make(&self, name: &str) {
-        fs::write(self.folder.path().join("rootfs").join(name), "").expect("our own folder");
+        fs::write(self.root().join(name), "").expect("our own folder");
     }
 
     /// Sends PID 1 a signal in the runtime's way.
@@ -254,6 +262,18 @@ impl Container {
         let output = self.ask("kill", &[&self.id, signal]);
         assert!(output.status.success(), "{} kill {signal}: {output:?}", self.runtime.name());
         self
+    }
+
+    /// Has the runtime do this with it: `pause`, `resume`.
+    fn ask_well(&mut self, command: &str) -> &mut Self {
+        let output = self.ask(command, &[&self.id]);
+        assert!(output.status.success(), "{} {command}: {output:?}", self.runtime.name());
+        self
+    }
+
+    /// What it sees as its root folder.
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("rootfs")
     }
 
     /// Runs one more workload in the container, as `kubectl exec` does.
@@ -278,11 +298,14 @@ impl Container {
 
     fn is_made(&self) -> bool {
         let output = self.ask("state", &[&self.id]);
-        serde_json::from_slice::<Value>(&output.stdout)
-            .is_ok_and(|state| state["status"] == "running" || state["status"] == "stopped")
+        serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|state| {
+            ["running", "paused", "stopped"].iter().any(|status| state["status"] == *status)
+        })
     }
 
     fn delete(&self) {
+        // Where it is not frozen that is an error, and nothing else. KILL does not end what is frozen.
+        let _ = self.ask("resume", &[&self.id]);
         let _ = self.ask("delete", &["--force", &self.id]);
     }
 

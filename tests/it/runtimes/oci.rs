@@ -1,11 +1,15 @@
 //! runc and crun as engines: what holds in every runtime, and what only those can be asked who are called directly.
 
-use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::cases::tests_of_every_case;
 use super::engine::{Contained, Engine, NOBODY, StopSignal, Wish};
-use super::{Bundle, Container, Runtime};
-use crate::harness::{Finished, Running};
+use super::{Bundle, Container, Runtime, installed, not_run, runtimes};
+use crate::harness::{Finished, Init, Running, stays};
 
 mod runc {
     super::tests_of_every_case!(|case| super::with(crate::runtimes::Runtime::Runc, case));
@@ -46,10 +50,11 @@ fn bundle(runtime: Runtime, wish: Wish) -> Bundle {
         bundle.setting("/process")["capabilities"] =
             json!({ "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": [] });
     }
-    match wish.terminal {
-        Some(terminal) => bundle.on_terminal(terminal),
-        None => bundle,
+    if let Some(terminal) = wish.terminal {
+        bundle = bundle.with_terminal();
+        bundle.terminal = Some(terminal);
     }
+    bundle
 }
 
 /// A container, and the signal that an image of it would name.
@@ -69,5 +74,59 @@ impl Contained for Bundled {
 
     fn finish(self: Box<Self>) -> Finished {
         self.container.finish()
+    }
+}
+
+/// Runs nothing for a while.
+const FROZEN: Duration = Duration::from_millis(300);
+
+#[test]
+fn a_stop_that_is_frozen_goes_on_when_it_is_thawed() {
+    for runtime in runtimes() {
+        let words = "drainit -- fake-workload name=main catch=TERM:500ms:4 ready hold";
+        // First the signal comes while all are frozen, then it is the stop that is interrupted.
+        for before in [true, false] {
+            let mut container = Bundle::new(runtime, words).start();
+            container.ready(&["main"]);
+            if before {
+                container.ask_well("pause").kill("TERM");
+                stays(FROZEN, || !container.running().try_line("main got TERM"));
+            } else {
+                container.kill("TERM").running().line("main got TERM");
+                container.ask_well("pause");
+                // Longer than the workload needs to finish.
+                stays(2 * FROZEN, || !container.running().try_line("main finished"));
+            }
+            container.ask_well("resume");
+            container.finish().exits(4).in_order(&["main got TERM", "main finished"]).silently();
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_is_passed_through_a_console_socket_works_as_well() {
+    let Some(python) = installed("python3") else {
+        not_run("a console socket", "python3 is not installed");
+        return;
+    };
+    let python = python.to_str().expect("text");
+    for runtime in runtimes() {
+        // Its path is short: that of a socket may have a hundred bytes.
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let socket = folder.path().join("socket").to_str().expect("text").to_owned();
+        let (typed, mut keyboard) = std::io::pipe().expect("a pipe can be made");
+        let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/runtimes/console.py");
+        let mut console = Init::subreaper().stdin(typed).command(&[python, client, &socket]).start();
+        console.line("listening");
+        let words = "drainit --report /report -- fake-workload name=main catch=INT:1ms:5 state ready hold";
+        let container = Bundle::new(runtime, words).with_terminal().start_detached(&socket);
+        console.ready(&["main"]);
+        keyboard.write_all(b"\x03").expect("somebody reads");
+        let said = console.finish();
+        said.exits(0).silently();
+        assert!(said.stdout.iter().any(|line| line.contains("main got INT")), "{said:#?}");
+        let report = fs::read_to_string(container.root().join("report")).expect("it has ended");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        assert_eq!(report["exit_code"], 5, "{report:#}");
     }
 }
