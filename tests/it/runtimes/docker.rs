@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
-use super::engine::{Contained, Engine, NOBODY, PATIENCE, Wish, images};
+use super::engine::{Contained, ENTRYPOINT, Engine, NOBODY, PATIENCE, Wish, images};
 use super::image::run;
 use crate::harness::{Finished, Init, Running};
 
@@ -106,9 +106,9 @@ impl Docker {
         Container { docker: Arc::clone(self), name, running: Some(init.start()), stopping: None }
     }
 
-    /// What `docker inspect` says of the state of a container.
-    fn state(&self, name: &str, field: &str) -> String {
-        let format = format!("{{{{.State.{field}}}}}");
+    /// What `docker inspect` says of a container or an image.
+    fn inspect(&self, name: &str, place: &str) -> String {
+        let format = format!("{{{{{place}}}}}");
         run(self.client().args(["inspect", "--format", &format, name])).trim().to_owned()
     }
 }
@@ -161,11 +161,18 @@ impl Contained for Container {
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
+        self.end()
+    }
+}
+
+impl Container {
+    /// Waits for its end. It can be inspected until it is dropped.
+    fn end(&mut self) -> Finished {
         if let Some(stopping) = self.stopping.take() {
             stopping.finish().exits(0).silently();
         }
         let run = self.running.take().expect("it has not ended").finish();
-        assert_eq!(self.docker.state(&self.name, "ExitCode"), run.code.to_string());
+        assert_eq!(self.docker.inspect(&self.name, ".State.ExitCode"), run.code.to_string());
         run
     }
 }
@@ -175,4 +182,24 @@ impl Drop for Container {
         self.running = None;
         let _ = self.docker.client().args(["rm", "--force", &self.name]).output();
     }
+}
+
+#[test]
+fn an_image_that_starts_drainit_needs_nothing_else() {
+    let Some(docker) = docker() else { return };
+    let mut container = docker.run(&[ENTRYPOINT], None);
+    container.running().ready(&["main"]);
+    container.stop();
+    container.end().exits(6).in_order(&["drained", "main got TERM", "main finished"]).silently();
+    assert_eq!(docker.inspect(ENTRYPOINT, "index .Config.Labels \"of\""), "drainit's tests");
+}
+
+#[test]
+fn out_of_memory_is_what_docker_says_too() {
+    let Some(docker) = docker() else { return };
+    let line = ["--memory=64m", Wish::new("").image(), "drainit", "--"];
+    let glutton = ["busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=512M", "count=1"];
+    let mut container = docker.run(&[&line[..], &glutton[..]].concat(), None);
+    container.end().exits(137);
+    assert_eq!(docker.inspect(&container.name, ".State.OOMKilled"), "true");
 }

@@ -117,7 +117,7 @@ pub(super) fn images() -> (Archive, PathBuf) {
         .image("localhost/drainit-test:quit", signal(StopSignal::Quit))
         .image("localhost/drainit-test:rtmin3", signal(StopSignal::RtMin3))
         .image("localhost/drainit-test:nobody", with("User", json!(format!("{NOBODY}:{NOBODY}"))))
-        .image(PAUSE, with("Entrypoint", json!(["/bin/drainit", "--", "fake-workload", "hold"])))
+        .image(PAUSE, with("Entrypoint", json!(["/bin/drainit", "--pause"])))
         .image(ENTRYPOINT, entrypoint)
         .image("localhost/drainit-test:plain", plain);
     let path = archive.write();
