@@ -203,7 +203,7 @@ fn every_recipe_is_a_good_command_line() {
 }
 
 /// `[text](target)`: what stands in the round brackets.
-fn links(text: &str) -> Vec<&str> {
+pub(crate) fn links(text: &str) -> Vec<&str> {
     text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target).collect()
 }
 

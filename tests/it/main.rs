@@ -13,6 +13,7 @@ mod drain_idle;
 mod drain_limits;
 mod escalate;
 mod escalate_gone;
+mod examples;
 mod exit_code;
 mod forward;
 mod generated;

@@ -1,0 +1,94 @@
+//! The examples are good: each file in `examples/` is checked by something, and what it says of drainit holds.
+
+mod command_lines;
+mod run;
+mod tools;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::docs;
+
+/// What an example is, and so by what it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Kubernetes,
+    Dockerfile,
+    Compose,
+    DockerDaemon,
+    ContainersConf,
+    Workflow,
+    /// Part of the Python image, which is run.
+    PythonImage,
+    Index,
+}
+
+impl Kind {
+    /// By its name and place. `None`: nothing here knows how to check it.
+    fn of(file: &str) -> Option<Self> {
+        Some(match file {
+            "README.md" => Self::Index,
+            "compose.yaml" => Self::Compose,
+            "daemon.json" => Self::DockerDaemon,
+            "containers.conf" => Self::ContainersConf,
+            "docker/python/entrypoint.sh" | "docker/python/server.py" => Self::PythonImage,
+            _ if file.starts_with("kubernetes/") && file.ends_with(".yaml") => Self::Kubernetes,
+            _ if file.starts_with("docker/") && file.ends_with("/Dockerfile") => Self::Dockerfile,
+            _ if file.starts_with("github/") && file.ends_with(".yml") => Self::Workflow,
+            _ => return None,
+        })
+    }
+}
+
+fn folder() -> PathBuf {
+    docs::root().join("examples")
+}
+
+/// Every file, by its path below `examples/`.
+fn files() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(&current).expect("a folder of this project") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder()).expect("below it").to_str().expect("text");
+                found.push(name.to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The files of a kind; there is one at least.
+fn examples(kind: Kind) -> Vec<String> {
+    let found: Vec<String> = files().into_iter().filter(|file| Kind::of(file) == Some(kind)).collect();
+    assert!(!found.is_empty(), "no example is a {kind:?}");
+    found
+}
+
+fn path(file: &str) -> PathBuf {
+    folder().join(file)
+}
+
+fn read(file: &str) -> String {
+    docs::read(Path::new("examples").join(file))
+}
+
+#[test]
+fn every_file_is_checked_by_something() {
+    let unknown: Vec<String> = files().into_iter().filter(|file| Kind::of(file).is_none()).collect();
+    assert!(unknown.is_empty(), "nothing checks {unknown:?}");
+}
+
+#[test]
+fn every_file_is_in_the_index() {
+    let index = read("README.md");
+    let links = docs::links(&index);
+    for file in files().iter().filter(|file| *file != "README.md") {
+        assert!(links.contains(&file.as_str()), "{file} is not in examples/README.md");
+    }
+}
