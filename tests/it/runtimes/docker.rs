@@ -1,6 +1,8 @@
 //! Docker Engine: a private daemon, with runc below it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +20,8 @@ const CLEAN: &str = r#"
     for id in $(docker ps --all --quiet); do docker rm --force "$id" > /dev/null; done
 "#;
 
+pub(super) const PROGRAMS: [&str; 4] = ["docker", "dockerd", "containerd", "runc"];
+
 /// A dockerd of our own.
 pub(super) struct Docker {
     daemon: Daemon,
@@ -27,7 +31,7 @@ pub(super) struct Docker {
 /// The one that other tests use right now, or a new one, or none.
 pub(super) fn docker() -> Option<Arc<Docker>> {
     static DOCKER: Shared<Docker> = Shared::new();
-    DOCKER.get("docker", &["docker", "dockerd", "containerd", "runc"], Docker::start)
+    DOCKER.get("docker", &PROGRAMS, Docker::start)
 }
 
 tests_of_every_case!(with);
@@ -41,13 +45,22 @@ fn with(case: fn(&dyn Engine)) {
 impl Docker {
     /// It touches neither the network nor the firewall: its containers have no network or the host's.
     fn start() -> Result<Self, String> {
+        let docker = Self::start_with(None)?;
+        let (archive, path) = images();
+        docker.load(&path);
+        drop(archive);
+        Ok(docker)
+    }
+
+    /// Without images. `runtime` is a script that takes runc's place.
+    pub(super) fn start_with(runtime: Option<&str>) -> Result<Self, String> {
         let folder = Daemon::folder();
         let path = folder.path().to_str().expect("text").to_owned();
         let name = folder.path().file_name().expect("it has a name").to_str().expect("text");
         // dockerd asks it for its version, and understands the answer of one with this name.
         let init = folder.path().join("docker-init");
         fs::copy(crate::harness::DRAINIT, &init).expect("our own folder");
-        let config = json!({
+        let mut config = json!({
             "data-root": format!("{path}/data"),
             "exec-root": format!("{path}/exec"),
             "pidfile": format!("{path}/dockerd.pid"),
@@ -62,6 +75,13 @@ impl Docker {
             "log-level": "warn",
             "init-path": init,
         });
+        if let Some(script) = runtime {
+            let program = folder.path().join("runtime");
+            fs::write(&program, script).expect("our own folder");
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our own folder");
+            config["runtimes"] = json!({ "script": { "path": program } });
+            config["default-runtime"] = json!("script");
+        }
         let file = folder.path().join("daemon.json");
         fs::write(&file, config.to_string()).expect("our own folder");
         let socket = format!("unix://{path}/sock");
@@ -71,14 +91,10 @@ impl Docker {
         };
         let words = ["dockerd", "--config-file", file.to_str().expect("text")];
         let daemon = Daemon::start(folder, &words, CLEAN, is_up)?;
-        let docker = Self { daemon, next: AtomicU32::new(1) };
-        let (archive, path) = images();
-        docker.load(&path);
-        drop(archive);
-        Ok(docker)
+        Ok(Self { daemon, next: AtomicU32::new(1) })
     }
 
-    fn load(&self, archive: &std::path::Path) {
+    pub(super) fn load(&self, archive: &Path) {
         run(self.client().args(["load", "--quiet", "--input"]).arg(archive));
     }
 
@@ -107,7 +123,7 @@ impl Docker {
     }
 
     /// What `docker inspect` says of a container or an image.
-    fn inspect(&self, name: &str, place: &str) -> String {
+    pub(super) fn inspect(&self, name: &str, place: &str) -> String {
         let format = format!("{{{{{place}}}}}");
         run(self.client().args(["inspect", "--format", &format, name])).trim().to_owned()
     }
@@ -167,7 +183,7 @@ impl Contained for Container {
 
 impl Container {
     /// Waits for its end. It can be inspected until it is dropped.
-    fn end(&mut self) -> Finished {
+    pub(super) fn end(&mut self) -> Finished {
         if let Some(stopping) = self.stopping.take() {
             stopping.finish().exits(0).silently();
         }

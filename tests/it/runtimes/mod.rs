@@ -9,6 +9,7 @@ mod containerd;
 mod cri;
 mod daemon;
 mod docker;
+mod docker_build;
 mod docker_init;
 mod engine;
 mod exit_code;
