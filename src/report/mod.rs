@@ -208,6 +208,11 @@ impl Record {
             && !self.members.iter().any(left_behind)
     }
 
+    /// From now on noting a signal takes no memory.
+    pub fn make_room(&mut self) {
+        self.sent.last.reserve_exact(SIGNALS);
+    }
+
     /// Notes a signal that was sent.
     pub fn note_sent(&mut self, at: Duration, signal: Signal, to: Receiver) {
         if self.sent.last.len() == SIGNALS {

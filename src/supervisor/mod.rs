@@ -122,6 +122,10 @@ impl Supervisor {
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
         process::close_inherited(output.file());
+        let mut record = Record { command: name_of(&settings.command), ..Record::default() };
+        if output.is_wanted() {
+            record.make_room();
+        }
         Ok(Self {
             plan: Plan::new(settings.stop),
             clock,
@@ -141,7 +145,7 @@ impl Supervisor {
             asked_with: None,
             next_word: None,
             next_watch: None,
-            record: Record { command: name_of(&settings.command), ..Record::default() },
+            record,
             output,
         })
     }
