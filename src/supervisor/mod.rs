@@ -114,7 +114,8 @@ impl Supervisor {
     #[inline(never)]
     pub fn start(settings: Settings, mask: SignalSet) -> Result<Self, StartError> {
         let clock = Clock::start();
-        take_the_place_of_init(&settings);
+        let own_pid = process::id();
+        take_the_place_of_init(&settings, own_pid);
         let reaped_level = reaped_level(&settings);
         let mut output = Output::new(&settings)?;
         let (jobs, pid) = start_command(&settings, mask)?;
@@ -129,7 +130,7 @@ impl Supervisor {
         Ok(Self {
             plan: Plan::new(settings.stop),
             clock,
-            own_pid: process::id(),
+            own_pid,
             main: Main::Alive(pid),
             exit_map: settings.exit_map,
             propagate_signal: settings.propagate_signal,
@@ -185,7 +186,7 @@ impl Supervisor {
                 process::return_memory();
             }
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
-            received = if at_once { self.wait(true) } else { self.wait_passing_on() };
+            received = if at_once { self.wait(Some(Duration::ZERO)) } else { self.wait_passing_on() };
         }
     }
 
@@ -194,8 +195,10 @@ impl Supervisor {
     /// Whoever has ended meanwhile keeps its number until it is reaped, so that nobody else gets the signal, and its SIGCHLD
     /// stays pending, so that the next wait is over at once.
     fn wait_passing_on(&mut self) -> Option<Received> {
+        // What is passed on does not change when something is due.
+        let deadline = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
         for _ in 0..PASS_ON_AT_ONCE {
-            let received = self.wait(false)?;
+            let received = self.wait(deadline)?;
             // CONT may be news of drainit itself, which was stopped.
             if !self.plan.only_passes_on(received.signal) || received.signal == Signal::CONT {
                 return Some(received);
@@ -211,14 +214,9 @@ impl Supervisor {
         None
     }
 
-    /// Waits for a signal, the plan's deadline or the next word about who is waited for; for ever where there is none, not `at_once`.
-    fn wait(&self, at_once: bool) -> Option<Received> {
-        let timeout = if at_once {
-            Some(Duration::ZERO)
-        } else {
-            let wakes = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
-            wakes.map(|deadline| deadline.saturating_sub(self.clock.now()))
-        };
+    /// Waits for a signal, at most until the deadline; for ever where there is none.
+    fn wait(&self, deadline: Option<Duration>) -> Option<Received> {
+        let timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
         signals::wait(SignalSet::from_bits(u64::MAX), timeout)
     }
 
@@ -360,11 +358,11 @@ impl Main {
     }
 }
 
-fn take_the_place_of_init(settings: &Settings) {
+fn take_the_place_of_init(settings: &Settings, own_pid: i32) {
     if let Some(signal) = settings.parent_death_signal {
         note("cannot set the parent death signal", process::set_parent_death_signal(signal));
     }
-    if !process::is_pid_one() {
+    if own_pid != 1 {
         note("cannot adopt orphans", process::become_subreaper());
     }
 }

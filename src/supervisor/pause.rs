@@ -18,11 +18,11 @@ use crate::sys::{process, signals};
 /// Stays until TERM or INT comes, and returns the exit code.
 #[must_use]
 pub fn pause(settings: &Settings) -> u8 {
-    take_the_place_of_init(settings);
+    let own_pid = process::id();
+    take_the_place_of_init(settings, own_pid);
     process::leave_directory();
     process::close_inherited(None);
     process::return_memory();
-    let own_pid = process::id();
     loop {
         let at_once = reap(settings);
         let timeout = at_once.then_some(Duration::ZERO);
