@@ -16,9 +16,18 @@ pub(crate) struct Candidate {
     pub(crate) path: PathBuf,
     pub(crate) version: String,
     pub(crate) side: Side,
+    how: How,
+}
+
+/// How a peer is run.
+#[derive(Clone, Copy)]
+struct How {
+    /// Those that signal the command's group as drainit does, where it can.
     flags: &'static [&'static str],
-    /// Further flags for where it is not PID 1.
+    /// Those that make it a subreaper as drainit is, where it is not PID 1.
     subreaper_flags: &'static [&'static str],
+    /// Elsewhere it becomes its command, and is no init.
+    only_as_pid_one: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,18 +36,19 @@ pub(crate) enum Side {
     Peer,
 }
 
-/// Name, flags that signal the command's group as drainit does, flags that make it a subreaper as drainit is. Without
-/// its `-s` tini does less than the others but prints three lines about it.
-const PEERS: [(&str, &[&str], &[&str]); 3] =
-    [("tini-static", &["-g"], &["-s"]), ("dumb-init", &[], &[]), ("catatonit", &["-g"], &[])];
+const PLAIN: How = How { flags: &[], subreaper_flags: &[], only_as_pid_one: false };
+
+/// Without its `-s` tini does less than the others but prints three lines about it.
+const PEERS: [(&str, How); 4] = [
+    ("tini-static", How { flags: &["-g"], subreaper_flags: &["-s"], ..PLAIN }),
+    ("dumb-init", PLAIN),
+    ("catatonit", How { flags: &["-g"], ..PLAIN }),
+    ("pid1", How { only_as_pid_one: true, ..PLAIN }),
+];
 
 impl Candidate {
-    fn ours(name: String, path: PathBuf) -> Self {
-        Self { name, path, version: String::new(), side: Side::Ours, flags: &[], subreaper_flags: &[] }
-    }
-
-    fn peer(name: &str, path: PathBuf, flags: &'static [&str], subreaper_flags: &'static [&str]) -> Self {
-        Self { name: name.into(), path, version: String::new(), side: Side::Peer, flags, subreaper_flags }
+    fn new(name: String, path: PathBuf, side: Side, how: How) -> Self {
+        Self { name, path, version: String::new(), side, how }
     }
 
     /// From now on it is a copy that is measured.
@@ -52,7 +62,7 @@ impl Candidate {
     /// The init as an ordinary process.
     pub(crate) fn command(&self, command: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut init = plain_command(&self.path);
-        init.args(self.flags).args(self.subreaper_flags).arg("--").args(command);
+        init.args(self.how.flags).args(self.how.subreaper_flags).arg("--").args(command);
         init
     }
 
@@ -63,14 +73,21 @@ impl Candidate {
         command: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
         let mut wrapped = plain_command(&line[0]);
-        wrapped.args(&line[1..]).arg(&self.path).args(self.flags).arg("--").args(command);
+        wrapped.args(&line[1..]).arg(&self.path).args(self.how.flags).arg("--").args(command);
         wrapped
+    }
+
+    /// Whether it is an init where it is not PID 1 too.
+    pub(crate) fn serves_anywhere(&self) -> bool {
+        !self.how.only_as_pid_one
     }
 
     /// How it is run, for the reader.
     pub(crate) fn usage(&self) -> String {
-        let line: Vec<&str> = [self.name.as_str()].into_iter().chain(self.flags.iter().copied()).collect();
-        match self.subreaper_flags {
+        let line: Vec<&str> =
+            [self.name.as_str()].into_iter().chain(self.how.flags.iter().copied()).collect();
+        match self.how.subreaper_flags {
+            [] if self.how.only_as_pid_one => format!("`{}` (only measured as PID 1)", line.join(" ")),
             [] => format!("`{}`", line.join(" ")),
             more => format!("`{}` (and `{}` where it is not PID 1)", line.join(" "), more.join(" ")),
         }
@@ -96,11 +113,14 @@ pub(crate) fn find(
     watchdog: &Watchdog,
 ) -> io::Result<(Vec<Candidate>, bool)> {
     let built = ("drainit".into(), env!("CARGO_BIN_EXE_drainit").into());
-    let mut candidates: Vec<Candidate> =
-        [built].into_iter().chain(extra).map(|(name, path)| Candidate::ours(name, path)).collect();
-    for (name, flags, subreaper_flags) in PEERS {
+    let mut candidates: Vec<Candidate> = [built]
+        .into_iter()
+        .chain(extra)
+        .map(|(name, path)| Candidate::new(name, path, Side::Ours, PLAIN))
+        .collect();
+    for (name, how) in PEERS {
         match find_program(name) {
-            Some(path) => candidates.push(Candidate::peer(name, path, flags, subreaper_flags)),
+            Some(path) => candidates.push(Candidate::new(name.into(), path, Side::Peer, how)),
             None => eprintln!("peers: {name} is not installed"),
         }
     }
@@ -133,6 +153,9 @@ fn copy(program: &Path, folder: &Path) -> io::Result<PathBuf> {
 /// What it says about itself, on whichever of the two outputs.
 fn version(path: &Path) -> io::Result<String> {
     let output = plain_command(path).arg("--version").output()?;
+    if !output.status.success() {
+        return Ok("does not tell its version".into());
+    }
     let said = [output.stdout, output.stderr].concat();
     Ok(String::from_utf8_lossy(&said).lines().next().unwrap_or("unknown version").into())
 }

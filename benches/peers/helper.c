@@ -4,9 +4,11 @@
  *   exit CODE            exit with CODE
  *   idle                 wait
  *   signals              write one byte for every USR1
- *   orphans COUNT BURST  on the first byte of input make COUNT orphans, BURST at a time; write how long they lived
+ *   orphans COUNT BURST  on every byte of input make COUNT orphans, BURST at a time; write how long they lived
+ *   children COUNT       have COUNT children, and like them die of TERM
+ *   deaf COUNT           have COUNT children, and like them keep TERM pending; write one byte for the first one
  *
- * All but `exit` write a line when they are ready and end when their standard input does, or with their parent.
+ * All but `exit` write a line when they are ready (or `cannot` where there cannot be so many children) and end when their standard input does, or with their parent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,12 +57,17 @@ static long long now_ns(void)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static int idle(void)
+static int wait_for_end(void)
 {
-	say("ready\n");
 	while (!input_has_ended())
 		;
 	return 0;
+}
+
+static int idle(void)
+{
+	say("ready\n");
+	return wait_for_end();
 }
 
 /* The end of the input arrives as a signal too, so that one wait does for both. */
@@ -125,20 +132,60 @@ static int orphans(long count, long size)
 		return 1;
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	say("ready\n");
-	if (input_has_ended())
-		return 0;
-	for (long made = 0; made < count && reaped; made += size) {
-		pid_t middle = fork();
-		if (middle == 0)
-			leave_orphans(burst, size);
-		if (middle < 0 || waitpid(middle, &status, 0) != middle || status != 0)
-			return 1;
-		reaped = are_reaped(burst, size);
-		lived_ns += now_ns() - burst->left_at;
+	while (!input_has_ended()) {
+		lived_ns = 0;
+		for (long made = 0; made < count && reaped; made += size) {
+			pid_t middle = fork();
+			if (middle == 0)
+				leave_orphans(burst, size);
+			if (middle < 0 || waitpid(middle, &status, 0) != middle || status != 0)
+				return 1;
+			reaped = are_reaped(burst, size);
+			lived_ns += now_ns() - burst->left_at;
+		}
+		snprintf(line, sizeof(line), "%lld\n", lived_ns);
+		say(line);
 	}
-	snprintf(line, sizeof(line), "%lld\n", lived_ns);
-	say(line);
-	return input_has_ended() ? 0 : 1;
+	return 0;
+}
+
+/* Kills those that are there where there cannot be as many. */
+static void have_children(long count)
+{
+	pid_t self = getpid();
+	for (long i = 0; i < count; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			while (getppid() == self)
+				pause();
+			_exit(0);
+		}
+		if (pid < 0) {
+			say("cannot\n");
+			_exit(1);
+		}
+	}
+	say("ready\n");
+}
+
+static int children(long count)
+{
+	have_children(count);
+	return wait_for_end();
+}
+
+static int deaf(long count)
+{
+	sigset_t set;
+	int number;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	have_children(count);
+	if (sigwait(&set, &number) == 0)
+		say(".");
+	return wait_for_end();
 }
 
 int main(int argc, char **argv)
@@ -153,5 +200,9 @@ int main(int argc, char **argv)
 		return signals();
 	if (strcmp(mode, "orphans") == 0 && argc == 4)
 		return orphans(atol(argv[2]), atol(argv[3]));
+	if (strcmp(mode, "children") == 0 && argc == 3)
+		return children(atol(argv[2]));
+	if (strcmp(mode, "deaf") == 0 && argc == 3)
+		return deaf(atol(argv[2]));
 	return 2;
 }

@@ -21,9 +21,14 @@ pub(crate) fn stay_on_one_processor() -> nix::Result<()> {
 }
 
 /// The lines below the table: machine, versions and command.
-pub(crate) fn describe(candidates: &[Candidate]) -> String {
-    let mut text =
-        format!("Median (quartiles), all on one processor. Linux {}, {}.\n\n", kernel(), processor());
+pub(crate) fn describe(candidates: &[Candidate], is_in_cgroup: bool) -> String {
+    let group =
+        if is_in_cgroup { "in one cgroup" } else { "in no cgroup, so that sessions are scheduled apart" };
+    let mut text = format!(
+        "Median (quartiles), all on one processor and {group}. Linux {}, {}.\n\n",
+        kernel(),
+        processor()
+    );
     for candidate in candidates {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "- {}: {}", candidate.usage(), candidate.version);

@@ -8,6 +8,7 @@ mod candidates;
 mod machine;
 mod process;
 mod rows;
+mod scheduling;
 mod stats;
 mod table;
 mod tools;
@@ -84,6 +85,10 @@ fn run(arguments: &ArgMatches) -> io::Result<ExitCode> {
     // No init is to find a terminal on its standard input and hand it to its command.
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
     machine::stay_on_one_processor()?;
+    let group = scheduling::Group::enter();
+    if let Err(error) = &group {
+        eprintln!("peers: not in a cgroup of its own: {error}");
+    }
     // cargo says `--bench` in `cargo bench` and not in `cargo test --all-targets`, where running at all is the test.
     let thorough = arguments.get_flag("bench") && !arguments.get_flag("quick");
     let tools = Tools::prepare()?;
@@ -98,8 +103,11 @@ fn run(arguments: &ArgMatches) -> io::Result<ExitCode> {
     let (lines, none_failed) = measure(&bench, rows);
     let is_complete = all_work && none_failed;
 
-    let text =
-        format!("{}\n{}", table::markdown(&bench.candidates, &lines), machine::describe(&bench.candidates));
+    let text = format!(
+        "{}\n{}",
+        table::markdown(&bench.candidates, &lines),
+        machine::describe(&bench.candidates, group.is_ok())
+    );
     print!("{text}");
     if let Some(file) = arguments.get_one::<PathBuf>("write") {
         if !is_complete {

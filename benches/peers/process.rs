@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::watchdog::Watchdog;
 
 /// How long what should be over soon may take.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// An init whose command is a helper that is ready. Dropping it kills it.
 pub(crate) struct Running<'a> {
@@ -35,6 +35,8 @@ impl<'a> Running<'a> {
         let mut running = Self { init: pid_of(&child), child, name, input, output, watchdog };
         match running.line()?.as_str() {
             "ready" => Ok(running),
+            // The helper's word for: there cannot be so many processes.
+            "cannot" => Err(io::ErrorKind::ResourceBusy.into()),
             other => Err(running.defect(&format!("says {other:?}, not that it is ready"))),
         }
     }
@@ -71,6 +73,18 @@ impl<'a> Running<'a> {
 
     pub(crate) fn go(&mut self) -> io::Result<()> {
         self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")
+    }
+
+    /// Does `action`, then waits for the end, whatever the status: the time for both.
+    pub(crate) fn time_to_end(mut self, action: impl FnOnce(Pid) -> io::Result<()>) -> io::Result<Duration> {
+        let guard = self.watchdog.over(pid_of(&self.child));
+        let start = Instant::now();
+        action(self.init)?;
+        waitid(Id::Pid(pid_of(&self.child)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+        let time = start.elapsed();
+        drop(guard);
+        self.child.wait()?;
+        Ok(time)
     }
 
     /// Ends the helper, and with it the init.

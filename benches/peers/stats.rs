@@ -19,7 +19,7 @@ impl Effort {
     }
 }
 
-/// Runs `once(lane)` for every lane in every round, there and back, so that none is always the first.
+/// Runs `once(lane)` for every lane in every round, one after the other.
 pub(crate) fn in_turns(
     rounds: usize,
     lanes: usize,
@@ -27,10 +27,17 @@ pub(crate) fn in_turns(
 ) -> Result<(), Trouble> {
     for round in 0..rounds {
         for step in 0..lanes {
-            once(if round % 2 == 0 { step } else { lanes - 1 - step })?;
+            once(lane_at(round, step, lanes))?;
         }
     }
     Ok(())
+}
+
+/// There and back, so that none has always the same one before it, and each time from another one on, so that none is always the
+/// first. None comes twice in a row, which would leave it a warm cache: not with three lanes or more.
+fn lane_at(round: usize, step: usize, lanes: usize) -> usize {
+    let first = round / 2 % lanes;
+    if round.is_multiple_of(2) { (first + step) % lanes } else { (first + lanes / 2 + lanes - step) % lanes }
 }
 
 /// The numbers of one lane.

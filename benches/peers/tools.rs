@@ -61,8 +61,11 @@ pub(crate) fn plain_command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// In the system's folders first, then in the caller's, where cargo installs.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    PATH.split(':').map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+    let callers = env::var_os("PATH").unwrap_or_default();
+    let folders = PATH.split(':').map(PathBuf::from).chain(env::split_paths(&callers));
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 fn compile(source: &str, flags: &[&str], folder: &Path) -> io::Result<PathBuf> {

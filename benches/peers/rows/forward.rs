@@ -1,6 +1,7 @@
 //! How long a signal takes through an init to its command.
 
 use std::io;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 
@@ -13,18 +14,22 @@ use crate::tools::plain_command;
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let helper = [bench.tools.helper.as_os_str(), "signals".as_ref()];
-    let mut commands = vec![plain_command(helper[0])];
-    commands[0].arg(helper[1]);
-    commands.extend(bench.candidates.iter().map(|candidate| candidate.command(helper)));
-    let all = commands.iter_mut().map(|command| Running::start(command, &bench.watchdog));
-    let mut all = all.collect::<io::Result<Vec<_>>>()?;
+    let mut direct = plain_command(helper[0]);
+    direct.arg(helper[1]);
+    let inits = bench.candidates.iter();
+    let inits = inits.map(|candidate| candidate.serves_anywhere().then(|| candidate.command(helper)));
+    let start = |command: Option<Command>| {
+        command.map(|mut command| Running::start(&mut command, &bench.watchdog)).transpose()
+    };
+    let mut all = [Some(direct)].into_iter().chain(inits).map(start).collect::<io::Result<Vec<_>>>()?;
 
     let mut samples = Samples::lanes(all.len());
     in_turns(bench.effort.rounds(20_000), all.len(), |lane| {
-        let latency = all[lane].time_to_answer(|init| Ok(kill(init, Signal::SIGUSR1)?))?;
+        let Some(running) = &mut all[lane] else { return Ok(()) };
+        let latency = running.time_to_answer(|init| Ok(kill(init, Signal::SIGUSR1)?))?;
         samples[lane].push(latency.as_secs_f64() * 1e6);
         Ok(())
     })?;
-    all.into_iter().try_for_each(Running::end)?;
+    all.into_iter().flatten().try_for_each(Running::end)?;
     Ok(vec![Line::above_floor("signal to command and answer, µs (no init: sent to the command)", samples)])
 }

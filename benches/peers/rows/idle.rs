@@ -25,7 +25,11 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
 fn memory(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let mut samples = MEMORY.map(|_| Samples::lanes(bench.candidates.len()));
     in_turns(bench.effort.rounds(20), bench.candidates.len(), |lane| {
-        let running = start(&bench.candidates[lane], bench)?;
+        let candidate = &bench.candidates[lane];
+        if !candidate.serves_anywhere() {
+            return Ok(());
+        }
+        let running = start(candidate, bench)?;
         let rollup = settled(&running)?;
         for ((key, _), samples) in MEMORY.iter().zip(&mut samples) {
             samples[lane].push(number_in(&rollup, key)? as f64);
@@ -38,17 +42,18 @@ fn memory(bench: &Bench) -> Result<Vec<Line>, Trouble> {
 /// All at the same time.
 fn wakeups(bench: &Bench) -> Result<Line, Trouble> {
     let mut samples = Samples::lanes(bench.candidates.len());
+    let inits = || bench.candidates.iter().enumerate().filter(|(_, candidate)| candidate.serves_anywhere());
     for _ in 0..bench.effort.rounds(3) {
-        let all = bench.candidates.iter().map(|candidate| start(candidate, bench));
+        let all = inits().map(|(lane, candidate)| Ok((lane, start(candidate, bench)?)));
         let all = all.collect::<io::Result<Vec<_>>>()?;
-        all.iter().try_for_each(|running| settled(running).map(drop))?;
-        let before = all.iter().map(switches).collect::<io::Result<Vec<_>>>()?;
+        all.iter().try_for_each(|(_, running)| settled(running).map(drop))?;
+        let before = all.iter().map(|(_, running)| switches(running)).collect::<io::Result<Vec<_>>>()?;
         let end = Instant::now() + WINDOW;
         eventually(WINDOW, || Ok(Instant::now() >= end))?;
-        for (lane, running) in all.iter().enumerate() {
-            samples[lane].push((switches(running)? - before[lane]) as f64);
+        for ((lane, running), before) in all.iter().zip(before) {
+            samples[*lane].push((switches(running)? - before) as f64);
         }
-        all.into_iter().try_for_each(Running::end)?;
+        all.into_iter().try_for_each(|(_, running)| running.end())?;
     }
     Ok(Line::new(format!("idle, wakeups in {} s", WINDOW.as_secs()), samples))
 }
@@ -58,7 +63,7 @@ fn start<'a>(candidate: &Candidate, bench: &'a Bench) -> io::Result<Running<'a>>
 }
 
 /// The init's memory once it sleeps and two looks are alike.
-fn settled(running: &Running) -> io::Result<String> {
+pub(super) fn settled(running: &Running) -> io::Result<String> {
     let mut last = None;
     let is_settled = eventually(SOON, || {
         let is_asleep = stat_of(running.init)?.state == 'S';

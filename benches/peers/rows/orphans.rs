@@ -38,7 +38,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let lanes = bench.candidates.len();
     let [mut single_cpu, mut burst_cpu, mut per_second, mut zombies] =
         [(); 4].map(|()| Samples::lanes(lanes));
-    in_turns(bench.effort.rounds(30), lanes, |lane| {
+    in_turns(bench.effort.rounds(20), lanes, |lane| {
         let candidate = &bench.candidates[lane];
         let single = reap(candidate, &ONE_BY_ONE, &namespace, bench)?;
         let bursts = reap(candidate, &IN_BURSTS, &namespace, bench)?;
@@ -61,14 +61,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
 }
 
 fn reap(candidate: &Candidate, stream: &Stream, namespace: &[PathBuf], bench: &Bench) -> io::Result<Reaped> {
-    let [count, burst] = [stream.count, stream.burst].map(|number| number.to_string());
-    let helper = [bench.tools.helper.as_os_str(), "orphans".as_ref(), count.as_ref(), burst.as_ref()];
-    let mut running =
-        Running::start_wrapped(&mut candidate.command_after(namespace, helper), &bench.watchdog)?;
+    let mut running = start(candidate, stream.count, stream.burst, namespace, bench)?;
     let before = cpu_ns(running.init)?;
-    running.go()?;
-    let line = running.line()?;
-    let lived_ns: u64 = line.parse().map_err(|_| running.defect(&format!("says {line:?}, not a time")))?;
+    let lived_ns = make(&mut running)?;
     let zombies = zombies_left(running.init)?;
     let spent_ns = cpu_ns(running.init)? - before;
     running.end()?;
@@ -78,6 +73,26 @@ fn reap(candidate: &Candidate, stream: &Stream, namespace: &[PathBuf], bench: &B
         per_second: count / (lived_ns as f64 / 1e9),
         zombies: zombies as f64,
     })
+}
+
+/// An init as PID 1 whose command makes `count` orphans whenever it is told to.
+pub(super) fn start<'a>(
+    candidate: &Candidate,
+    count: u32,
+    burst: u32,
+    namespace: &[PathBuf],
+    bench: &'a Bench,
+) -> io::Result<Running<'a>> {
+    let [count, burst] = [count, burst].map(|number| number.to_string());
+    let helper = [bench.tools.helper.as_os_str(), "orphans".as_ref(), count.as_ref(), burst.as_ref()];
+    Running::start_wrapped(&mut candidate.command_after(namespace, helper), &bench.watchdog)
+}
+
+/// Has the orphans made: how long they lived, in nanoseconds.
+pub(super) fn make(running: &mut Running) -> io::Result<u64> {
+    running.go()?;
+    let line = running.line()?;
+    line.parse().map_err(|_| running.defect(&format!("says {line:?}, not a time")))
 }
 
 /// How many of the init's children are dead when no more of them go away.
@@ -91,7 +106,7 @@ fn zombies_left(init: Pid) -> io::Result<usize> {
 }
 
 /// How long the init has been on a processor.
-fn cpu_ns(init: Pid) -> io::Result<u64> {
+pub(super) fn cpu_ns(init: Pid) -> io::Result<u64> {
     let statistics = proc_file(init, "schedstat")?;
     let first = statistics.split(' ').next().and_then(|number| number.parse().ok());
     first.ok_or_else(|| io::Error::other(format!("/proc/{init}/schedstat is {statistics:?}")))

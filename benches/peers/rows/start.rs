@@ -8,16 +8,19 @@ use nix::unistd::Pid;
 
 use super::Trouble;
 use crate::Bench;
+use crate::candidates::Candidate;
 use crate::process::{proc_file, succeed};
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
 use crate::tools::plain_command;
 
-/// Two commands one after the other, which is no less than an init and its command are; then one per candidate.
+/// Two commands one after the other, which is no less than an init and its command are; then one per candidate, and none for who is
+/// no init here.
 fn lanes(bench: &Bench) -> Vec<Vec<Command>> {
     let nothing = &bench.tools.nothing;
     let mut lanes = vec![vec![plain_command(nothing), plain_command(nothing)]];
-    lanes.extend(bench.candidates.iter().map(|candidate| vec![candidate.command([nothing])]));
+    let one = |candidate: &Candidate| candidate.serves_anywhere().then(|| candidate.command([nothing]));
+    lanes.extend(bench.candidates.iter().map(|candidate| one(candidate).into_iter().collect()));
     lanes
 }
 
@@ -25,6 +28,9 @@ pub(crate) fn wall_time(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let mut lanes = lanes(bench);
     let mut samples = Samples::lanes(lanes.len());
     in_turns(bench.effort.rounds(3000), lanes.len(), |lane| {
+        if lanes[lane].is_empty() {
+            return Ok(());
+        }
         let start = Instant::now();
         for command in &mut lanes[lane] {
             succeed(command, &bench.watchdog)?;
@@ -39,6 +45,9 @@ pub(crate) fn page_faults(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let mut lanes = lanes(bench);
     let mut samples = Samples::lanes(lanes.len());
     in_turns(bench.effort.rounds(100), lanes.len(), |lane| {
+        if lanes[lane].is_empty() {
+            return Ok(());
+        }
         let before = faults_of_children()?;
         for command in &mut lanes[lane] {
             succeed(command, &bench.watchdog)?;
@@ -66,6 +75,9 @@ pub(crate) fn system_calls(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let lanes = lanes(bench);
     let mut samples = Samples::lanes(lanes.len());
     in_turns(bench.effort.rounds(10), lanes.len(), |lane| {
+        if lanes[lane].is_empty() {
+            return Ok(());
+        }
         let mut calls = 0;
         for command in &lanes[lane] {
             let mut traced = plain_command(&strace);
