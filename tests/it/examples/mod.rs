@@ -84,6 +84,24 @@ fn every_file_is_checked_by_something() {
     assert!(unknown.is_empty(), "nothing checks {unknown:?}");
 }
 
+/// Whatever names drainit's image names this version.
+#[test]
+fn the_image_is_of_this_version() {
+    let own = ["Dockerfile", ".github/workflows/ci.yml"].map(|name| docs::root().join(name));
+    let mut seen = 0;
+    for file in files().iter().map(|file| path(file)).chain(own.into_iter().filter(|file| file.is_file())) {
+        for rest in docs::read(&file).split("drainit:").skip(1) {
+            let number = |character: char| character.is_ascii_digit() || character == '.';
+            let version = rest.split(|character| !number(character)).next().unwrap_or_default();
+            if !version.is_empty() {
+                assert_eq!(version, env!("CARGO_PKG_VERSION"), "{}", file.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "nothing names the image");
+}
+
 #[test]
 fn every_file_is_in_the_index() {
     let index = read("README.md");

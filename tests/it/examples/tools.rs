@@ -16,6 +16,9 @@ fn tool(name: &str) -> Option<PathBuf> {
     in_folder.filter(|path| path.is_file()).or_else(|| installed(name))
 }
 
+/// The project's own, which a package leaves out.
+const WORKFLOWS: &[&str] = &[".github/workflows/ci.yml", ".github/workflows/release.yml"];
+
 /// Runs it; its errors are those of the files.
 #[track_caller]
 fn accepts(tool: &Path, options: &[&str], files: &[PathBuf]) -> Output {
@@ -61,11 +64,36 @@ fn hadolint_has_nothing_to_say() {
 #[test]
 fn the_workflows_fit_their_schema() {
     let mut files = paths(Kind::Workflow);
-    files.extend(own(&[".github/workflows/ci.yml", ".github/workflows/release.yml"]));
+    files.extend(own(WORKFLOWS));
     check("check-jsonschema", &["--builtin-schema", "vendor.github-workflows"], &files);
     // It sees more than the schema (expressions, the shell's words), but is not to be had everywhere.
     if let Some(actionlint) = tool("actionlint") {
         accepts(&actionlint, &[], &files);
+    }
+}
+
+/// An action is pinned to a commit, with its version beside it: a tag can be moved to other code.
+#[test]
+fn actions_are_pinned() {
+    let mut files = paths(Kind::Workflow);
+    files.extend(own(WORKFLOWS));
+    for file in files {
+        let text = docs::read(&file);
+        let actions: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, action)| action).collect();
+        assert!(!actions.is_empty(), "{} uses nothing", file.display());
+        for action in actions {
+            let (pin, version) =
+                action.split_once(" # v").unwrap_or_else(|| panic!("no version beside {action}"));
+            let (_, commit) = pin.split_once('@').expect("an action has a version");
+            let is_commit = commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+            assert!(is_commit && version.starts_with(|first: char| first.is_ascii_digit()), "{action}");
+        }
+        assert!(
+            text.contains("\npermissions:\n  contents: read\n"),
+            "{}: more than it needs",
+            file.display()
+        );
     }
 }
 

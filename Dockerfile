@@ -1,0 +1,26 @@
+# drainit alone in an image, static, for other images to COPY --from, on linux/amd64 and linux/arm64.
+#
+#   docker build -t drainit:0.1.0 .
+#   docker buildx build --platform linux/amd64,linux/arm64 .
+
+# On the builder's own processor: nothing is emulated.
+FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
+ARG TARGETARCH
+# For zig, which links for the other processor. The version is that of the base image's Debian.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN release/build-static "$TARGETARCH"
+
+# The program of each processor in a folder of its own. A release puts those that it has built and tried in this stage's place
+# (`--build-context binaries=FOLDER`), so that image and download are the same.
+FROM scratch AS binaries
+COPY --from=build /src/target/static /
+
+FROM scratch
+ARG TARGETARCH
+COPY --from=binaries /$TARGETARCH/drainit /drainit
+ENTRYPOINT ["/drainit"]
