@@ -24,6 +24,7 @@ mod log;
 mod man_page;
 mod migrating;
 mod oddities;
+mod package;
 mod pause;
 mod peers;
 mod peers_signals;

@@ -42,7 +42,7 @@ fn duration(text: &str) -> Duration {
 }
 
 fn is_drainit(word: &str) -> bool {
-    word.rsplit('/').next() == Some("drainit")
+    matches!(word.rsplit('/').next(), Some("drainit" | "docker-init"))
 }
 
 /// What a Dockerfile makes, as its last stage says.
@@ -186,7 +186,9 @@ fn in_compose(file: &str) -> Vec<Use> {
         let from_image = image.as_ref().map(Image::line).unwrap_or_default();
         let line = match service["init"].as_bool() {
             // Docker's way to call its init.
-            Some(true) => [vec!["drainit".to_owned(), "--".to_owned()], words(&service["command"])].concat(),
+            Some(true) => {
+                [vec!["/sbin/docker-init".to_owned(), "--".to_owned()], words(&service["command"])].concat()
+            }
             _ => from_image,
         };
         assert!(

@@ -121,7 +121,7 @@ fn the_docker_daemon_takes_its_example() {
         assert_eq!(config.keys().collect::<Vec<_>>(), ["init", "init-path"]);
         assert_eq!(config["init"], true);
         let init = config["init-path"].as_str().expect("a path");
-        assert!(init.starts_with('/') && init.ends_with("/drainit"), "{init}");
+        assert!(init.starts_with('/') && init.ends_with("/docker-init"), "{init}");
         let Some(dockerd) = installed("dockerd") else { continue };
         let help = Command::new(&dockerd).arg("--help").output().expect("it can be run");
         if String::from_utf8_lossy(&help.stdout).contains("--validate") {
@@ -145,7 +145,7 @@ fn podman_takes_its_example() {
         assert_eq!(keys("engine"), ["stop_timeout"]);
         assert_eq!(config["containers"]["init"].as_bool(), Some(true));
         let init = config["containers"]["init_path"].as_str().expect("a path");
-        assert!(init.starts_with('/') && init.ends_with("/drainit"), "{init}");
+        assert!(init.starts_with('/') && init.ends_with("/podman-init"), "{init}");
         let Some(podman) = installed("podman") else { continue };
         let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
         let folder = |name: &str| scratch.path().join(name).to_str().expect("text").to_owned();
