@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
-use super::engine::{Contained, ENTRYPOINT, Engine, NOBODY, PATIENCE, Wish, images};
+use super::engine::{Contained, ENTRYPOINT, Engine, PATIENCE, Wish, images};
 use super::image::run;
 use crate::harness::{Finished, Init, Running};
 
@@ -131,25 +131,8 @@ impl Docker {
 
 impl Engine for Arc<Docker> {
     fn start(&self, wish: Wish) -> Box<dyn Contained> {
-        let mut options = Vec::new();
-        if let Some(bytes) = wish.memory {
-            options.push(format!("--memory={bytes}"));
-        }
-        if let Some(count) = wish.pids {
-            options.push(format!("--pids-limit={count}"));
-        }
-        if wish.locked_down {
-            options.extend(
-                ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"].map(str::to_owned),
-            );
-            options.push(format!("--user={NOBODY}:{NOBODY}"));
-        }
-        if wish.terminal.is_some() {
-            options.push("--interactive".to_owned());
-            options.push("--tty".to_owned());
-        }
-        options.push(wish.image().to_owned());
-        let line: Vec<&str> = options.iter().chain(&wish.words).map(String::as_str).collect();
+        let line = wish.line();
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
         Box::new(self.run(&line, wish.terminal))
     }
 }

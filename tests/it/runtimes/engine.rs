@@ -83,6 +83,28 @@ impl Wish {
         self
     }
 
+    /// As options of `run`, which docker and podman spell alike, with the image and the words behind them.
+    pub(super) fn line(&self) -> Vec<String> {
+        let mut line: Vec<String> = Vec::new();
+        if let Some(bytes) = self.memory {
+            line.push(format!("--memory={bytes}"));
+        }
+        if let Some(count) = self.pids {
+            line.push(format!("--pids-limit={count}"));
+        }
+        if self.locked_down {
+            let locks = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"];
+            line.extend(locks.map(str::to_owned));
+            line.push(format!("--user={NOBODY}:{NOBODY}"));
+        }
+        if self.terminal.is_some() {
+            line.extend(["--interactive", "--tty"].map(str::to_owned));
+        }
+        line.push(self.image().to_owned());
+        line.extend(self.words.iter().cloned());
+        line
+    }
+
     /// The image that it is a container of, for runtimes that have images.
     pub(super) fn image(&self) -> &'static str {
         match (self.stop_signal, self.locked_down) {

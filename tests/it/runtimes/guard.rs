@@ -99,6 +99,7 @@ fn without_the_programs_a_test_says_that_it_did_not_run_and_fails_where_they_are
         ("runtimes::exit_code::the_command_s_own_exit_code_passes_through", &["runc", "crun"][..]),
         ("runtimes::containerd::the_exit_status_passes_through", &["containerd"]),
         ("runtimes::docker::the_exit_status_passes_through", &["docker"]),
+        ("runtimes::podman::the_exit_status_passes_through", &["podman"]),
         ("runtimes::nginx::under_tini_the_download_is_cut_short", &["nginx"]),
         ("runtimes::vm::when_the_command_has_ended_the_machine_is_off", &["qemu-system-x86"]),
     ] {

@@ -17,6 +17,7 @@ mod guard;
 mod image;
 mod nginx;
 mod oci;
+mod podman;
 mod reap;
 mod scratch;
 mod stop;
