@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use drainit::survivors::{Process, look_again};
+use serde_json::json;
 
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
 use super::engine::{Contained, ENTRYPOINT, Engine, PATIENCE, PAUSE, Wish, images};
-use super::image::run;
+use super::image::{Archive, run};
 use crate::harness::{DRAINIT, Finished, Init, Running, took, wait_until};
 
 /// podman as the tests call it: with its own settings, and with the mounts of the process that stands for a daemon.
@@ -121,6 +122,37 @@ fn a_pod_that_is_played_drains_and_ends_in_order() {
     for (name, code) in [("drained-good", "4"), ("drained-bad", "137")] {
         assert_eq!(podman.state(name, "ExitCode"), code, "{name}");
     }
+}
+
+/// The example of a Deployment, with a server that the test makes in the place of the one that it names.
+#[test]
+fn the_example_of_a_deployment_drains_and_ends_in_order() {
+    let Some(podman) = podman() else { return };
+    let text = include_str!("../../../examples/kubernetes/deployment.yaml");
+    // podman would want a bridge for a port that is named, and one pod is enough.
+    let text = text.replace("replicas: 3", "replicas: 1");
+    let text = text.replace("          ports:\n            - containerPort: 8080\n", "");
+    assert!(text.contains("replicas: 1") && !text.contains("ports:"), "{text}");
+    let archive = Archive::new().image("localhost/web:1.0.0", json!({ "Env": ["PATH=/bin"] }));
+    let server = archive.root().join("server");
+    fs::write(&server, "#!/bin/sh\nexec fake-workload name=server catch=TERM:300ms:4 ready hold\n")
+        .expect("our own folder");
+    fs::set_permissions(server, fs::Permissions::from_mode(0o755)).expect("our own folder");
+    fs::rename(archive.root().join("bin/drainit"), archive.root().join("drainit")).expect("our own folder");
+    run(podman.client().args(["load", "--quiet", "--input"]).arg(archive.write()));
+    let file = podman.holder.file("deployment.yaml");
+    fs::write(&file, text).expect("our own folder");
+
+    let play = ["kube", "play", "--network=none", file.to_str().expect("text")];
+    let pod = Pod::new(&podman, "web-pod-0", &play);
+    let mut server = podman.runs(&["logs", "--follow", "web-pod-0-web"], None);
+    server.ready(&["server"]);
+    let begun = Instant::now();
+    pod.stop();
+    // The sleep before the drain's idle step.
+    took(begun, Duration::from_secs(5));
+    server.finish().exits(0).in_order(&["server got TERM", "server finished"]).silently();
+    assert_eq!(podman.state("web-pod-0-web", "ExitCode"), "4");
 }
 
 #[test]
