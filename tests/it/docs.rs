@@ -220,6 +220,17 @@ fn links_point_to_files_that_are_there() {
 }
 
 #[test]
+fn what_the_readme_shows_of_an_example_stands_there() {
+    let examples: String =
+        crate::examples::files().iter().map(|file| read(format!("examples/{file}"))).collect();
+    let shown = code_lines(&read("README.md"), "yaml");
+    assert!(shown.len() > 10, "the README shows some of them: {shown:?}");
+    for line in shown {
+        assert!(examples.lines().any(|known| known == line), "no example has {line:?}");
+    }
+}
+
+#[test]
 fn no_document_names_a_place_of_one_machine() {
     for document in documents().into_iter().chain([root().join("Dockerfile.example")]) {
         let text = read(&document);

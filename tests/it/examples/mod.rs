@@ -45,7 +45,7 @@ fn folder() -> PathBuf {
 }
 
 /// Every file, by its path below `examples/`.
-fn files() -> Vec<String> {
+pub(crate) fn files() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder()];
     while let Some(current) = folders.pop() {
