@@ -200,6 +200,12 @@ impl SignalSet {
         Self(self.0 | signal.bit())
     }
 
+    /// This set without `signal`.
+    #[must_use]
+    pub fn without(self, signal: Signal) -> Self {
+        Self(self.0 & !signal.bit())
+    }
+
     /// Whether `signal` is a member.
     #[must_use]
     pub fn contains(self, signal: Signal) -> bool {

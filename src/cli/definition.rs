@@ -18,8 +18,9 @@ pub fn definition() -> Command {
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
         .override_help(HELP)
         .after_help(
-            "Every option has an environment twin: --grace-period is DRAINIT_GRACE_PERIOD.\n\
-             A flag wins over its twin. Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
+            "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
+             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
+             Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
         .args_override_self(true)

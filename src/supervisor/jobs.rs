@@ -5,19 +5,25 @@
 //!
 //! | the command was stopped by | who has the terminal | what is done |
 //! |---|---|---|
-//! | TTIN, TTOU: it wants the terminal | drainit's group | it gets the terminal, and goes on |
+//! | TTIN, TTOU: it wants the terminal | drainit's group, or a group without members | it gets the terminal, and goes on |
 //! | TTIN, TTOU | somebody else | drainit's group stops too |
 //! | TSTP, STOP | the command's group (Ctrl-Z went there) | drainit's group stops too |
 //! | TSTP | somebody else | drainit stops too; a terminal has told the others of its group itself |
-//! | STOP | somebody else | nothing: no terminal was involved |
+//! | STOP | somebody else | nothing yet: no terminal was involved |
 //!
-//! Where no shell could continue drainit, the kernel does not stop it, and would not have stopped the command in its place.
-//! Then the command goes on after a TSTP that was not sent through drainit.
+//! A stop signal that comes to drainit while the command is stopped already stops drainit. When the command has ended, those whom it has
+//! left behind stand for it.
+//!
+//! Where no shell could continue drainit, the kernel does not stop it, and would not have stopped the command in its place. Then
+//! the command goes on, unless the signal was sent through drainit. For one that wants a terminal that it cannot get, the kernel would let
+//! the call fail; here it gets HUP and CONT, as the kernel has it for stopped groups that nobody can continue any more.
 
-use log::{debug, info};
+use log::{debug, info, warn};
 
 use super::{Main, Supervisor, note};
-use crate::signal::Signal;
+use crate::outcome::Ended;
+use crate::plan::Event;
+use crate::signal::{Signal, SignalSet};
 use crate::survivors;
 use crate::sys::signals::{self, Stopped};
 use crate::sys::tty::{self, Modes, Terminal};
@@ -28,26 +34,30 @@ use crate::sys::{kill, process};
 pub(super) struct Jobs {
     /// There is one, so the command's stops matter.
     has_terminal: bool,
-    /// The command's group was given the foreground.
+    /// A group was given the foreground.
     handed_over: Option<HandedOver>,
+    /// Who of the job is stopped.
+    stopped: Option<i32>,
     /// drainit was stopped, and has not taken the CONT yet that ended this.
     suspended: Option<Suspended>,
-    /// The last stop signal that was passed on; somebody wants the command to stop.
-    wanted: Option<Signal>,
+    /// What was passed on: somebody wants the command to have it.
+    passed_on: SignalSet,
 }
 
-/// The command's group was given the foreground.
+/// A group was given the foreground.
 #[derive(Clone, Copy, Debug)]
 struct HandedOver {
-    /// The command's pid, also when it has been reaped: the terminal keeps the number of a group that is gone.
+    /// The command's, or that of who stands for it. The terminal keeps the number of a group that is gone.
     group: i32,
     /// What the modes were.
     modes: Option<Modes>,
 }
 
+/// What drainit was stopped for.
 #[derive(Clone, Copy, Debug)]
 struct Suspended {
-    /// The command had the foreground.
+    group: i32,
+    /// That group had the foreground.
     in_foreground: bool,
 }
 
@@ -59,7 +69,7 @@ impl Jobs {
         (jobs, terminal.filter(is_ours_alone))
     }
 
-    /// The command was started with the terminal as its own.
+    /// This group was given the terminal.
     pub(super) fn note_handed_over(&mut self, group: i32, modes: Option<Modes>) {
         self.handed_over = Some(HandedOver { group, modes });
     }
@@ -69,11 +79,17 @@ impl Jobs {
         self.has_terminal
     }
 
+    pub(super) fn note_stopped(&mut self, pid: i32) {
+        self.stopped = Some(pid);
+    }
+
+    pub(super) fn note_continued(&mut self, pid: i32) {
+        self.stopped = self.stopped.filter(|stopped| *stopped != pid);
+    }
+
     /// A signal is passed on.
     pub(super) fn note_forwarded(&mut self, signal: Signal) {
-        if signal.is_of_terminal() {
-            self.wanted = Some(signal);
-        }
+        self.passed_on = self.passed_on.with(signal);
     }
 
     fn hand_over(&mut self, terminal: &Terminal, group: i32) {
@@ -84,9 +100,24 @@ impl Jobs {
     }
 
     /// The command has ended. What is left of its group keeps the terminal; where nothing is, Ctrl-C would reach nobody.
-    pub(super) fn command_ended(&mut self, main: Main) {
-        if self.handed_over.is_some_and(|before| !kill::has_members(before.group)) {
-            self.take_back(main);
+    ///
+    /// Where the terminal was the command's, a Ctrl-C that it died of has not reached the others of drainit's group: a script goes
+    /// on that should not.
+    pub(super) fn command_ended(&mut self, pid: i32, ended: Ended, asked_with: Option<Signal>) {
+        self.note_continued(pid);
+        let Some(HandedOver { group, .. }) = self.handed_over else { return };
+        let by_key = match ended {
+            Ended::Killed(signal @ (Signal::INT | Signal::QUIT)) => Some(signal),
+            Ended::Killed(_) | Ended::Exited(_) => None,
+        };
+        let by_key = by_key.filter(|signal| asked_with.is_none() && !self.passed_on.contains(*signal));
+        let had_it =
+            by_key.is_some() && Terminal::open().and_then(|terminal| terminal.foreground()) == Some(group);
+        if !kill::has_members(group) {
+            self.take_back(Some(ended));
+        }
+        if let (Some(signal), true) = (by_key, had_it && !process::is_pid_one()) {
+            note("cannot tell our own group", kill::send_to_own_group(signal));
         }
     }
 
@@ -94,17 +125,16 @@ impl Jobs {
     ///
     /// Who died of a signal may have left the terminal in any mode, as shells know, too.
     #[cold]
-    pub(super) fn take_back(&mut self, main: Main) {
+    pub(super) fn take_back(&mut self, ended: Option<Ended>) {
         let Some(HandedOver { group, modes }) = self.handed_over else { return };
         let Some(terminal) = Terminal::open() else { return };
-        let is_free = |foreground| foreground == group || (foreground > 1 && !kill::has_members(foreground));
-        if !terminal.foreground().is_some_and(is_free) {
+        if terminal.foreground() != Some(group) && !terminal.is_nobodys() {
             return;
         }
         self.handed_over = None;
         let own = tty::own_group();
         debug!("taking the terminal back");
-        if let (Main::Gone(crate::outcome::Ended::Killed(_)), Some(modes)) = (main, modes) {
+        if let (Some(Ended::Killed(_)), Some(modes)) = (ended, modes) {
             terminal.set_modes(&modes);
         }
         if own > 0 && terminal.give_to(own) && !process::is_pid_one() {
@@ -121,62 +151,109 @@ fn is_ours_alone(terminal: &Terminal) -> bool {
 }
 
 impl Supervisor {
-    /// The command was stopped: what a shell would have seen of it, it sees of drainit.
+    /// Whether this child's stop is the job's: the command's own, and when that has ended anybody's whom it has left behind.
+    pub(super) fn is_of_job(&self, pid: i32) -> bool {
+        self.main.is(pid) || (self.main.pid().is_none() && !self.is_step(pid))
+    }
+
+    /// A new stop of the job, or a stop signal that came while it was stopped already.
+    #[inline]
+    pub(super) fn mind_stops(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
+        if !self.jobs.has_terminal || self.killing {
+            return;
+        }
+        match (stopped, self.jobs.stopped, event) {
+            (Some((pid, by)), _, _) => self.job_stopped(pid, by),
+            (None, Some(pid), Some(Event::Signal(signal))) if signal.is_of_terminal() => {
+                let group = process::group_of(pid).unwrap_or(pid);
+                self.suspend(signal, Stopped::OwnProcess, Suspended { group, in_foreground: false });
+            }
+            _ => {}
+        }
+    }
+
+    /// What a shell would have seen of the job, it sees of drainit.
     // Cold: see `perform`.
     #[cold]
-    pub(super) fn command_stopped(&mut self, by: Signal) {
-        let (Main::Alive(main), false) = (self.main, self.killing) else { return };
-        let Some(terminal) = Terminal::open() else { return };
-        info!("the command ({main}) was stopped by {by}");
+    fn job_stopped(&mut self, pid: i32, by: Signal) {
+        info!("{pid} was stopped by {by}");
+        let Some(group) = process::group_of(pid) else { return };
+        let terminal = Terminal::open();
         let wants_terminal = matches!(by, Signal::TTIN | Signal::TTOU);
-        if wants_terminal && terminal.is_ours() {
-            self.jobs.hand_over(&terminal, main);
-            return self.continue_command(main);
+        if let (true, Some(terminal)) = (wants_terminal, &terminal)
+            && (terminal.is_ours() || terminal.is_nobodys())
+        {
+            self.jobs.hand_over(terminal, group);
+            return continue_group(group);
         }
-        let in_foreground = terminal.foreground() == Some(main);
+        let in_foreground = terminal.as_ref().and_then(Terminal::foreground) == Some(group);
         if !in_foreground && !by.is_of_terminal() {
             return;
         }
-        if in_foreground {
-            terminal.give_to(tty::own_group());
-        }
-        drop(terminal);
+        let give_to = |group| {
+            if in_foreground {
+                terminal.as_ref().is_some_and(|terminal| terminal.give_to(group))
+            } else {
+                false
+            }
+        };
+        give_to(tty::own_group());
         let who = if in_foreground || wants_terminal { Stopped::OwnGroup } else { Stopped::OwnProcess };
         // STOP would stop us where nobody could continue us.
         let signal = if by.is_of_terminal() { by } else { Signal::TSTP };
-        if !process::is_pid_one() && signals::suspend(signal, who) {
-            self.jobs.suspended = Some(Suspended { in_foreground });
+        if self.suspend(signal, who, Suspended { group, in_foreground }) {
             return;
         }
-        if in_foreground && let Some(terminal) = Terminal::open() {
-            terminal.give_to(main);
+        give_to(group);
+        if !wants_terminal && !self.jobs.passed_on.contains(by) {
+            continue_group(group);
+        } else if wants_terminal && !process::is_pid_one() {
+            warn!("{pid} wants a terminal that nobody can give it: sending HUP");
+            note("cannot tell it", kill::send_to_group(group, Signal::HUP));
+            continue_group(group);
         }
-        if by == Signal::TSTP && self.jobs.wanted != Some(by) {
-            self.continue_command(main);
+    }
+
+    /// Stops drainit until it is continued; returns whether that was possible.
+    fn suspend(&mut self, signal: Signal, who: Stopped, why: Suspended) -> bool {
+        let suspended = !process::is_pid_one() && signals::suspend(signal, who);
+        if suspended {
+            self.jobs.suspended = Some(why);
         }
+        suspended
     }
 
     /// CONT has come. Returns whether that was all about job control, and nothing that has to be passed on.
     // Cold: see `perform`.
     #[cold]
     pub(super) fn continued(&mut self) -> bool {
-        self.jobs.wanted = None;
-        let (true, Main::Alive(main)) = (self.jobs.wants_stops(), self.main) else { return false };
+        for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
+            self.jobs.passed_on = self.jobs.passed_on.without(signal);
+        }
+        if !self.jobs.has_terminal {
+            return false;
+        }
         let suspended = self.jobs.suspended.take();
+        let group = suspended.map(|suspended| suspended.group).or(self.main.pid());
         let had_it = suspended.is_some_and(|suspended| suspended.in_foreground);
-        if let Some(terminal) = Terminal::open()
+        if let (Some(group), Some(terminal)) = (group, Terminal::open())
             && terminal.is_ours()
             && (had_it || is_ours_alone(&terminal))
         {
-            self.jobs.hand_over(&terminal, main);
+            self.jobs.hand_over(&terminal, group);
         }
-        if suspended.is_some() {
-            self.continue_command(main);
+        match (suspended, self.main) {
+            (Some(_), Main::Alive(main)) => {
+                continue_group(main);
+                true
+            }
+            // Who is left when the command is gone may be in many groups.
+            _ => false,
         }
-        suspended.is_some()
     }
+}
 
-    fn continue_command(&mut self, main: i32) {
-        note("cannot continue the command", kill::send_to_group(main, Signal::CONT));
-    }
+/// The group of a child that was not reaped, so that its number cannot be somebody else's.
+fn continue_group(group: i32) {
+    note("cannot continue the group", kill::send_to_group(group, Signal::CONT));
 }

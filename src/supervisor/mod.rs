@@ -93,7 +93,8 @@ struct Reaping {
     main_ended: bool,
     step_ended: Option<StepId>,
     nobody_left: bool,
-    stopped_by: Option<Signal>,
+    /// The command, or somebody whom it has left behind, was stopped.
+    stopped: Option<(i32, Signal)>,
     more: bool,
 }
 
@@ -175,9 +176,7 @@ impl Supervisor {
             {
                 return code;
             }
-            if let Some(signal) = reaping.stopped_by {
-                self.command_stopped(signal);
-            }
+            self.mind_stops(reaping.stopped, signal);
             if self.plan.is_waiting() {
                 self.note_waiting();
             }
@@ -199,8 +198,9 @@ impl Supervisor {
         let deadline = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
         for _ in 0..PASS_ON_AT_ONCE {
             let received = self.wait(deadline)?;
-            // CONT may be news of drainit itself, which was stopped.
-            if !self.plan.only_passes_on(received.signal) || received.signal == Signal::CONT {
+            // These may be about drainit itself: it is to stop, or was stopped.
+            let is_job_control = received.signal == Signal::CONT || received.signal.is_of_terminal();
+            if !self.plan.only_passes_on(received.signal) || is_job_control {
                 return Some(received);
             }
             self.last_received = Some(received);
@@ -228,19 +228,24 @@ impl Supervisor {
                     info!("the command ({pid}) {ended}");
                     self.main = Main::Gone(ended);
                     self.note_main_end(pid, ended);
-                    self.jobs.command_ended(self.main);
+                    self.jobs.command_ended(pid, ended, self.asked_with);
                     reaping.main_ended = true;
-                    reaping.stopped_by = None;
+                    reaping.stopped = None;
                 }
                 Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
                     Some(step) => reaping.step_ended = Some(step),
                     None => {
+                        self.jobs.note_continued(pid);
                         self.note_reaped(pid, ended);
                         say_reaped(self.reaped_level, pid, ended);
                     }
                 },
-                Reaped::Stopped { pid, by } if self.main.is(pid) => reaping.stopped_by = Some(by),
+                Reaped::Stopped { pid, by } if self.is_of_job(pid) => {
+                    self.jobs.note_stopped(pid);
+                    reaping.stopped = Some((pid, by));
+                }
                 Reaped::Stopped { .. } => {}
+                Reaped::Continued { pid } => self.jobs.note_continued(pid),
                 Reaped::AllAlive => return reaping,
                 Reaped::NoChildren => return Reaping { nobody_left: true, ..reaping },
             }
@@ -302,7 +307,7 @@ impl Supervisor {
             Action::Leave(farewell) => {
                 let code = self.exit_code(farewell);
                 self.close_record(farewell, code);
-                self.jobs.take_back(self.main);
+                self.jobs.take_back(self.main.ended());
                 let code = self.output.write(&self.record);
                 self.die_as_the_command_did(code);
                 return Consequence::Leave(code);
@@ -350,6 +355,13 @@ impl Main {
         match self {
             Self::Alive(main) => Some(main),
             Self::Gone(_) => None,
+        }
+    }
+
+    fn ended(self) -> Option<Ended> {
+        match self {
+            Self::Alive(_) => None,
+            Self::Gone(ended) => Some(ended),
         }
     }
 

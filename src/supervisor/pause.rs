@@ -41,7 +41,7 @@ fn reap(settings: &Settings) -> bool {
     for _ in 0..REAP_AT_ONCE {
         match wait::reap(false) {
             Reaped::Child { pid, ended } => say_reaped(reaped_level(settings), pid, ended),
-            Reaped::Stopped { .. } => {}
+            Reaped::Stopped { .. } | Reaped::Continued { .. } => {}
             Reaped::AllAlive | Reaped::NoChildren => return false,
         }
     }

@@ -202,6 +202,10 @@ impl Supervisor {
     }
 
     /// Whether the process belongs to the last step.
+    pub(super) fn is_step(&self, pid: i32) -> bool {
+        self.step.as_ref().is_some_and(|process| process.pid == pid && !process.is_gone)
+    }
+
     pub(super) fn is_of_step(&self, member: &survivors::Process) -> bool {
         self.step.as_ref().is_some_and(|process| process.pid == member.group)
     }

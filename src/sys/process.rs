@@ -50,6 +50,12 @@ pub(super) fn renew_parent_death_signal() {
     }
 }
 
+/// The process group of a child that has not been reaped.
+#[must_use]
+pub fn group_of(pid: i32) -> Option<i32> {
+    nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
+}
+
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: these options take a number and touch no memory.
     check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)

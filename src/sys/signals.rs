@@ -89,16 +89,17 @@ pub enum Stopped {
 /// Stops this process with one of the terminal's signals, and returns once it has been continued; `false` where the kernel did not
 /// stop it, because no shell could continue it (an orphaned process group, POSIX 2.4.3), or because the signal is ignored.
 ///
-/// After a continue CONT is waiting to be taken.
+/// After a continue CONT is waiting to be taken, or the next stop signal.
 pub fn suspend(signal: Signal, who: Stopped) -> bool {
     let target = if who == Stopped::OwnGroup { 0 } else { std::process::id().cast_signed() };
     // SAFETY: two numbers.
     unsafe { libc::kill(target, signal.number()) };
     let set = SignalSet::default().with(signal);
-    // The stop takes place in here. A stop signal takes an older CONT away (signal(7)), so one that waits afterwards is newer.
+    // The stop takes place in here. A stop signal takes an older CONT away (signal(7)), so one that waits afterwards is newer; unless
+    // the next stop signal has come already, and taken it away in turn.
     unblock(set);
     block(set);
-    is_pending(Signal::CONT)
+    [Signal::CONT, Signal::TSTP, Signal::TTIN, Signal::TTOU].into_iter().any(is_pending)
 }
 
 /// Ends this process as the signal would by default, so that its parent sees that death. Returns where that is not possible: PID 1

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{self, Pid};
 
-use super::{check, stderr};
+use super::{check, kill, stderr};
 
 /// The controlling terminal.
 #[derive(Debug)]
@@ -24,7 +24,9 @@ impl Terminal {
     #[must_use]
     pub fn open() -> Option<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok().map(Self)
+        let opened = nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok()?;
+        // Where stderr is closed, what is said there must not come out here.
+        stderr::above_standard(opened).ok().map(Self)
     }
 
     /// Whether this process's group is the terminal's foreground group.
@@ -35,6 +37,12 @@ impl Terminal {
             0 => self.lets_us_read(),
             own => self.foreground() == Some(own),
         }
+    }
+
+    /// Whether its foreground group has no member any more: nobody who could give it to somebody else, or read.
+    #[must_use]
+    pub fn is_nobodys(&self) -> bool {
+        self.foreground().is_some_and(|group| group > 1 && !kill::has_members(group))
     }
 
     /// The kernel refuses a read from the background while TTIN is blocked, also one of nothing (`EIO`, read(2)).

@@ -12,18 +12,21 @@ pub enum Reaped {
     Child { pid: i32, ended: Ended },
     /// This child was stopped by a signal, and lives.
     Stopped { pid: i32, by: Signal },
+    /// This child was stopped, and goes on.
+    Continued { pid: i32 },
     /// There are children, and all of them live.
     AllAlive,
     /// There is no child at all.
     NoChildren,
 }
 
-/// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped, once for each stop.
+/// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
+/// once for each time.
 ///
 /// `__WALL` also finds children that a threading library made (wait(2)); the status is the kernel's own, so
 /// a death by a real-time signal comes through.
 pub fn reap(stops: bool) -> Reaped {
-    let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED } else { 0 };
+    let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
     loop {
         let mut status = 0;
         match wait_any(&mut status, options) {
@@ -32,6 +35,9 @@ pub fn reap(stops: bool) -> Reaped {
             pid => {
                 if let Some(ended) = Ended::from_wait_status(status) {
                     return Reaped::Child { pid, ended };
+                }
+                if libc::WIFCONTINUED(status) {
+                    return Reaped::Continued { pid };
                 }
                 if let Some(by) = stopped_by(status) {
                     return Reaped::Stopped { pid, by };

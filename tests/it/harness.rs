@@ -13,6 +13,8 @@ use drainit::signal::Signal;
 use drainit::survivors::Process;
 use drainit::sys::{kill, procfs};
 
+pub(crate) use crate::gate::Gate;
+
 pub(crate) const DRAINIT: &str = env!("CARGO_BIN_EXE_drainit");
 pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
@@ -473,24 +475,6 @@ pub(crate) fn descendants_of(root: i32) -> Vec<Process> {
             return found;
         }
         found.extend(new);
-    }
-}
-
-/// A file that a `await=` directive waits for.
-#[derive(Debug)]
-pub(crate) struct Gate(tempfile::TempDir);
-
-impl Gate {
-    pub(crate) fn closed() -> Self {
-        Self(tempfile::tempdir().expect("a scratch folder"))
-    }
-
-    pub(crate) fn path(&self) -> String {
-        self.0.path().join("open").to_str().expect("text").to_owned()
-    }
-
-    pub(crate) fn open(&self) {
-        std::fs::write(self.path(), "").expect("our own folder");
     }
 }
 

@@ -110,6 +110,17 @@ fn as_pid_one_beside_a_shell_outside_it_stops_and_goes_on_with_the_job() {
 }
 
 #[test]
+fn as_pid_one_a_reader_gets_the_terminal_that_nobody_has_any_more() {
+    let script = "sh -ic 'kill -9 $$'; echo after; read x; echo got: $x; kill -STOP $$; echo on";
+    if let Some(mut screen) = as_pid_one(&["sh", "-c", script]) {
+        screen.shows("after");
+        screen.line("hello").shows("got: hello");
+        screen.shows("on\r\n");
+        assert_eq!(screen.ended(), 0);
+    }
+}
+
+#[test]
 fn a_stop_that_was_sent_through_the_init_stays() {
     if let Some(mut screen) = as_pid_one(&[WORKLOAD, "catch=USR1", "ready", "hold"]) {
         screen.shows("ready ");

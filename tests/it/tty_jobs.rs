@@ -1,6 +1,6 @@
 //! Job control: under an interactive shell, drainit is a job like any other.
 
-use crate::harness::{Gate, stays};
+use crate::harness::{Gate, stays, wait_until};
 use crate::terminal::{CTRL_C, CTRL_D, CTRL_Z, Screen, field};
 
 /// The workload under drainit, and under drainit under drainit.
@@ -144,5 +144,116 @@ fn a_stop_of_a_command_in_the_foreground_is_the_jobs_stop() {
     screen.shows("Stopped");
     screen.line("kill %1; fg; echo code: $?");
     assert_eq!(screen.line_after("code: "), "143");
+    screen.leaves();
+}
+
+#[test]
+fn a_stop_that_follows_a_continue_at_once_is_not_lost() {
+    for _ in 0..10 {
+        let mut screen = Screen::of_shell();
+        screen.line("$D -- cat &");
+        screen.all_are("cat", 1, b'T');
+        screen.all_are("drainit", 1, b'T');
+        screen.line("kill -CONT %1; kill -TSTP %1");
+        screen.all_are("drainit", 1, b'T');
+        screen.line("fg").line("hello").shows("hello\r\n");
+        screen.types(CTRL_D).line("echo code: $?");
+        assert_eq!(screen.line_after("code: "), "0");
+        screen.leaves();
+    }
+}
+
+#[test]
+fn ctrl_z_brings_the_shell_back_from_a_command_that_is_stopped_already() {
+    let mut screen = Screen::of_shell();
+    screen.line("$D -- sh -c 'kill -STOP $$; echo on' | cat");
+    screen.all_are("sh", 1, b'T');
+    screen.types(CTRL_Z).shows("Stopped");
+    screen.line("fg").shows("on\r\n");
+    screen.line("$D -- $W ready hold &").shows("ready ");
+    drainit::sys::kill::send(screen.named("fake-workload")[0].pid, drainit::signal::Signal::STOP)
+        .expect("there");
+    screen.all_are("fake-workload", 1, b'T');
+    screen.line("fg");
+    screen.is_given_away();
+    screen.types(CTRL_Z).shows("Stopped");
+    screen.line("fg");
+    screen.all_are("fake-workload", 1, b'S');
+    screen.is_given_away();
+    screen.types(CTRL_C).is_back();
+    screen.leaves();
+}
+
+#[test]
+fn those_whom_the_command_has_left_behind_stand_for_it() {
+    let mut screen = Screen::of_shell();
+    screen.line("$D --wait-for-all -- $W child{ ready hold } exit=4").shows("ready ");
+    screen.all_are("fake-workload", 1, b'S');
+    screen.types(CTRL_Z).shows("Stopped");
+    all_are(&screen, 1, 1, b'T');
+    screen.line("bg");
+    all_are(&screen, 1, 1, b'S');
+    screen.line("fg");
+    screen.is_given_away();
+    screen.types(CTRL_Z).shows("Stopped");
+    all_are(&screen, 1, 1, b'T');
+    screen.line("fg");
+    all_are(&screen, 1, 1, b'S');
+    screen.is_given_away();
+    screen.types(CTRL_C).is_back();
+    screen.line("echo code: $?");
+    assert_eq!(screen.line_after("code: "), "4");
+    screen.leaves();
+}
+
+#[test]
+fn ctrl_c_ends_a_script_also_when_its_command_has_got_the_terminal() {
+    for shell in ["bash", "sh"] {
+        let mut screen = Screen::of_shell();
+        screen
+            .line(&format!("{shell} -c 'for i in 1 2 3; do $D --propagate-signal cat; echo next: $i; done'"));
+        screen.line("one").shows("one\r\n");
+        screen.types(CTRL_C).is_back();
+        screen.line("echo code: $?");
+        assert!(!screen.shows("code: 130").contains("next"), "{shell}");
+        screen.leaves();
+    }
+}
+
+#[test]
+fn a_stop_without_a_terminal_left_stops_nobody() {
+    let (gate, done) = (Gate::closed(), Gate::closed());
+    let mut screen = Screen::of_shell();
+    let text =
+        format!("$W ignore=HUP ready await={}; kill -TSTP $$; $W exit=0; : >{}", gate.path(), done.path());
+    screen.line(&format!("$D -- sh -c 'trap \"\" HUP; {text}'")).shows("ready ");
+    drainit::sys::kill::send(screen.leader(), drainit::signal::Signal::KILL).expect("it is there");
+    screen.ended();
+    gate.open();
+    done.opened();
+}
+
+#[test]
+fn a_reader_in_the_background_of_nobody_does_not_stay() {
+    let (pid, gate) = (Gate::closed(), Gate::closed());
+    let mut screen = Screen::of_shell();
+    let script = format!("echo $$ >{}; $W await={}; cat </dev/tty", pid.path(), gate.path());
+    screen.line(&format!("( $D -- sh -c '{script}' & )"));
+    let pid = pid.text().trim().parse().expect("a pid");
+    screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
+    gate.open();
+    wait_until("it has gone", || drainit::survivors::look_at(pid).is_none().then_some(()));
+    screen.leaves();
+}
+
+#[test]
+fn a_step_that_writes_from_the_background_is_heard_and_one_that_reads_fails() {
+    let mut screen = Screen::of_shell();
+    let steps = "--pre-stop-timeout=1m --pre-stop 'echo said: it' --pre-stop 'sh -c \"read x </dev/tty || echo read: no\"'";
+    screen.line(&format!("stty tostop; $D {steps} -- $W ready hold")).shows("ready ");
+    drainit::sys::kill::send(screen.named("drainit")[0].pid, drainit::signal::Signal::TERM).expect("there");
+    screen.shows("said: it");
+    screen.shows("read: no");
+    screen.is_back();
     screen.leaves();
 }

@@ -5,9 +5,11 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
+use super::super::tty::Terminal;
 use super::super::{check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
 use super::{DirectoryAs, Ids, STAGES, Stage, Stdin};
+use crate::signal::Signal;
 
 /// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
@@ -37,6 +39,7 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
     }
     if prepared.stdin == Stdin::Null {
         take_null_as_stdin();
+        stay_in_background();
     }
     // The user need not be able to enter what we were started in.
     if prepared.directory_as == DirectoryAs::Init {
@@ -62,6 +65,14 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
     signals::set_mask(prepared.mask);
     execute(prepared);
     Err(Stage::Exec)
+}
+
+/// Whoever never gets the terminal must not be stopped by a word to it, or by a read (termios(3), TOSTOP).
+fn stay_in_background() {
+    if Terminal::open().is_some() {
+        signals::ignore(Signal::TTIN);
+        signals::ignore(Signal::TTOU);
+    }
 }
 
 fn enter_directory(prepared: &Prepared) -> Result<(), Stage> {

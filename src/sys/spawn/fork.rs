@@ -47,6 +47,8 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
     signals::restore_default(Signal::TERM);
     // Not to be killed by a word on stderr that nobody reads.
     signals::ignore(Signal::PIPE);
+    // Nor to be stopped by a terminal that wants none from the background.
+    signals::ignore(Signal::TTOU);
     signals::set_mask(SignalSet::default());
     Ok(())
 }
