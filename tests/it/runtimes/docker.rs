@@ -98,7 +98,7 @@ impl Docker {
         run(self.client().args(["load", "--quiet", "--input"]).arg(archive));
     }
 
-    fn environment(&self) -> [(&'static str, String); 2] {
+    pub(super) fn environment(&self) -> [(&'static str, String); 2] {
         let path = self.daemon.path().to_str().expect("text");
         [("DOCKER_HOST", format!("unix://{path}/sock")), ("DOCKER_CONFIG", format!("{path}/client"))]
     }

@@ -1,8 +1,7 @@
 //! `docker build` of the example, as it stands in the repository.
 //!
-//! Its base images cannot be had without a registry, so images of their names are made here: the one with nginx out of the nginx
-//! that is installed, and the one with Rust out of nothing. The machine's own toolchain is mounted into the latter when it runs: the
-//! build is real, but for optimisation and for the C library, which is not Alpine's.
+//! Its base images cannot be had without a registry, so images of their names are made here. They are hollow: when they run, the
+//! machine's own programs are mounted into them. The build is real, but for optimisation and for the C library, which is not Alpine's.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::daemon::Shared;
-use super::docker::{Docker, PROGRAMS};
+use super::docker::{Container, Docker, PROGRAMS};
 use super::engine::Contained;
 use super::image::{Archive, run};
 use super::{installed, not_run};
@@ -39,14 +38,13 @@ const NGINX: &str = "user root;\n\
     server { listen 127.0.0.1:8080; root /; }\n\
     }\n";
 
-fn builder() -> Option<Arc<Docker>> {
+/// A dockerd whose containers have this machine's programs, unless they are run with `--runtime=runc`.
+pub(super) fn builder() -> Option<Arc<Docker>> {
     static BUILDER: Shared<Docker> = Shared::new();
     BUILDER.get("docker", &PROGRAMS, || {
         let mounts: Vec<String> =
             toolchain().iter().map(|(here, there)| mount(here, there).to_string()).collect();
-        let docker = Docker::start_with(Some(&RUNTIME.replace("MOUNTS", &mounts.join(","))))?;
-        docker.load(&rust().write());
-        Ok(docker)
+        Docker::start_with(Some(&RUNTIME.replace("MOUNTS", &mounts.join(","))))
     })
 }
 
@@ -54,7 +52,7 @@ fn mount(here: &Path, there: &str) -> Value {
     json!({ "type": "bind", "source": here, "destination": there, "options": ["rbind", "ro"] })
 }
 
-/// What the build needs of this machine, and where: the compiler, a linker with its libraries, the sources of the dependencies.
+/// What the builds need of this machine, and where: its programs with their libraries, the compiler, the sources of the dependencies.
 fn toolchain() -> Vec<(PathBuf, String)> {
     let sysroot = run(Command::new("rustc").args(["--print", "sysroot"]).current_dir(ROOT));
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -73,8 +71,8 @@ fn toolchain() -> Vec<(PathBuf, String)> {
     all.filter(|(here, _)| here.exists()).collect()
 }
 
-/// The image that stands for `rust:1-alpine`.
-fn rust() -> Archive {
+/// An image with nothing in it but places for what is mounted.
+pub(super) fn hollow() -> Archive {
     let archive = Archive::empty();
     let root = archive.root();
     for folder in ["usr", "etc", "tmp", "proc", "dev", "toolchain", "cargo"] {
@@ -85,6 +83,11 @@ fn rust() -> Archive {
             symlink(target, root.join(name)).expect("our own folder");
         }
     }
+    archive
+}
+
+/// An image that stands for one with Rust.
+fn rust(name: &str) -> Archive {
     let environment = [
         "PATH=/toolchain/bin:/usr/bin:/bin",
         "CARGO_HOME=/cargo",
@@ -94,91 +97,77 @@ fn rust() -> Archive {
         "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16",
         "CARGO_PROFILE_RELEASE_OPT_LEVEL=0",
     ];
-    archive.image("rust:1-alpine", json!({ "Env": environment, "WorkingDir": "/" }))
+    hollow().image(name, json!({ "Env": environment, "WorkingDir": "/" }))
 }
 
-/// The image that stands for `nginx:stable`: like it, it has an entrypoint that becomes nginx, and asks for QUIT.
-fn nginx(program: &Path) -> Archive {
-    let archive = Archive::new();
+/// An image that stands for one with nginx: like nginx's own, it has an entrypoint that becomes nginx, and asks for QUIT.
+pub(super) fn nginx(name: &str) -> Archive {
+    let archive = hollow();
     let root = archive.root();
-    let put = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().expect("it has one")).expect("our own folder");
-        fs::write(&path, text).expect("our own folder");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own folder");
-    };
-    put("docker-entrypoint.sh", "#!/bin/sh\nexec \"$@\"\n");
-    put("etc/nginx/nginx.conf", NGINX);
-    put("etc/passwd", "root:x:0:0::/:/bin/sh\n");
-    put("etc/group", "root:x:0:\n");
-    for folder in ["var/log/nginx", "var/lib/nginx", "usr/sbin", "usr/share/nginx"] {
+    for folder in ["etc/nginx", "var/log/nginx", "var/lib/nginx"] {
         fs::create_dir_all(root.join(folder)).expect("our own folder");
     }
-    fs::copy(program, root.join("usr/sbin/nginx")).expect("our own folder");
-    // Each line has the path of a library, or none for the kernel's own.
-    for library in
-        run(Command::new("ldd").arg(program)).split_whitespace().filter(|word| word.starts_with('/'))
-    {
-        let there = root.join(library.trim_start_matches('/'));
-        fs::create_dir_all(there.parent().expect("it has one")).expect("our own folder");
-        fs::copy(library, there).expect("our own folder");
-    }
+    let entrypoint = root.join("docker-entrypoint.sh");
+    fs::write(&entrypoint, "#!/bin/sh\nexec \"$@\"\n").expect("our own folder");
+    fs::set_permissions(&entrypoint, fs::Permissions::from_mode(0o755)).expect("our own folder");
+    fs::write(root.join("etc/nginx/nginx.conf"), NGINX).expect("our own folder");
+    fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n").expect("our own folder");
+    fs::write(root.join("etc/group"), "root:x:0:\n").expect("our own folder");
     let config = json!({
         "Entrypoint": ["/docker-entrypoint.sh"],
         "Cmd": ["nginx", "-g", "daemon off;"],
         "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
         "StopSignal": "SIGQUIT",
     });
-    archive.image("nginx:stable", config)
+    archive.image(name, config)
 }
 
-/// Builds a target of the example and gives it this name.
-fn build(docker: &Docker, target: &str, name: &str) {
+/// Builds an image and gives it this name. `line` is what else stands on the command line.
+pub(super) fn build(docker: &Docker, folder: &Path, line: &[&str], name: &str) {
     run(docker
         .client()
         // The builder that every daemon has, and that asks nobody for images that are here.
         .env("DOCKER_BUILDKIT", "0")
-        .args([
-            "build",
-            "--network=none",
-            "--file=Dockerfile.example",
-            "--target",
-            target,
-            "--tag",
-            name,
-            ".",
-        ])
-        .current_dir(ROOT));
+        .args(["build", "--network=none", "--tag", name])
+        .args(line)
+        .arg(".")
+        .current_dir(folder));
+}
+
+/// It is stopped as Docker does, and nginx finishes what it is at: that is what nginx does at QUIT, and not at TERM.
+pub(super) fn stops_gracefully(mut server: Container) {
+    server.running().says("start worker process ");
+    server.stop();
+    let run = server.end();
+    run.exits(0);
+    assert!(run.stderr.iter().any(|line| line.ends_with("gracefully shutting down")), "{run:#?}");
+    assert_eq!(run.warnings(), [""; 0]);
 }
 
 #[test]
 fn the_example_builds_and_its_images_run() {
-    let Some(program) = installed("nginx") else {
-        not_run("docker build", "nginx is not installed");
-        return;
-    };
+    if installed("nginx").is_none() {
+        return not_run("docker build", "nginx is not installed");
+    }
     let Some(docker) = builder() else { return };
-    build(&docker, "drainit", "drainit-alone");
+    let target = |target, name| {
+        build(&docker, Path::new(ROOT), &["--file=Dockerfile.example", "--target", target], name);
+    };
+    docker.load(&rust("rust:1-alpine").write());
+    target("drainit", "drainit-alone");
     assert_eq!(docker.inspect("drainit-alone", "len .RootFS.Layers"), "1", "the program and nothing else");
     let mut version = docker.run(&["--runtime=runc", "drainit-alone", "--version"], None);
     let expected = concat!("drainit ", env!("CARGO_PKG_VERSION"));
     version.end().exits(0).silently().in_order(&[expected]);
 
-    build(&docker, "build", "drainit-build");
+    target("build", "drainit-build");
     let mut sources = docker.run(&["drainit-build", "ls", "-a", "/src", "/src/target"], None);
     let sources = sources.end();
     sources.exits(0).in_order(&["Cargo.toml", "release"]);
     // What was built here, and the history, are not sent along.
     assert_eq!(sources.count("debug") + sources.count(".git"), 0, "{sources:#?}");
 
-    docker.load(&nginx(&program).write());
-    build(&docker, "nginx", "drainit-nginx");
-    let mut server = docker.run(&["--runtime=runc", "drainit-nginx"], None);
-    server.running().says("start worker process ");
-    server.stop();
-    let run = server.end();
-    run.exits(0);
-    // That is what nginx does at QUIT, and not at the TERM that Docker sends.
-    assert!(run.stderr.iter().any(|line| line.ends_with("gracefully shutting down")), "{run:#?}");
-    assert_eq!(run.warnings(), [""; 0]);
+    docker.load(&nginx("nginx:stable").write());
+    target("nginx", "drainit-nginx");
+    stops_gracefully(docker.run(&["drainit-nginx"], None));
 }
