@@ -10,6 +10,7 @@ mod cri;
 mod daemon;
 mod docker;
 mod docker_build;
+mod docker_examples;
 mod docker_init;
 mod engine;
 mod exit_code;
