@@ -144,7 +144,10 @@ pub(super) fn a_full_pids_limit_does_not_hinder_the_stop(engine: &dyn Engine) {
         "fake-workload child*6{ name=child catch=TERM:1ms ready hold } name=main catch=TERM:100ms:4 ready hold",
     );
     let mut container = engine.start(Wish { pids: Some(8), ..wish });
-    container.ready(&["main", "child", "child", "child", "child", "child", "child"]).stop();
+    for _ in 0..7 {
+        container.running().line_with(" ready ");
+    }
+    container.stop();
     let run = container.finish();
     run.exits(4).in_order(&["main got TERM", "main finished"]).warns(&["pre-stop"]);
     assert_eq!(run.count("child finished"), 6, "{run:#?}");
