@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::cases::tests_of_these_cases;
 use super::containerd::{Containerd, containerd};
 use super::daemon::limit_pids;
-use super::engine::{Contained, Engine, NOBODY, PATIENCE, Wish, report};
+use super::engine::{Contained, Engine, NOBODY, PATIENCE, Wish, report, swap_can_be_limited};
 use super::not_run;
 use crate::harness::{Finished, Init, Running, took};
 
@@ -97,6 +97,10 @@ impl Cri {
         });
         if let Some(bytes) = wish.memory {
             container["linux"]["resources"] = json!({ "memory_limit_in_bytes": bytes });
+            if swap_can_be_limited() {
+                // Together.
+                container["linux"]["resources"]["memory_swap_limit_in_bytes"] = json!(bytes);
+            }
         }
         if wish.locked_down {
             let context = &mut container["linux"]["security_context"];

@@ -196,9 +196,9 @@ fn an_image_that_starts_drainit_needs_nothing_else() {
 #[test]
 fn out_of_memory_is_what_docker_says_too() {
     let Some(docker) = docker() else { return };
-    let line = ["--memory=64m", Wish::new("").image(), "drainit", "--"];
-    let glutton = ["busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=512M", "count=1"];
-    let mut container = docker.run(&[&line[..], &glutton[..]].concat(), None);
+    let wish = Wish::new("drainit -- busybox dd if=/dev/zero of=/dev/null bs=512M count=1");
+    let line = Wish { memory: Some(64 << 20), ..wish }.line();
+    let mut container = docker.run(&line.iter().map(String::as_str).collect::<Vec<_>>(), None);
     container.end().exits(137);
     assert_eq!(docker.inspect(&container.name, ".State.OOMKilled"), "true");
 }

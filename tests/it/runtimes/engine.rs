@@ -1,7 +1,7 @@
 //! What the tests ask of a runtime, whichever it is.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -88,6 +88,10 @@ impl Wish {
         let mut line: Vec<String> = Vec::new();
         if let Some(bytes) = self.memory {
             line.push(format!("--memory={bytes}"));
+            if swap_can_be_limited() {
+                // Together.
+                line.push(format!("--memory-swap={bytes}"));
+            }
         }
         if let Some(count) = self.pids {
             line.push(format!("--pids-limit={count}"));
@@ -114,6 +118,12 @@ impl Wish {
             (StopSignal::Unsaid, false) => "localhost/drainit-test:plain",
         }
     }
+}
+
+/// Whether a limit of memory can be one of swap space too. Where it is not, who has too much may be swapped out and live on.
+pub(super) fn swap_can_be_limited() -> bool {
+    let files = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
+    files.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists())
 }
 
 /// An image that starts drainit by itself: its ENTRYPOINT and CMD, and its environment.

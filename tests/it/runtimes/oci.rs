@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::cases::tests_of_every_case;
-use super::engine::{Contained, Engine, NOBODY, StopSignal, Wish};
+use super::engine::{Contained, Engine, NOBODY, StopSignal, Wish, swap_can_be_limited};
 use super::{Bundle, Container, Runtime, installed, not_run, runtimes};
 use crate::harness::{Finished, Init, Running, stays};
 
@@ -39,6 +39,10 @@ fn bundle(runtime: Runtime, wish: Wish) -> Bundle {
     linux["resources"] = json!({});
     if let Some(bytes) = wish.memory {
         linux["resources"]["memory"] = json!({ "limit": bytes });
+        if swap_can_be_limited() {
+            // Together.
+            linux["resources"]["memory"]["swap"] = json!(bytes);
+        }
     }
     if let Some(count) = wish.pids {
         linux["resources"]["pids"] = json!({ "limit": count });
