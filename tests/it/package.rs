@@ -7,8 +7,7 @@ use crate::docs;
 
 /// The files that Cargo packs.
 fn packed() -> BTreeSet<String> {
-    let cargo = std::env::var("CARGO").expect("cargo runs the tests");
-    let output = Command::new(cargo)
+    let output = Command::new(env!("CARGO"))
         .args(["package", "--list", "--allow-dirty", "--offline"])
         .current_dir(docs::root())
         .output()
