@@ -48,20 +48,25 @@ fn one_that_is_dropped_as_soon_as_it_is_started_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_test_program_that_is_killed_leaves_no_daemon_behind() {
+fn a_test_program_that_is_killed_leaves_nothing_behind() {
+    for runtime in ["containerd", "podman"] {
+        is_killed_with_a_container_of(runtime);
+    }
+}
+
+fn is_killed_with_a_container_of(runtime: &str) {
+    let test =
+        format!("runtimes::{runtime}::an_entrypoint_that_ignores_the_signal_ends_long_before_the_timeout");
     // The daemons keep to folders in here.
     let folder = Daemon::folder();
     let mut program = Command::new(std::env::current_exe().expect("this program"))
-        .args([
-            "--exact",
-            "runtimes::containerd::an_entrypoint_that_ignores_the_signal_ends_long_before_the_timeout",
-        ])
+        .args(["--exact", &test])
         .env("TMPDIR", folder.path())
         .stderr(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
         .expect("it can be run");
-    let (daemon, pid) = wait_until("its containerd has a container, or there is none here", || {
+    let (daemon, pid) = wait_until("it has a container, or there can be none here", || {
         if program.try_wait().expect("our own child").is_some() {
             return Some((String::new(), 0));
         }
@@ -73,7 +78,7 @@ fn a_test_program_that_is_killed_leaves_no_daemon_behind() {
     if pid == 0 {
         let status = program.wait().expect("our own child");
         assert!(status.success(), "the test that was to be killed has failed");
-        not_run("containerd", "it cannot be started here");
+        not_run(runtime, "it cannot be started here");
         return;
     }
     program.kill().expect("our own child");

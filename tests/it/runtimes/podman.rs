@@ -1,9 +1,10 @@
 //! podman, which has no daemon: everything that it keeps is in a folder of the tests' own, and so are its mounts.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -21,16 +22,32 @@ use crate::harness::{DRAINIT, Finished, Init, Running, took, wait_until};
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 export CONTAINERS_CONF="$here/containers.conf" CONTAINERS_STORAGE_CONF="$here/storage.conf" TMPDIR="$here"
-export CONTAINERS_REGISTRIES_CONF=/dev/null PODMAN_IGNORE_CGROUPSV1_WARNING=1
+export CONTAINERS_REGISTRIES_CONF="$here/registries.conf" PODMAN_IGNORE_CGROUPSV1_WARNING=1
 exec nsenter --mount --target "$(cat "$here/pid")" -- podman --tmpdir "$here/tmp" --runtime crun "$@"
 "#;
 
+/// Whoever still watches a container, or has not quite ended, would write to the folder once more.
 const CLEAN: &str = r#"
-    ./podman pod rm --all --force --time 0 > /dev/null
-    ./podman rm --all --force --time 0 > /dev/null
-    # First what is in them.
+    # Nobody reads what is said here, where the test has died; and podman dies of it.
+    exec > /dev/null 2>&1
+    pods="$("$PWD/podman" pod ps --quiet --no-trunc) $(cat pods)"
+    for round in $(seq 100); do
+        "$PWD/podman" pod rm --all --force --time 0
+        "$PWD/podman" rm --all --force --time 0
+        busy=
+        for name in $(grep -lsxE 'conmon|podman' /proc/[0-9]*/comm); do
+            ! grep -qsF "$PWD" "${name%comm}cmdline" || busy=yes
+        done
+        [ "$busy" ] || break
+        sleep 0.1
+    done
     for mount in $(grep -o " $PWD/[^ ]*" /proc/self/mounts | sort -r); do umount --lazy "$mount"; done
-    for group in /sys/fs/cgroup/libpod_parent /sys/fs/cgroup/*/libpod_parent; do rmdir "$group" 2> /dev/null; done
+    for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
+        for pod in $pods; do
+            [ ! -d "$top/libpod_parent/$pod" ] || find "$top/libpod_parent/$pod" -depth -type d -exec rmdir {} \;
+        done
+        [ ! -d "$top/libpod_parent" ] || rmdir "$top/libpod_parent/conmon" "$top/libpod_parent"
+    done
 "#;
 
 /// A podman of our own.
@@ -220,6 +237,8 @@ impl Podman {
         let storage =
             format!("driver = \"overlay\"\ngraphroot = \"{path}/root\"\nrunroot = \"{path}/run\"\n");
         write("storage.conf", format!("[storage]\n{storage}"));
+        write("registries.conf", String::new());
+        write("pods", String::new());
         write("podman", SCRIPT.to_owned());
         let script = folder.path().join("podman");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("our own folder");
@@ -236,13 +255,20 @@ impl Podman {
         Command::new(self.holder.file("podman"))
     }
 
-    /// podman with these words, in the background. What it leaves behind to watch a container is a part of it.
-    fn runs(&self, words: &[&str], terminal: Option<OwnedFd>) -> Running {
+    /// podman with these words. What it leaves behind to watch a container is a part of it.
+    fn init(&self, words: &[&str]) -> Init {
         let script = self.holder.file("podman");
         let line: Vec<&str> =
             std::iter::once(script.to_str().expect("text")).chain(words.iter().copied()).collect();
-        let init = terminal.map_or_else(Init::subreaper, |terminal| Init::subreaper().stdin(terminal));
-        init.flags(&["--wait-for-all"]).command(&line).start()
+        Init::subreaper().flags(&["--wait-for-all"]).command(&line)
+    }
+
+    fn runs(&self, words: &[&str], terminal: Option<OwnedFd>) -> Running {
+        let init = self.init(words);
+        match terminal {
+            Some(terminal) => init.stdin(terminal).start(),
+            None => init.start(),
+        }
     }
 
     /// `podman run` in the foreground with these options, image and words.
@@ -281,12 +307,18 @@ impl Pod {
     fn new(podman: &Arc<Podman>, name: &'static str, words: &[&str]) -> Self {
         let mut pod = Self { podman: Arc::clone(podman), name, made: Vec::new() };
         pod.have(words);
+        // It leaves cgroups behind, in a folder that all podmans share.
+        let id = run(podman.client().args(["pod", "inspect", "--format={{.Id}}", name]));
+        let mut pods =
+            OpenOptions::new().append(true).open(podman.holder.file("pods")).expect("our own folder");
+        pods.write_all(id.as_bytes()).expect("our own folder");
         pod
     }
 
     /// Has podman do this, which it says something about when it is done.
     fn have(&mut self, words: &[&str]) {
-        let mut podman = self.podman.runs(words, None);
+        let init = self.podman.init(words).stderr(Stdio::inherit());
+        let mut podman = init.start();
         podman.line_with("");
         self.made.push(podman);
     }
