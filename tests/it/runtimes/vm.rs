@@ -89,6 +89,20 @@ fn a_command_that_cannot_be_started_is_an_end_too() {
     console.in_order(&["drainit: error: cannot run \"nowhere\": ", OFF]).never(PANIC);
 }
 
+/// Nobody takes that right away from PID 1, but it may give it away itself.
+#[test]
+fn without_the_right_to_switch_it_off_that_is_said_and_the_status_is_the_command_s() {
+    let Some(mut machine) = Machine::new() else { return };
+    machine.script(
+        "as-nobody",
+        "mount -t proc proc /proc && mkdir /etc && echo nobody:x:65534:65534::/: > /etc/passwd && \
+         exec busybox su -s /bin/sh nobody -c \"exec $*\"",
+    );
+    let console = machine.boot("as-nobody", "drainit --poweroff fake-workload say=done exit=3");
+    let line = "drainit: error: cannot power the machine off: Operation not permitted";
+    console.in_order(&["done", line, "Attempted to kill init! exitcode=0x00000300"]).never(OFF);
+}
+
 /// The option is given where the kernel's command line cannot be: in the environment that it makes of it.
 #[test]
 fn a_machine_without_a_switch_is_restarted() {
@@ -144,7 +158,7 @@ impl Machine {
         {
             fs::copy(program, root.join("bin").join(name)).expect("our own folder");
         }
-        for name in ["sh", "mount"] {
+        for name in ["sh", "mount", "mkdir"] {
             symlink("busybox", root.join("bin").join(name)).expect("our own folder");
         }
         // The kernel opens it for its init's input and output before anything is mounted.
