@@ -45,6 +45,8 @@ impl Write for Sink {
 }
 
 /// Sends the log macros' lines to stderr, as `drainit: LEVEL: TEXT`, or as JSON objects with `level` and `message`.
+// Its frame is not to stay below the loop's.
+#[inline(never)]
 pub fn set_up(level: LevelFilter, format: LogFormat) {
     JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let result = env_logger::Builder::new()

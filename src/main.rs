@@ -48,6 +48,7 @@ fn has_variables() -> bool {
     process::environment().any(|entry| settings::is_setting(entry.to_bytes()))
 }
 
+#[inline(never)]
 fn start(settings: Settings, inherited_mask: SignalSet) -> u8 {
     logging::set_up(settings.log_level, settings.log_format);
     let power_off = settings.power_off;
@@ -74,6 +75,8 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
+// Called, the settings are handed over as they are; inlined, they would be copied into the frame below the loop's.
+#[inline(never)]
 fn run_command(settings: Settings, inherited_mask: SignalSet) -> u8 {
     if settings.pause {
         return supervisor::pause(&settings);
