@@ -13,9 +13,9 @@ use drainit::signal::Signal;
 use drainit::survivors::Process;
 use drainit::sys::{kill, procfs};
 
+pub(crate) use crate::binary::DRAINIT;
 pub(crate) use crate::gate::Gate;
 
-pub(crate) const DRAINIT: &str = env!("CARGO_BIN_EXE_drainit");
 pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 /// Only a hang takes so long.

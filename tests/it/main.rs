@@ -5,6 +5,7 @@ mod harness;
 mod server;
 mod terminal;
 
+mod binary;
 mod cli;
 mod cli_steps;
 mod docs;

@@ -1,0 +1,63 @@
+//! What the program file says of itself, which the kernel goes by (elf(5)).
+
+use crate::harness::WORKLOAD;
+
+/// What Cargo has built for the tests; or another build, where `DRAINIT_PROGRAM` names one when the tests are compiled.
+pub(crate) const DRAINIT: &str = match option_env!("DRAINIT_PROGRAM") {
+    Some(program) => program,
+    None => env!("CARGO_BIN_EXE_drainit"),
+};
+
+const LOAD: usize = 1;
+const LOADER: usize = 3;
+const STACK: usize = 0x6474_e551;
+const READ_ONLY_AFTER_START: usize = 0x6474_e552;
+
+const EXECUTE: usize = 1;
+const WRITE: usize = 2;
+
+/// A row of the program's table of segments.
+#[derive(Debug)]
+struct Segment {
+    kind: usize,
+    flags: usize,
+}
+
+impl Segment {
+    fn may(&self, flags: usize) -> bool {
+        self.flags & flags == flags
+    }
+}
+
+fn segments(program: &str) -> Vec<Segment> {
+    let file = std::fs::read(program).expect("it was built");
+    let word = |at: usize, size: usize| {
+        file[at..at + size].iter().rev().fold(0_usize, |number, &byte| number << 8 | usize::from(byte))
+    };
+    assert_eq!(&file[..6], b"\x7fELF\x02\x01", "a 64-bit little-endian program");
+    let (table, size, count) = (word(32, 8), word(54, 2), word(56, 2));
+    let rows = (0..count).map(|row| table + row * size);
+    let found: Vec<Segment> = rows.map(|at| Segment { kind: word(at, 4), flags: word(at + 4, 4) }).collect();
+    assert!(found.iter().any(|segment| segment.kind == LOAD && segment.may(EXECUTE)), "no code: {found:?}");
+    found
+}
+
+#[test]
+fn the_programs_are_static() {
+    for program in [DRAINIT, WORKLOAD] {
+        let segments = segments(program);
+        assert!(segments.iter().all(|segment| segment.kind != LOADER), "{program}: {segments:?}");
+    }
+}
+
+#[test]
+fn nothing_can_be_both_written_and_executed() {
+    let segments = segments(DRAINIT);
+    let both = segments.iter().find(|segment| segment.may(WRITE | EXECUTE));
+    assert!(both.is_none(), "{both:?}");
+    // Without this entry the kernel makes every page executable.
+    let stack = segments.iter().find(|segment| segment.kind == STACK).expect("it says what the stack is");
+    assert!(!stack.may(EXECUTE), "{stack:?}");
+    let relro = segments.iter().any(|segment| segment.kind == READ_ONLY_AFTER_START);
+    assert!(relro, "what is only written at the start stays writable: {segments:?}");
+}
