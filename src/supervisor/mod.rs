@@ -61,6 +61,8 @@ pub struct Supervisor {
     step: Option<steps::Process>,
     /// A step could not be started: no child's end will tell that nobody is left.
     step_failed: bool,
+    /// It has waited before.
+    has_settled: bool,
     roster: Roster,
     watch: Watch,
     killing: bool,
@@ -139,6 +141,7 @@ impl Supervisor {
             jobs,
             step: None,
             step_failed: false,
+            has_settled: false,
             roster: Roster::default(),
             watch: Watch::default(),
             killing: false,
@@ -157,7 +160,6 @@ impl Supervisor {
     #[inline(never)]
     pub fn run(&mut self) -> u8 {
         let mut received = None;
-        let mut has_settled = false;
         loop {
             let reaping = self.reap();
             // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
@@ -179,10 +181,6 @@ impl Supervisor {
             self.mind_stops(reaping.stopped, signal);
             if self.plan.is_waiting() {
                 self.note_waiting();
-            }
-            // The first turn still belongs to the start: what only they need goes when both are over.
-            if !std::mem::replace(&mut has_settled, true) {
-                process::return_memory();
             }
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             received = if at_once { self.wait(Some(Duration::ZERO)) } else { self.wait_passing_on() };
@@ -215,8 +213,12 @@ impl Supervisor {
     }
 
     /// Waits for a signal, at most until the deadline; for ever where there is none.
-    fn wait(&self, deadline: Option<Duration>) -> Option<Received> {
+    fn wait(&mut self, deadline: Option<Duration>) -> Option<Received> {
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
+        // The first turn still belongs to the start: what only they need goes when both are over.
+        if !std::mem::replace(&mut self.has_settled, true) {
+            process::return_memory();
+        }
         signals::wait(SignalSet::from_bits(u64::MAX), timeout)
     }
 
