@@ -105,12 +105,14 @@ pub fn say_error(problem: &dyn std::fmt::Display) {
 /// A defect of drainit must not look like the command's own end: one line, and 125.
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // A program that is made small has left its places out: then they are line 0 of nowhere.
+        let place = panic.location().filter(|place| place.line() > 0);
+        let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
         let text = panic.payload().downcast_ref::<&str>().copied();
         let reason = text
             .or(panic.payload().downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no reason given");
-        say_error(&format_args!("a defect of drainit at {place}: {reason}"));
+        say_error(&format_args!("a defect of drainit{place}: {reason}"));
         process::exit_now(outcome::INIT_FAILED);
     }));
 }
