@@ -115,24 +115,23 @@ pub fn close_inherited(kept: Option<&mut ReportFile>) {
 }
 
 /// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
+#[cfg(target_env = "gnu")]
 pub fn return_memory() {
     // SAFETY: the allocator's own function, which changes nothing that is in use.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0)
-    };
-    unmap_program();
+    unsafe { libc::malloc_trim(0) };
 }
 
+#[cfg(not(target_env = "gnu"))]
 unsafe extern "C" {
     /// The linker's names for the first byte of the program and for the end of its instructions.
     static __executable_start: u8;
     static etext: u8;
 }
 
-/// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those come
-/// back from the file when they are reached.
-fn unmap_program() {
+/// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those
+/// come back from the file when they are reached. With glibc, whose program is four times as large, this would take too long.
+#[cfg(not(target_env = "gnu"))]
+pub fn return_memory() {
     let start = &raw const __executable_start;
     let length = (&raw const etext).addr().saturating_sub(start.addr());
     // SAFETY: the pages from the one to the other are the program file's, and can only be read: what is dropped comes from the file again.
