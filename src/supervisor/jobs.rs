@@ -215,8 +215,11 @@ impl Supervisor {
     }
 
     /// Stops drainit until it is continued; returns whether that was possible.
+    ///
+    /// A CONT that is waiting already came after the stop, and a new stop signal would take it away.
     fn suspend(&mut self, signal: Signal, who: Stopped, why: Suspended) -> bool {
-        let suspended = !process::is_pid_one() && signals::suspend(signal, who);
+        let is_over = signals::is_pending(Signal::CONT);
+        let suspended = !process::is_pid_one() && (is_over || signals::suspend(signal, who));
         if suspended {
             self.jobs.suspended = Some(why);
         }

@@ -113,7 +113,7 @@ fn nothing_needs_root_or_a_root_folder_that_can_be_written() {
         let mut container = Bundle::new(runtime, "drainit -- sh -c")
             .word(
                 "(: > /new) 2> /dev/null && exit 1; (: > /dev/new) 2> /dev/null && exit 2; \
-                 fake-workload name=daemon catch=TERM:300ms ready hold & fake-workload ids; wait",
+                 fake-workload ids; fake-workload name=daemon catch=TERM:300ms ready hold & wait",
             )
             .with("/root/readonly", json!(true))
             .with("/process/user", json!({ "uid": 65534, "gid": 65534 }))
