@@ -145,9 +145,12 @@ impl Jobs {
 }
 
 /// Whether the terminal is there for this process alone: others of its group, in a pipeline or a script, need it.
+///
+/// Who does not lead its group was started by somebody who did, and who may have left just now (`( drainit & )`): then the shell is about
+/// to take the terminal, and must not lose it again.
 fn is_ours_alone(terminal: &Terminal) -> bool {
     let own = tty::own_group();
-    own > 0 && terminal.is_ours() && !tty::is_in_pipeline() && !survivors::shares_group(own)
+    own == process::id() && terminal.is_ours() && !tty::is_in_pipeline() && !survivors::shares_group(own)
 }
 
 impl Supervisor {

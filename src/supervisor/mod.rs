@@ -178,7 +178,9 @@ impl Supervisor {
             {
                 return code;
             }
-            self.mind_stops(reaping.stopped, signal);
+            // A CONT of this turn has ended the stop that was seen before it.
+            let goes_on = received.is_some_and(|received| received.signal == Signal::CONT);
+            self.mind_stops(reaping.stopped.filter(|_| !goes_on), signal);
             if self.plan.is_waiting() {
                 self.note_waiting();
             }
