@@ -175,9 +175,14 @@ impl Plan {
 
     /// Whether all that this signal brings about is [`Plan::pass_on`], whatever else has happened: nothing has begun, and it begins
     /// nothing.
+    ///
+    /// Where the command may have ended, and somebody else would get the signal for it, that has to be known first. For a group it
+    /// makes no difference: those who are left of it get it either way, and a stop begins for the others.
     #[must_use]
     pub fn only_passes_on(&self, signal: Signal) -> bool {
         matches!(self.phase, Phase::Running)
+            && self.policy.forward_to == Target::Group
+            && !self.policy.wait_for_all
             && signal.can_be_forwarded()
             && !self.policy.stop_signals.contains(signal)
     }

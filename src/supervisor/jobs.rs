@@ -6,6 +6,7 @@
 //! | the command was stopped by | who has the terminal | what is done |
 //! |---|---|---|
 //! | TTIN, TTOU: it wants the terminal | drainit's group, or a group without members | it gets the terminal, and goes on |
+//! | TTIN, TTOU | a command of somebody else in drainit's group | it waits until the terminal comes back |
 //! | TTIN, TTOU | somebody else | drainit's group stops too |
 //! | TSTP, STOP | the command's group (Ctrl-Z went there) | drainit's group stops too |
 //! | TSTP | somebody else | drainit stops too; a terminal has told the others of its group itself |
@@ -14,9 +15,11 @@
 //! A stop signal that comes to drainit while the command is stopped already stops drainit. When the command has ended, those whom it has
 //! left behind stand for it.
 //!
-//! Where no shell could continue drainit, the kernel does not stop it, and would not have stopped the command in its place. Then
-//! the command goes on, unless the signal was sent through drainit. For one that wants a terminal that it cannot get, the kernel would let
-//! the call fail; here it gets HUP and CONT, as the kernel has it for stopped groups that nobody can continue any more.
+//! Where no shell could continue drainit, the kernel would not have stopped the command in its place, and nobody is stopped here. Then
+//! the command's group goes on, unless somebody has sent the signal through drainit. For one that wants a terminal that it cannot get, the
+//! kernel would let the call fail; here it gets HUP and CONT, once, as the kernel has it for stopped groups that nobody can continue any more.
+
+use std::time::Duration;
 
 use log::{debug, info, warn};
 
@@ -25,9 +28,14 @@ use crate::outcome::Ended;
 use crate::plan::Event;
 use crate::signal::{Signal, SignalSet};
 use crate::survivors;
-use crate::sys::signals::{self, Stopped};
+use crate::sys::signals::{self, Received, Stopped};
 use crate::sys::tty::{self, Modes, Terminal};
 use crate::sys::{kill, process};
+
+/// Between two looks at a group that is to go on.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long its last member may take to stop: a program may have something to put in order before it does.
+const LOOK_FOR: Duration = Duration::from_secs(2);
 
 /// What is known of the terminal.
 #[derive(Debug, Default)]
@@ -42,6 +50,10 @@ pub(super) struct Jobs {
     suspended: Option<Suspended>,
     /// What was passed on: somebody wants the command to have it.
     passed_on: SignalSet,
+    /// Members of this group may stop a little later than the command, and are to go on.
+    goes_on: Option<GoesOn>,
+    /// Somebody was told that there is no terminal.
+    told: bool,
 }
 
 /// A group was given the foreground.
@@ -51,6 +63,15 @@ struct HandedOver {
     group: i32,
     /// What the modes were.
     modes: Option<Modes>,
+}
+
+/// A group that is to go on.
+#[derive(Clone, Copy, Debug)]
+struct GoesOn {
+    group: i32,
+    /// When to look next whether anybody in it is stopped.
+    next: Duration,
+    until: Duration,
 }
 
 /// What drainit was stopped for.
@@ -87,9 +108,18 @@ impl Jobs {
         self.stopped = self.stopped.filter(|stopped| *stopped != pid);
     }
 
-    /// A signal is passed on.
-    pub(super) fn note_forwarded(&mut self, signal: Signal) {
-        self.passed_on = self.passed_on.with(signal);
+    /// A signal is passed on. Where a key made it, it is not somebody's wish that it stays; but a shell outside of the namespace, in whose
+    /// job drainit is then, has seen that key, too.
+    pub(super) fn note_forwarded(&mut self, signal: Signal, received: Option<Received>) {
+        let by_key = received.is_some_and(|received| received.signal == signal && received.code > 0);
+        if !(by_key && signal.is_of_terminal() && tty::own_group() > 0) {
+            self.passed_on = self.passed_on.with(signal);
+        }
+    }
+
+    /// When to look again whether a group goes on.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.goes_on.map(|goes_on| goes_on.next)
     }
 
     fn hand_over(&mut self, terminal: &Terminal, group: i32) {
@@ -167,7 +197,9 @@ impl Supervisor {
         }
         match (stopped, self.jobs.stopped, event) {
             (Some((pid, by)), _, _) => self.job_stopped(pid, by),
-            (None, Some(pid), Some(Event::Signal(signal))) if signal.is_of_terminal() => {
+            (None, Some(pid), Some(Event::Signal(signal)))
+                if signal.is_of_terminal() && can_be_suspended(signal) =>
+            {
                 let group = process::group_of(pid).unwrap_or(pid);
                 self.suspend(signal, Stopped::OwnProcess, Suspended { group, in_foreground: false });
             }
@@ -189,44 +221,63 @@ impl Supervisor {
             self.jobs.hand_over(terminal, group);
             return continue_group(group);
         }
-        let in_foreground = terminal.as_ref().and_then(Terminal::foreground) == Some(group);
+        let foreground = terminal.as_ref().and_then(Terminal::foreground);
+        if wants_terminal && foreground.is_some_and(survivors::is_held_by_sibling) {
+            return;
+        }
+        let in_foreground = foreground == Some(group);
         if !in_foreground && !by.is_of_terminal() {
             return;
         }
-        let give_to = |group| {
-            if in_foreground {
-                terminal.as_ref().is_some_and(|terminal| terminal.give_to(group))
-            } else {
-                false
-            }
-        };
-        give_to(tty::own_group());
-        let who = if in_foreground || wants_terminal { Stopped::OwnGroup } else { Stopped::OwnProcess };
         // STOP would stop us where nobody could continue us.
         let signal = if by.is_of_terminal() { by } else { Signal::TSTP };
-        if self.suspend(signal, who, Suspended { group, in_foreground }) {
-            return;
-        }
-        give_to(group);
-        if !wants_terminal && !self.jobs.passed_on.contains(by) {
-            continue_group(group);
-        } else if wants_terminal && !process::is_pid_one() {
+        if can_be_suspended(signal) {
+            if let (true, Some(terminal)) = (in_foreground, &terminal) {
+                terminal.give_to(tty::own_group());
+            }
+            drop(terminal);
+            let who = if in_foreground || wants_terminal { Stopped::OwnGroup } else { Stopped::OwnProcess };
+            self.suspend(signal, who, Suspended { group, in_foreground });
+        } else if !wants_terminal {
+            if !self.jobs.passed_on.contains(by) {
+                self.let_go_on(group);
+            }
+        } else if !process::is_pid_one() && !std::mem::replace(&mut self.jobs.told, true) {
             warn!("{pid} wants a terminal that nobody can give it: sending HUP");
             note("cannot tell it", kill::send_to_group(group, Signal::HUP));
             continue_group(group);
         }
     }
 
-    /// Stops drainit until it is continued; returns whether that was possible.
-    ///
-    /// A CONT that is waiting already came after the stop, and a new stop signal would take it away.
-    fn suspend(&mut self, signal: Signal, who: Stopped, why: Suspended) -> bool {
-        let is_over = signals::is_pending(Signal::CONT);
-        let suspended = !process::is_pid_one() && (is_over || signals::suspend(signal, who));
-        if suspended {
-            self.jobs.suspended = Some(why);
+    /// Stops drainit until it is continued.
+    fn suspend(&mut self, signal: Signal, who: Stopped, why: Suspended) {
+        // A CONT that is waiting already came after the stop, and a new stop signal would take it away.
+        if !signals::is_pending(Signal::CONT) {
+            signals::suspend(signal, who);
         }
-        suspended
+        self.jobs.suspended = Some(why);
+    }
+
+    /// The group goes on, and those of it who have yet to stop.
+    fn let_go_on(&mut self, group: i32) {
+        continue_group(group);
+        let now = self.clock.now();
+        self.jobs.goes_on =
+            Some(GoesOn { group, next: now.saturating_add(LOOK_EVERY), until: now.saturating_add(LOOK_FOR) });
+    }
+
+    /// Looks whether the group that is to go on does.
+    pub(super) fn mind_the_slow(&mut self) {
+        let now = self.clock.now();
+        let Some(GoesOn { group, until, .. }) = self.jobs.goes_on.filter(|goes_on| goes_on.next <= now)
+        else {
+            return;
+        };
+        self.jobs.goes_on =
+            (now < until).then(|| GoesOn { group, next: now.saturating_add(LOOK_EVERY), until });
+        if self.main.is(group) && survivors::has_stopped(group) {
+            continue_group(group);
+        }
     }
 
     /// CONT has come. Returns whether that was all about job control, and nothing that has to be passed on.
@@ -257,6 +308,12 @@ impl Supervisor {
             _ => false,
         }
     }
+}
+
+/// Whether the kernel would stop this process, and somebody could continue it.
+fn can_be_suspended(signal: Signal) -> bool {
+    let own = tty::own_group();
+    own > 0 && !process::is_pid_one() && !signals::is_ignored(signal) && !survivors::is_orphaned(own)
 }
 
 /// The group of a child that was not reaped, so that its number cannot be somebody else's.

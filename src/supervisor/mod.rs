@@ -181,6 +181,9 @@ impl Supervisor {
             // A CONT of this turn has ended the stop that was seen before it.
             let goes_on = received.is_some_and(|received| received.signal == Signal::CONT);
             self.mind_stops(reaping.stopped.filter(|_| !goes_on), signal);
+            if self.jobs.deadline().is_some() {
+                self.mind_the_slow();
+            }
             if self.plan.is_waiting() {
                 self.note_waiting();
             }
@@ -195,7 +198,8 @@ impl Supervisor {
     /// stays pending, so that the next wait is over at once.
     fn wait_passing_on(&mut self) -> Option<Received> {
         // What is passed on does not change when something is due.
-        let deadline = [self.plan.deadline(), self.next_note()].into_iter().flatten().min();
+        let due = [self.plan.deadline(), self.next_note(), self.jobs.deadline()];
+        let deadline = due.into_iter().flatten().min();
         for _ in 0..PASS_ON_AT_ONCE {
             let received = self.wait(deadline)?;
             // These may be about drainit itself: it is to stop, or was stopped.
@@ -249,7 +253,10 @@ impl Supervisor {
                     reaping.stopped = Some((pid, by));
                 }
                 Reaped::Stopped { .. } => {}
-                Reaped::Continued { pid } => self.jobs.note_continued(pid),
+                Reaped::Continued { pid } => {
+                    self.jobs.note_continued(pid);
+                    reaping.stopped = reaping.stopped.filter(|(stopped, _)| *stopped != pid);
+                }
                 Reaped::AllAlive => return reaping,
                 Reaped::NoChildren => return Reaping { nobody_left: true, ..reaping },
             }
@@ -293,7 +300,7 @@ impl Supervisor {
         debug!("{action:?}");
         match action {
             Action::Forward { signal, target } => {
-                self.jobs.note_forwarded(signal);
+                self.jobs.note_forwarded(signal, self.last_received);
                 self.forward(signal, target);
             }
             Action::Ask { signal, target } => self.ask(signal, target),

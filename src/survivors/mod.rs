@@ -6,6 +6,7 @@
 
 mod describe;
 mod family;
+mod group;
 #[cfg(test)]
 mod made_up;
 mod process;
@@ -13,6 +14,7 @@ mod roster;
 mod stance;
 
 pub use describe::describe;
+pub use group::{has_stopped, is_held_by_sibling, is_orphaned};
 pub use process::{Name, Process};
 pub use roster::{Moment, Roster};
 pub use stance::{Attitude, Stance};

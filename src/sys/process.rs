@@ -17,6 +17,12 @@ pub fn id() -> i32 {
     std::process::id().cast_signed()
 }
 
+/// The parent, as this process's namespace sees it; 0 where it is outside.
+#[must_use]
+pub fn parent() -> i32 {
+    nix::unistd::getppid().as_raw()
+}
+
 /// Whether this process is the init of its pid namespace.
 #[must_use]
 pub fn is_pid_one() -> bool {
@@ -50,7 +56,13 @@ pub(super) fn renew_parent_death_signal() {
     }
 }
 
-/// The process group of a child that has not been reaped.
+/// The session of a process, where it is there.
+#[must_use]
+pub fn session_of(pid: i32) -> Option<i32> {
+    nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
+}
+
+/// The process group of a process, where it is there.
 #[must_use]
 pub fn group_of(pid: i32) -> Option<i32> {
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
@@ -134,7 +146,8 @@ unsafe extern "C" {
 pub fn return_memory() {
     let start = &raw const __executable_start;
     let length = (&raw const etext).addr().saturating_sub(start.addr());
-    // SAFETY: the pages from the one to the other are the program file's, and can only be read: what is dropped comes from the file again.
+    // SAFETY: the pages from the one to the other are the program file's, and this program only reads them: what is dropped comes from the
+    // file again. (A debugger's breakpoints go with them.)
     unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
 }
 

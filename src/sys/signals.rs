@@ -87,20 +87,30 @@ pub enum Stopped {
     OwnProcess,
 }
 
-/// Stops this process with one of the terminal's signals, and returns once it has been continued; `false` where the kernel did not
-/// stop it, because no shell could continue it (an orphaned process group, POSIX 2.4.3), or because the signal is ignored.
+/// Stops this process with one of the terminal's signals, and returns once it has been continued. The kernel does not stop who ignores the
+/// signal, nor whom no shell could continue (an orphaned process group, POSIX 2.4.3).
 ///
 /// After a continue CONT is waiting to be taken, or the next stop signal.
-pub fn suspend(signal: Signal, who: Stopped) -> bool {
+pub fn suspend(signal: Signal, who: Stopped) {
     let target = if who == Stopped::OwnGroup { 0 } else { std::process::id().cast_signed() };
     // SAFETY: two numbers.
     unsafe { libc::kill(target, signal.number()) };
     let set = SignalSet::default().with(signal);
-    // The stop takes place in here. A stop signal takes an older CONT away (signal(7)), so one that waits afterwards is newer; unless
-    // the next stop signal has come already, and taken it away in turn.
+    // The stop takes place in here.
     unblock(set);
     block(set);
-    [Signal::CONT, Signal::TSTP, Signal::TTIN, Signal::TTOU].into_iter().any(is_pending)
+}
+
+/// Whether this process ignores the signal, because who started it did.
+#[must_use]
+pub fn is_ignored(signal: Signal) -> bool {
+    let mut found = KernelSigaction::of(libc::SIG_DFL);
+    let none = ptr::null::<KernelSigaction>();
+    // SAFETY: nothing is changed, and what is written has the kernel's layout.
+    let asked = check(unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal.number(), none, &raw mut found, SET_SIZE)
+    });
+    asked.is_ok() && found.handler == libc::SIG_IGN
 }
 
 /// Ends this process as the signal would by default, so that its parent sees that death. Returns where that is not possible: PID 1
@@ -179,14 +189,20 @@ struct KernelSigaction {
     mask: u64,
 }
 
+impl KernelSigaction {
+    fn of(handler: libc::sighandler_t) -> Self {
+        Self {
+            handler,
+            flags: 0,
+            #[cfg(target_arch = "x86_64")]
+            restorer: 0,
+            mask: 0,
+        }
+    }
+}
+
 fn set_disposition(signal: Signal, handler: libc::sighandler_t) {
-    let action = KernelSigaction {
-        handler,
-        flags: 0,
-        #[cfg(target_arch = "x86_64")]
-        restorer: 0,
-        mask: 0,
-    };
+    let action = KernelSigaction::of(handler);
     let none = ptr::null_mut::<KernelSigaction>();
     // SAFETY: SIG_IGN and SIG_DFL run no code of ours; the struct has the kernel's layout and outlives the call.
     let _ = check(unsafe {

@@ -110,6 +110,38 @@ fn as_pid_one_beside_a_shell_outside_it_stops_and_goes_on_with_the_job() {
 }
 
 #[test]
+fn ctrl_z_does_nothing_to_a_script_that_no_shell_could_continue() {
+    let nested = "$D -- $W ready hold; :";
+    let alone = Some(script(nested));
+    let as_pid_one = [as_pid_one(&["sh", "-c", nested]), as_pid_one(&["sh", "-c", "$W ready hold; :"])];
+    for mut screen in as_pid_one.into_iter().chain([alone]).flatten() {
+        screen.shows("ready ");
+        for _ in 0..5 {
+            screen.types(CTRL_Z);
+            screen.all_are("fake-workload", 1, b'S');
+        }
+        // Who is stopped does not take it.
+        screen.types(CTRL_C);
+        assert_eq!(screen.ended(), 130);
+    }
+}
+
+#[test]
+fn who_takes_a_while_to_stop_goes_on_too() {
+    let slow = "bash -c 'trap \"sleep 0.1; kill -STOP \\$\\$; echo on\" TSTP; echo ready; while :; do sleep 0.01; done'; :";
+    if let Some(mut screen) = as_pid_one(&["sh", "-c", slow]) {
+        screen.shows("ready");
+        for _ in 0..5 {
+            screen.types(CTRL_Z);
+            screen.all_are("bash", 1, b'S');
+        }
+        // Who is stopped does not take it.
+        screen.types(CTRL_C);
+        assert_eq!(screen.ended(), 130);
+    }
+}
+
+#[test]
 fn as_pid_one_a_reader_gets_the_terminal_that_nobody_has_any_more() {
     let script = "sh -ic 'kill -9 $$'; echo after; read x; echo got: $x; kill -STOP $$; echo on";
     if let Some(mut screen) = as_pid_one(&["sh", "-c", script]) {

@@ -249,6 +249,39 @@ fn a_reader_in_the_background_of_nobody_does_not_stay() {
 }
 
 #[test]
+fn a_reader_in_the_background_that_does_not_go_is_told_once() {
+    let (pid, gate, log) = (Gate::closed(), Gate::closed(), Gate::closed());
+    let mut screen = Screen::of_shell();
+    let reader =
+        format!("trap \"\" HUP; echo $$ >{}; $W await={}; read x </dev/tty", pid.path(), gate.path());
+    screen.line(&format!("( $D -- sh -c '{}' 2>{} & )", reader, log.path()));
+    let main: i32 = pid.text().trim().parse().expect("a pid");
+    let state = || drainit::survivors::look_at(main).map(|process| process.state);
+    screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
+    gate.open();
+    assert!(log.text().contains("sending HUP"));
+    wait_until("it is stopped for good", || (state() == Some(b'T')).then_some(()));
+    stays(std::time::Duration::from_millis(200), || state() == Some(b'T'));
+    assert_eq!(log.text().lines().count(), 1, "{}", log.text());
+    let drainit = drainit::survivors::look_at(main).expect("it is there").parent;
+    drainit::sys::kill::send(drainit, drainit::signal::Signal::TERM).expect("it is there");
+    wait_until("it has gone", || state().is_none().then_some(()));
+    screen.leaves();
+}
+
+#[test]
+fn two_readers_of_a_pipeline_take_turns() {
+    let mut screen = Screen::of_shell();
+    let reader = |name: &str| format!("$D -- sh -c 'read x </dev/tty; echo {name}=$x >/dev/tty'");
+    screen.line(&format!("{} | {}", reader("left"), reader("right")));
+    screen.line("one");
+    let first = if screen.shows("=one").contains("left") { "right" } else { "left" };
+    screen.line("two").shows(&format!("{first}=two"));
+    screen.is_back();
+    screen.leaves();
+}
+
+#[test]
 fn a_step_that_writes_from_the_background_is_heard_and_one_that_reads_fails() {
     let mut screen = Screen::of_shell();
     let steps = "--pre-stop-timeout=1m --pre-stop 'echo said: it' --pre-stop 'sh -c \"read x </dev/tty || echo read: no\"'";

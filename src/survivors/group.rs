@@ -1,0 +1,44 @@
+//! Process groups, as far as a terminal is concerned.
+//!
+//! Cold, all of it: only where there is a terminal, and somebody was stopped.
+
+use super::{Process, look_at};
+use crate::sys::{process as own, procfs};
+
+/// Whether this process group is orphaned: no member has a parent in the same session and another group, as a shell is (POSIX 3.264).
+///
+/// Without /proc only this process is known.
+#[must_use]
+#[cold]
+pub fn is_orphaned(group: i32) -> bool {
+    let Some(session) = own::session_of(own::id()) else { return true };
+    let is_shell = |parent: i32| {
+        parent > 0
+            && own::session_of(parent) == Some(session)
+            && own::group_of(parent).is_some_and(|its| its != group)
+    };
+    !is_shell(own::parent()) && !any(|process| process.group == group && is_shell(process.parent))
+}
+
+/// Whether anybody in this process group is stopped.
+#[must_use]
+#[cold]
+pub fn has_stopped(group: i32) -> bool {
+    any(|process| process.group == group && process.state == b'T')
+}
+
+/// Whether this process group was started by somebody else of ours: another command of the same pipeline or script.
+#[must_use]
+#[cold]
+pub fn is_held_by_sibling(group: i32) -> bool {
+    let parent =
+        look_at(group).map(|leader| leader.parent).filter(|parent| *parent > 0 && *parent != own::id());
+    let ours = own::group_of(own::id());
+    parent.is_some_and(|parent| own::group_of(parent) == ours)
+}
+
+fn any(is_it: impl Fn(&Process) -> bool) -> bool {
+    let mut found = false;
+    procfs::each_process(|_, stat| found |= Process::parse(stat).is_some_and(|process| is_it(&process)));
+    found
+}
