@@ -9,7 +9,7 @@ use crate::plan::Waiting;
 use crate::report::Receiver;
 use crate::settings::Target;
 use crate::signal::Signal;
-use crate::survivors::{self, Process};
+use crate::survivors::{self, Attitude, Process};
 use crate::sys::kill::{self, Pinned};
 use crate::sys::process;
 
@@ -51,31 +51,40 @@ impl Supervisor {
             warn!("going on to {signal}; still there: {}", self.in_words(everyone, before));
         }
         let main = self.main.pid();
-        if let Some(everyone) = everyone {
-            let attitude = |process: &Process| survivors::attitude(process, signal);
-            self.roster.note(&everyone, target, main, survivors::moment(), attitude);
-            self.note_members(&everyone, signal);
+        if let Some(everyone) = &everyone {
+            let attitude = |process: &Process| survivors::attitude_seen(process, signal);
+            self.roster.note(everyone, target, main, survivors::moment(), attitude);
+            self.note_members(everyone, signal);
         }
         match (target, main) {
             (Target::Group | Target::Main, Some(_)) => {
                 self.forward(signal, target);
                 self.send_to(Signal::CONT, target);
             }
-            (Target::All, _) | (_, None) => self.ask_the_rest(signal),
+            (Target::All, _) | (_, None) => self.ask_the_unasked(signal, everyone),
         }
     }
 
     /// Asks everyone who was not asked, until a look finds nobody new.
     pub(super) fn ask_the_rest(&mut self, signal: Signal) {
         self.begin_asking();
+        self.ask_the_unasked(signal, None);
+    }
+
+    /// Begins with those who have been `seen` just now.
+    fn ask_the_unasked(&mut self, signal: Signal, mut seen: Option<Vec<Process>>) {
         self.asked_with = Some(signal);
         let signals = [signal, Signal::CONT];
         for _ in 0..LOOKS {
-            let Some(everyone) = survivors::look() else {
+            let Some(everyone) = seen.take().or_else(survivors::look) else {
                 self.note_sent(signal, Receiver::Target(Target::All));
                 return self.signal_unseen(&signals);
             };
-            let attitude = |process: &Process| survivors::attitude(process, signal);
+            // Who may have given its handler up is looked at as late as can be.
+            let attitude = |process: &Process, before| match before {
+                Some(Attitude::Catches) => survivors::attitude(process, signal),
+                _ => survivors::attitude_seen(process, signal),
+            };
             let unasked = self.roster.take_unasked(&everyone, survivors::moment(), attitude);
             if unasked.is_empty() {
                 return;
@@ -104,7 +113,7 @@ impl Supervisor {
 
     /// Whether it helps to wait for those who are left to take `signal`.
     pub(super) fn look(&mut self, signal: Signal) -> Waiting {
-        self.watch.judge(signal, self.main.pid(), &self.roster)
+        self.watch.judge(signal, self.main.pid(), &mut self.roster)
     }
 }
 

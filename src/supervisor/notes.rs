@@ -67,11 +67,14 @@ impl Supervisor {
             if self.is_of_step(process) {
                 continue;
             }
-            let asked = self.roster.asked(process);
             let is_main = main == Some(process.pid);
             let Some(member) = self.record.member(now, process, is_main) else { continue };
             member.state = process.state;
-            if let (Some(attitude), None) = (asked, member.asked) {
+            if member.asked.is_some() {
+                continue;
+            }
+            self.roster.find_nested_inits(std::slice::from_ref(process), survivors::is_nested_init);
+            if let Some(attitude) = self.roster.asked(process) {
                 member.attitude = attitude;
                 member.asked = Some(report::Event { at: now, what: signal });
             }

@@ -15,7 +15,7 @@ mod stance;
 
 pub use describe::describe;
 pub use group::{has_stopped, is_held_by_sibling, is_orphaned};
-pub use process::{Name, Process};
+pub use process::{FirstSignals, Name, Process};
 pub use roster::{Moment, Roster};
 pub use stance::{Attitude, Stance};
 
@@ -45,7 +45,16 @@ pub fn look() -> Option<Vec<Process>> {
     let mut shown: Vec<i32> = everybody.iter().map(|process| process.pid).collect();
     shown.sort_unstable();
     let is_whole = readable && children.iter().all(|child| shown.binary_search(child).is_ok());
+    if !signals_are_shown(&everybody) {
+        everybody.iter_mut().for_each(|process| process.signals = None);
+    }
     is_whole.then(|| family::descendants(everybody, own::id(), look_at))
+}
+
+/// Whether these `stat` lines tell of signals: this process blocks all of them, and a kernel that is only much like Linux may have zeros there.
+fn signals_are_shown(everybody: &[Process]) -> bool {
+    let own = everybody.iter().find(|process| process.pid == own::id());
+    own.and_then(|own| own.signals).is_some_and(|signals| signals.blocked().contains(Signal::TERM))
 }
 
 /// The same process as it is now; `None` where it is gone, or its number is somebody else's.
@@ -66,10 +75,11 @@ pub struct Watch {
 impl Watch {
     /// Looks whether it helps to wait for those who are left to take `signal`.
     #[must_use]
-    pub fn judge(&mut self, signal: Signal, main: Option<i32>, roster: &Roster) -> Waiting {
+    pub fn judge(&mut self, signal: Signal, main: Option<i32>, roster: &mut Roster) -> Waiting {
         if !procfs::is_ours() {
             return Waiting::CannotTell;
         }
+        roster.find_nested_inits(self.witness.as_slice(), is_nested_init);
         let takes_it =
             |pid| !matches!(attitude_of(pid, signal), Some(Attitude::Ignores | Attitude::Blocks) | None);
         let still_holds = |known: &Process| {
@@ -81,6 +91,7 @@ impl Watch {
             return Waiting::Helps;
         }
         let Some(everyone) = look() else { return Waiting::CannotTell };
+        roster.find_nested_inits(&everyone, is_nested_init);
         let before = std::mem::take(&mut self.running);
         let ignores = |process: &Process| match deafness(process.pid, signal) {
             Deafness::Deaf => Some(true),
@@ -127,6 +138,20 @@ pub fn attitude(process: &Process, signal: Signal) -> Option<Attitude> {
     attitude_of(process.pid, signal)
 }
 
+/// The same as it was when the process was looked at, mostly without another look: to open one more file of each costs as much as
+/// the look did. A nested init counts as any other process here: see [`Roster::find_nested_inits`].
+#[must_use]
+pub fn attitude_seen(process: &Process, signal: Signal) -> Option<Attitude> {
+    let seen = process.signals.filter(|_| signal.number() < 32);
+    seen.map(|seen| Stance::of_stat(seen).attitude(signal)).or_else(|| attitude(process, signal))
+}
+
+/// Whether it is the first process of a pid namespace below ours; `None` where that cannot be read.
+#[must_use]
+pub fn is_nested_init(process: &Process) -> Option<bool> {
+    stance(process.pid).map(|stance| stance.is_nested_init())
+}
+
 fn attitude_of(pid: i32, signal: Signal) -> Option<Attitude> {
     stance(pid).map(|stance| stance.attitude(signal))
 }
@@ -156,4 +181,36 @@ pub fn shares_group(group: i32) -> bool {
 #[must_use]
 pub fn look_at(pid: i32) -> Option<Process> {
     Process::parse(procfs::stat(pid, &mut procfs::buffer())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survivors::made_up::process;
+
+    #[test]
+    fn both_files_say_the_same() {
+        let (own, mut buffer) = (own::id(), procfs::buffer());
+        let stat =
+            procfs::stat(own, &mut buffer).and_then(Process::parse).and_then(|process| process.signals);
+        let stat = Stance::of_stat(stat.expect("Linux tells"));
+        let status = stance(own).expect("it is there");
+        for signal in (1..32).filter_map(Signal::new) {
+            assert_eq!(stat.attitude(signal), status.attitude(signal), "{signal}");
+        }
+        assert_eq!(status.attitude(Signal::PIPE), Attitude::Ignores, "as the standard library has it");
+    }
+
+    #[test]
+    fn a_kernel_that_has_only_zeros_tells_nothing() {
+        let with = |blocked: u32| {
+            let own = own::id();
+            let stat =
+                format!("{own} (x) S 1 {own} 1 {}1 0 500 {}{blocked} 0 0", "0 ".repeat(13), "0 ".repeat(9));
+            [process(1, 0, 1, 1), Process::parse(stat.as_bytes()).expect("a good line")]
+        };
+        assert!(signals_are_shown(&with(0x7ffb_feff)));
+        assert!(!signals_are_shown(&with(0)));
+        assert!(!signals_are_shown(&[process(1, 0, 1, 1)]), "nor one without the fields");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::signal::SignalSet;
+
 /// What is known of a process. The pid and the start time together name it for ever; the pid alone does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -16,6 +18,34 @@ pub struct Process {
     /// The processor time that it has had, in clock ticks.
     pub cpu: u64,
     pub name: Name,
+    /// `None` where the line does not tell.
+    pub signals: Option<FirstSignals>,
+}
+
+/// What a process does about signals 1 to 31, which is as far as `stat` tells. Unlike `status` it does not tell the first process of a
+/// nested pid namespace from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstSignals {
+    blocked: u32,
+    ignored: u32,
+    caught: u32,
+}
+
+impl FirstSignals {
+    #[must_use]
+    pub fn blocked(self) -> SignalSet {
+        SignalSet::from_bits(self.blocked.into())
+    }
+
+    #[must_use]
+    pub fn ignored(self) -> SignalSet {
+        SignalSet::from_bits(self.ignored.into())
+    }
+
+    #[must_use]
+    pub fn caught(self) -> SignalSet {
+        SignalSet::from_bits(self.caught.into())
+    }
 }
 
 impl Process {
@@ -38,7 +68,12 @@ impl Process {
         let threads = number(fields.nth(20 - 16)?)?;
         let start = number(fields.nth(22 - 21)?)?;
         let cpu = user.saturating_add(system);
-        Some(Self { pid, parent, group, start, state, threads, cpu, name })
+        let mut mask = |skipped| fields.nth(skipped).and_then(number);
+        let signals = match (mask(32 - 23), mask(0), mask(0)) {
+            (Some(blocked), Some(ignored), Some(caught)) => Some(FirstSignals { blocked, ignored, caught }),
+            _ => None,
+        };
+        Some(Self { pid, parent, group, start, state, threads, cpu, name, signals })
     }
 
     /// Whether both are one process, at two times.
@@ -89,9 +124,12 @@ impl fmt::Debug for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::Signal;
 
     const LINE: &str =
         "S 1 4 4 34816 4 4194560 1 2 3 4 5 6 7 8 20 0 3 0 123456 1000 200 18446744073709551615";
+    /// Fields 26 to 34; TERM is blocked, HUP ignored, INT caught.
+    const SIGNALS: &str = "4194304 4198400 140723412345 0 0 0 16384 1 2";
 
     fn with_name(name: &[u8]) -> Option<Process> {
         Process::parse(&[b"42 (", name, b") ", LINE.as_bytes()].concat())
@@ -103,6 +141,22 @@ mod tests {
         assert_eq!((process.pid, process.parent, process.group, process.start), (42, 1, 4, 123_456));
         assert_eq!(process.cpu, 5 + 6);
         assert_eq!((process.state, process.threads, process.name.to_string().as_str()), (b'S', 3, "nginx"));
+    }
+
+    #[test]
+    fn the_signals_are_read_where_the_line_has_them() {
+        let set = |signal| SignalSet::default().with(signal);
+        let long =
+            Process::parse(format!("42 (x) {LINE} {SIGNALS} 0 0 0 17").as_bytes()).expect("a good line");
+        let signals = long.signals.expect("they are there");
+        assert_eq!(
+            (signals.blocked(), signals.ignored(), signals.caught()),
+            (set(Signal::TERM), set(Signal::HUP), set(Signal::INT))
+        );
+        assert_eq!(with_name(b"x").expect("a good line").signals, None);
+        let cut =
+            Process::parse(format!("42 (x) {LINE} 4194304 4198400 140723412345 0 0 0 16384 1").as_bytes());
+        assert_eq!(cut.expect("a good line").signals, None);
     }
 
     #[test]

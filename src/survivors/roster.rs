@@ -24,6 +24,8 @@ struct Entry {
     /// What it did about the signal just before that was sent. Whoever ignores it only since has got it, and is cleaning up
     /// undisturbed.
     attitude: Option<Attitude>,
+    /// That it obeyed, or blocked it, is true: it is no nested init, which is what a look leaves open.
+    is_sure: bool,
     asked: Option<Moment>,
 }
 
@@ -50,7 +52,7 @@ impl Moment {
 
 impl Roster {
     /// Notes who is there just before the target is asked. Whoever was asked before stays so, but all are asked anew where the
-    /// target is all. `attitude` tells what a process does about the signal.
+    /// target is all. `attitude` tells what a process does about the signal; it may leave open whether who obeys or blocks it is a nested init.
     pub fn note(
         &mut self,
         processes: &[Process],
@@ -93,21 +95,21 @@ impl Roster {
     /// Those of `processes` who have not been asked, and from now on have; the caller asks them.
     ///
     /// Who had a handler when the stop began, and has none any more, has got the signal from somebody else (its supervisor, say),
-    /// and would die of another one.
+    /// and would die of another one. `attitude` also gets what it did about the signal then.
     pub fn take_unasked(
         &mut self,
         processes: &[Process],
         now: Moment,
-        attitude: impl Fn(&Process) -> Option<Attitude>,
+        attitude: impl Fn(&Process, Option<Attitude>) -> Option<Attitude>,
     ) -> Vec<Process> {
         let asked = self.asked_of(processes);
         let unasked = processes.iter().zip(asked).filter(|(_, asked)| !asked).map(|(process, _)| *process);
         let mut to_ask = Vec::new();
         for process in unasked.collect::<Vec<_>>() {
-            let had_handler = self
-                .find(&process)
-                .is_some_and(|entry| entry.attitude == Some(Attitude::Catches) && entry.name == process.name);
-            let attitude = attitude(&process);
+            let before = self.find(&process).filter(|entry| entry.name == process.name);
+            let before = before.and_then(|entry| entry.attitude);
+            let had_handler = before == Some(Attitude::Catches);
+            let attitude = attitude(&process, before);
             let has_handler = !matches!(attitude, Some(Attitude::Obeys | Attitude::Ignores));
             self.insert(&process, attitude, Some(now));
             if has_handler || !had_handler {
@@ -119,10 +121,27 @@ impl Roster {
 
     /// It is asked at this moment, and not before.
     pub fn is_being_asked(&mut self, process: &Process, now: Moment) {
-        let known = self.known.binary_search_by_key(&process.pid, |known| known.pid);
-        let entry = known.ok().and_then(|at| self.known.get_mut(at));
-        if let Some(entry) = entry.filter(|entry| entry.start == process.start) {
+        if let Some(entry) = self.find_mut(process) {
             entry.asked = Some(now);
+        }
+    }
+
+    /// Finds those of these who only seemed to obey or block the signal: to a nested init without a handler the kernel does not deliver it. That does
+    /// not change while they live, so it is looked up only when somebody wants to know, and once.
+    pub fn find_nested_inits(
+        &mut self,
+        processes: &[Process],
+        is_nested_init: impl Fn(&Process) -> Option<bool>,
+    ) {
+        for process in processes {
+            let Some(entry) = self.find_mut(process) else { continue };
+            if matches!(entry.attitude, Some(Attitude::Obeys | Attitude::Blocks)) && !entry.is_sure {
+                match is_nested_init(process) {
+                    Some(true) => entry.attitude = Some(Attitude::Ignores),
+                    Some(false) => entry.is_sure = true,
+                    None => {}
+                }
+            }
         }
     }
 
@@ -176,9 +195,14 @@ impl Roster {
         self.known.get(at).filter(|entry| entry.start == process.start)
     }
 
+    fn find_mut(&mut self, process: &Process) -> Option<&mut Entry> {
+        let at = self.known.binary_search_by_key(&process.pid, |entry| entry.pid).ok()?;
+        self.known.get_mut(at).filter(|entry| entry.start == process.start)
+    }
+
     fn insert(&mut self, process: &Process, attitude: Option<Attitude>, asked: Option<Moment>) {
         let Process { pid, start, name, .. } = *process;
-        let entry = Entry { pid, start, name, attitude, asked };
+        let entry = Entry { pid, start, name, attitude, is_sure: false, asked };
         match self.known.binary_search_by_key(&process.pid, |known| known.pid) {
             Ok(at) => {
                 if let Some(known) = self.known.get_mut(at) {
@@ -234,11 +258,11 @@ mod tests {
         let mut roster = Roster::default();
         roster.note(before, target, Some(MAIN), at(ASKED_AT), |_| None);
         let pids = roster
-            .take_unasked(after, at(ASKED_AT + 50), |_| None)
+            .take_unasked(after, at(ASKED_AT + 50), |_, _| None)
             .iter()
             .map(|process| process.pid)
             .collect();
-        assert!(roster.take_unasked(after, at(ASKED_AT + 60), |_| None).is_empty(), "nobody twice");
+        assert!(roster.take_unasked(after, at(ASKED_AT + 60), |_, _| None).is_empty(), "nobody twice");
         pids
     }
 
@@ -291,11 +315,11 @@ mod tests {
         let all = [main, worker, daemon];
         let mut roster = Roster::default();
         roster.note(&all, Target::Main, Some(MAIN), at(ASKED_AT), |_| None);
-        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_| None).len(), 2);
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_, _| None).len(), 2);
         roster.note(&all, Target::Group, Some(MAIN), at(ASKED_AT + 100), |_| None);
-        assert!(roster.take_unasked(&all, at(ASKED_AT + 100), |_| None).is_empty());
+        assert!(roster.take_unasked(&all, at(ASKED_AT + 100), |_, _| None).is_empty());
         roster.note(&all, Target::All, Some(MAIN), at(ASKED_AT + 200), |_| None);
-        assert_eq!(roster.take_unasked(&all, at(ASKED_AT + 200), |_| None).len(), 3);
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT + 200), |_, _| None).len(), 3);
     }
 
     #[test]
@@ -309,7 +333,7 @@ mod tests {
             (process.pid == MAIN).then_some(Attitude::Ignores)
         });
         assert_eq!(roster.ignored_of(&now).iter().filter(|ignored| **ignored).count(), 3, "one is not asked");
-        assert!(!roster.take_unasked(&now, at(ASKED_AT + 1), |_| None).is_empty());
+        assert!(!roster.take_unasked(&now, at(ASKED_AT + 1), |_, _| None).is_empty());
         assert_eq!(roster.ignored_of(&now), [true, false, true, true, false]);
     }
 
@@ -319,15 +343,15 @@ mod tests {
         let mut roster = Roster::default();
         roster.count_as_asked(8);
         roster.note(&[step], Target::Group, Some(MAIN), at(ASKED_AT), |_| None);
-        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], at(ASKED_AT), |_| None).is_empty());
+        assert!(roster.take_unasked(&[step, process(10, 8, 8, 1_010)], at(ASKED_AT), |_, _| None).is_empty());
     }
 
     #[test]
     fn without_a_stop_before_everybody_is_asked() {
         let mut roster = Roster::default();
         let all = [process(8, 1, MAIN, 500), process(9, 8, 9, 600)];
-        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_| None).len(), 2);
-        assert!(roster.take_unasked(&all, at(ASKED_AT), |_| None).is_empty());
+        assert_eq!(roster.take_unasked(&all, at(ASKED_AT), |_, _| None).len(), 2);
+        assert!(roster.take_unasked(&all, at(ASKED_AT), |_, _| None).is_empty());
     }
 
     #[test]
@@ -336,7 +360,7 @@ mod tests {
         let moment = Moment { ticks: ASKED_AT, last_pid: Some(20) };
         let mut roster = Roster::default();
         roster.note(&[supervisor], Target::All, Some(MAIN), moment, |_| None);
-        assert_eq!(roster.take_unasked(&[supervisor], moment, |_| None).len(), 1);
+        assert_eq!(roster.take_unasked(&[supervisor], moment, |_, _| None).len(), 1);
         roster.is_being_asked(&supervisor, moment);
         let (before, after) = (process(20, 8, 8, ASKED_AT), process(21, 8, 8, ASKED_AT));
         assert_eq!(roster.asked_of(&[supervisor, before, after]), [true, false, true]);
@@ -352,9 +376,32 @@ mod tests {
         let mut roster = Roster::default();
         roster.note(&all, Target::Group, Some(MAIN), at(ASKED_AT), |_| Some(Attitude::Catches));
         let now =
-            |process: &Process| Some(if process.pid == 8 { Attitude::Obeys } else { Attitude::Catches });
+            |process: &Process, _| Some(if process.pid == 8 { Attitude::Obeys } else { Attitude::Catches });
         let asked = roster.take_unasked(&all, at(ASKED_AT + 5), now);
         assert_eq!(asked.iter().map(|process| process.pid).collect::<Vec<_>>(), [9]);
+    }
+
+    #[test]
+    fn a_nested_init_only_seemed_to_hear_it() {
+        let (main, nested, worker) =
+            (process(MAIN, 1, MAIN, 400), process(8, 1, MAIN, 500), process(9, 1, MAIN, 500));
+        let mut roster = Roster::default();
+        roster.note(&[main, nested, worker], Target::Group, Some(MAIN), at(ASKED_AT), |process| {
+            Some(match process.pid {
+                MAIN => Attitude::Catches,
+                8 => Attitude::Blocks,
+                _ => Attitude::Obeys,
+            })
+        });
+        roster.find_nested_inits(&[nested], |_| None);
+        assert!(roster.did_not_ignore(&nested), "that cannot be told yet");
+        roster.find_nested_inits(&[main, nested, worker], |process| {
+            assert_ne!(process.pid, MAIN, "that has a handler");
+            Some(process.pid == 8)
+        });
+        assert_eq!(roster.ignored_of(&[main, nested, worker]), [false, true, false]);
+        assert!(!roster.did_not_ignore(&nested));
+        roster.find_nested_inits(&[nested, worker], |_| panic!("both are known"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What a process does about a signal, as `/proc/PID/status` tells, and whether waiting for those who are left can help. Pure.
+//! What a process does about a signal, as `/proc/PID/status` and `stat` tell, and whether waiting for those who are left can help. Pure.
 
 use std::fmt;
 
-use super::{Process, Roster};
+use super::{FirstSignals, Process, Roster};
 use crate::plan::Waiting;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::procfs::Awaited;
@@ -70,6 +70,23 @@ impl Stance {
             caught: set(b"SigCgt:")?,
             is_nested_init: pids.next().is_some() && pids.next_back() == Some("1"),
         })
+    }
+
+    /// What a `stat` line tells: a nested init looks like any other process there.
+    #[must_use]
+    pub(super) fn of_stat(signals: FirstSignals) -> Self {
+        Self {
+            blocked: signals.blocked(),
+            ignored: signals.ignored(),
+            caught: signals.caught(),
+            is_nested_init: false,
+        }
+    }
+
+    /// Whether it is the first process of a pid namespace below ours. It is so for as long as it lives.
+    #[must_use]
+    pub(super) fn is_nested_init(&self) -> bool {
+        self.is_nested_init
     }
 
     /// Whether the signal does nothing. `awaited` tells what it waits for in sigtimedwait(2): that is queued like what is blocked, even
@@ -274,7 +291,7 @@ mod tests {
         let now = [main(), job];
         assert_eq!(verdict(&now, &now, Some(MAIN), &[MAIN]), Waiting::AskFirst);
         let mut roster = roster(&now, &[MAIN]);
-        assert_eq!(roster.take_unasked(&now, at(ASKED_AT + 1), |_| None).len(), 1);
+        assert_eq!(roster.take_unasked(&now, at(ASKED_AT + 1), |_, _| None).len(), 1);
         assert_eq!(
             judge(&now, Some(MAIN), &roster, |process| Some(process.pid == MAIN)),
             (Waiting::Helps, Some(job))

@@ -311,6 +311,17 @@ fn who_ignores_another_signal_and_obeys_term_is_not_killed() {
 }
 
 #[test]
+fn a_real_time_signal_can_be_ignored_too() {
+    for mode in BOTH {
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:RTMIN+3"];
+        let family = "name=main ignore=RTMIN+3 catch=TERM:1ms:4 ready hold";
+        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        took(begun, Duration::from_millis(300));
+        run.exits(4).in_order(&["main got TERM"]);
+    }
+}
+
+#[test]
 fn in_a_schedule_the_next_stage_comes_at_once() {
     for mode in BOTH {
         let flags = ["--ignored-after=300ms", "--stop-schedule=TERM/1h/INT/1h/KILL"];
@@ -358,20 +369,38 @@ fn whoever_works_after_a_request_has_no_limit() {
 
 #[test]
 fn a_nested_init_without_a_handler_ignores_everything() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("not run: only root can make a namespace without another one");
-        return;
-    }
+    let Some(script) = with_nested_init("") else { return };
     for mode in BOTH {
-        let script = format!(
-            "unshare --pid sh -c '{WORKLOAD} name=nested ready hold & wait' & \
-             exec {WORKLOAD} name=main catch=TERM:1ms:4 ready hold"
-        );
         let (run, begun) =
             asked(Init::new(mode).flags(&[LONG]).command(&["sh", "-c", &script]), &["nested", "main"]);
         took(begun, PATIENCE);
         run.exits(4).warns(&[IGNORED, "fake-workload ("]);
     }
+}
+
+#[test]
+fn a_nested_init_is_known_in_each_stage_of_a_schedule() {
+    let Some(script) = with_nested_init("catch=INT:30s:0") else { return };
+    for mode in BOTH {
+        let flags = ["--ignored-after=300ms", "--stop-schedule=INT/1s/TERM/5m/KILL"];
+        let init = Init::new(mode).flags(&flags).command(&["sh", "-c", &script]);
+        let (run, begun) = asked(init, &["nested", "main"]);
+        took(begun, Duration::from_millis(1_300));
+        run.exits(4);
+        assert!(run.warnings().iter().any(|line| line.contains(IGNORED)), "{run:?}");
+    }
+}
+
+/// A script whose command ends when it is asked and leaves the first process of another pid namespace behind.
+pub(crate) fn with_nested_init(directives: &str) -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can make a namespace without another one");
+        return None;
+    }
+    Some(format!(
+        "unshare --pid sh -c '{WORKLOAD} name=nested {directives} ready hold & wait' & \
+         exec {WORKLOAD} name=main catch=INT:1ms:4 catch=TERM:1ms:4 ready hold"
+    ))
 }
 
 #[test]

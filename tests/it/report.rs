@@ -7,6 +7,7 @@ use drainit::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::drain::hook;
+use crate::escalate::with_nested_init;
 use crate::harness::{BOTH, Finished, Gate, Init, WORKLOAD, wait_until};
 
 /// A scratch folder, for files that drainit writes.
@@ -306,4 +307,18 @@ fn many_who_come_and_go_are_counted_and_not_kept() {
     init.finish().exits(0);
     let report = scratch.report();
     assert_eq!((&report["orphans_reaped"], &report["processes"]), (&json!(300), &json!([])));
+}
+
+#[test]
+fn a_nested_init_is_said_to_ignore_what_it_has_no_handler_for() {
+    let Some(script) = with_nested_init("") else { return };
+    for mode in BOTH {
+        let init = Init::new(mode).flags(&["--ignored-after=300ms"]).command(&["sh", "-c", &script]);
+        let (report, run) = reported(init, &["nested", "main"]);
+        run.exits(4);
+        let processes = report["processes"].as_array().expect("a list");
+        let ignoring: Vec<_> = processes.iter().filter(|process| process["attitude"] == "ignores").collect();
+        let [nested] = ignoring.as_slice() else { panic!("not one: {report}") };
+        assert_eq!(nested["name"], "fake-workload");
+    }
 }
