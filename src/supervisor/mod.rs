@@ -39,6 +39,9 @@ use steps::Surroundings;
 
 /// After so many dead children a look at the signals is due, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
+/// So many when the command has ended: who has ended with it is reaped first, because a look at who is left reads a file of each that
+/// is still there, dead or not.
+const REAP_WITH_MAIN: usize = 1 << 15;
 /// After so many signals that were only passed on a look at the children is due, however fast others come.
 const PASS_ON_AT_ONCE: usize = 64;
 /// Looks for somebody new, at most: whoever starts processes faster than that is left to the next step of the stop.
@@ -230,7 +233,9 @@ impl Supervisor {
 
     fn reap(&mut self) -> Reaping {
         let mut reaping = Reaping::default();
-        for _ in 0..REAP_AT_ONCE {
+        let mut limit = REAP_AT_ONCE;
+        while limit > 0 {
+            limit -= 1;
             match wait::reap(self.jobs.wants_stops()) {
                 Reaped::Child { pid, ended } if self.main.is(pid) => {
                     info!("the command ({pid}) {ended}");
@@ -238,6 +243,7 @@ impl Supervisor {
                     self.note_main_end(pid, ended);
                     self.jobs.command_ended(pid, ended, self.asked_with);
                     reaping.main_ended = true;
+                    limit = REAP_WITH_MAIN;
                     reaping.stopped = None;
                 }
                 Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
