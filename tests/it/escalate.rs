@@ -100,8 +100,9 @@ fn a_shell_s_jobs_in_groups_of_their_own_are_asked_when_the_shell_ignores_the_si
 fn an_interactive_shell_ignores_the_signal_by_itself() {
     let Some(bash) = bash() else { return };
     for mode in BOTH {
+        // While it forks it has the signal blocked and at its default: it is asked when that is over.
         let script = format!(
-            "{WORKLOAD} name=job catch=TERM:100ms ready hold & echo main ready $$; while :; do sleep 1; done"
+            "{WORKLOAD} name=job catch=TERM:100ms ready hold & (sleep 0.3; echo main ready $$) & while :; do sleep 1; done"
         );
         // In a session of its own: it must not take the terminal of whoever runs this test.
         let init = Init::new(mode).under(&["setsid"]).flags(&[LONG]);
