@@ -111,16 +111,12 @@ fn one_line(text: &str) -> String {
 }
 
 impl Typed {
-    /// The values of an option, in the order in which they were typed.
-    pub fn values(&self, setting: Setting) -> impl Iterator<Item = &OsString> {
-        self.options.iter().filter_map(move |options| options.get_many(setting.name())).flatten()
-    }
-
-    /// The same, each with its place on the command line.
-    pub fn placed(&self, setting: Setting) -> impl Iterator<Item = (usize, &OsString)> {
-        let places =
-            self.options.iter().filter_map(move |options| options.indices_of(setting.name())).flatten();
-        places.zip(self.values(setting))
+    /// The values of an option in the order in which they were typed, each with its place on the command line.
+    #[must_use]
+    pub fn placed(&self, setting: Setting) -> Vec<(usize, &OsString)> {
+        let Some(options) = &self.options else { return Vec::new() };
+        let places = options.indices_of(setting.name()).into_iter().flatten();
+        places.zip(options.get_many(setting.name()).into_iter().flatten()).collect()
     }
 
     /// Whether the switch was typed.
@@ -231,7 +227,9 @@ mod tests {
         };
         assert_eq!(typed(&["-gvv", "x"]).verbose(), 2);
         let glued = typed(&["-wge143", "-vgp", "TERM", "-r15:3", "x"]);
-        let value = |setting| glued.values(setting).map(|value| value.to_string_lossy()).collect::<Vec<_>>();
+        let value = |setting| {
+            glued.placed(setting).into_iter().map(|(_, value)| value.to_string_lossy()).collect::<Vec<_>>()
+        };
         assert!(glued.is_on(Setting::WARN_ON_REAP));
         assert_eq!((glued.short_target(), glued.verbose()), (Some("group"), 1));
         assert_eq!(value(Setting::REMAP_EXIT), ["143"]);
@@ -272,8 +270,10 @@ mod tests {
     fn a_later_target_replaces_an_earlier_one() {
         let target = |line: &[&str]| {
             let typed = parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("good");
-            let long =
-                typed.values(Setting::FORWARD_TO).next().map(|value| value.to_string_lossy().into_owned());
+            let long = typed
+                .placed(Setting::FORWARD_TO)
+                .first()
+                .map(|(_, value)| value.to_string_lossy().into_owned());
             (typed.short_target(), long)
         };
         assert_eq!(target(&["-c", "-g", "x"]), (Some("group"), None));

@@ -27,24 +27,28 @@ pub(super) enum Separator {
 /// A value, and where it stands.
 struct Found {
     text: OsString,
-    place: String,
+    setting: Setting,
     /// Its place on the command line; `None` where it is from the environment.
     typed_at: Option<usize>,
 }
 
 impl Found {
     fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, UsageError> {
-        self.text
-            .to_str()
-            .ok_or_else(|| "not valid UTF-8".to_owned())
-            .and_then(read)
-            .map_err(|why| self.refuse(&why))
+        read(self.utf8()?).map_err(|why| self.refuse(&why))
+    }
+
+    fn utf8(&self) -> Result<&str, UsageError> {
+        self.text.to_str().ok_or_else(|| self.refuse("not valid UTF-8"))
     }
 
     fn refuse(&self, why: &str) -> UsageError {
         // A value may hold anything, a newline too; the message is one line.
         let value: String = self.text.to_string_lossy().chars().flat_map(visible).collect();
-        UsageError(format!("invalid value '{value}' {}: {why}", self.place))
+        let (place, name) = match self.typed_at {
+            Some(_) => ("for --", self.setting.name()),
+            None => ("in ", self.setting.variable()),
+        };
+        UsageError(format!("invalid value '{value}' {place}{name}: {why}"))
     }
 }
 
@@ -65,11 +69,7 @@ impl<'a> Values<'a> {
         setting: Setting,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, UsageError> {
-        self.typed(setting)
-            .last()
-            .or_else(|| self.in_environment(setting))
-            .map(|found| found.read(read))
-            .transpose()
+        self.last(setting).map(|found| found.read(read)).transpose()
     }
 
     /// The values of an option that may be repeated; a variable has them between commas.
@@ -89,16 +89,13 @@ impl<'a> Values<'a> {
         separator: Separator,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<(Option<usize>, T)>, UsageError> {
-        let mut found: Vec<Found> = self.typed(setting).collect();
-        if found.is_empty() {
-            found = self.in_environment(setting).map(|found| split(found, separator)).unwrap_or_default();
-        }
+        let found = self.all(setting, separator);
         found.iter().map(|found| Ok((found.typed_at, found.read(&read)?))).collect()
     }
 
     /// A path: any bytes but none at all.
     pub(super) fn raw(&self, setting: Setting) -> Result<Option<OsString>, UsageError> {
-        match self.typed(setting).last().or_else(|| self.in_environment(setting)) {
+        match self.last(setting) {
             Some(found) if found.text.is_empty() => Err(found.refuse("empty")),
             found => Ok(found.map(|found| found.text)),
         }
@@ -128,18 +125,29 @@ impl<'a> Values<'a> {
         self.typed.short_target()
     }
 
-    fn typed(&self, setting: Setting) -> impl Iterator<Item = Found> {
-        self.typed.placed(setting).map(move |(at, text)| Found {
-            text: text.clone(),
-            place: format!("for --{}", setting.name()),
-            typed_at: Some(at),
-        })
+    fn all(&self, setting: Setting, separator: Separator) -> Vec<Found> {
+        let typed = self.typed(setting);
+        if !typed.is_empty() {
+            return typed;
+        }
+        self.in_environment(setting).map(|found| split(found, separator)).unwrap_or_default()
+    }
+
+    // The same for every type of value, and not to be there as often as it is called.
+    #[inline(never)]
+    fn last(&self, setting: Setting) -> Option<Found> {
+        self.typed(setting).pop().or_else(|| self.in_environment(setting))
+    }
+
+    fn typed(&self, setting: Setting) -> Vec<Found> {
+        let found =
+            |(at, text): (usize, &OsString)| Found { text: text.clone(), setting, typed_at: Some(at) };
+        self.typed.placed(setting).into_iter().map(found).collect()
     }
 
     fn in_environment(&self, setting: Setting) -> Option<Found> {
-        let variable = setting.variable();
-        let text = (self.environment)(variable).filter(|text| !text.is_empty())?;
-        Some(Found { text, place: format!("in {variable}"), typed_at: None })
+        let text = (self.environment)(setting.variable()).filter(|text| !text.is_empty())?;
+        Some(Found { text, setting, typed_at: None })
     }
 }
 
@@ -147,7 +155,7 @@ fn split(found: Found, separator: Separator) -> Vec<Found> {
     let Some(text) = found.text.to_str() else { return vec![found] };
     let part = |part: &str| Found {
         text: OsStr::new(part.trim()).to_owned(),
-        place: found.place.clone(),
+        setting: found.setting,
         typed_at: None,
     };
     match separator {
