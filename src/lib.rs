@@ -10,7 +10,7 @@
 //! - [`survivors`]: who is left, and who of them was asked.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
-//! - [`error`], [`logging`]: what is said.
+//! - [`error`], [`logging`], [`text`]: what is said.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -28,3 +28,4 @@ pub mod signal;
 pub mod supervisor;
 pub mod survivors;
 pub mod sys;
+pub mod text;

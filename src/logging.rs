@@ -12,6 +12,7 @@ use crate::outcome;
 use crate::settings::LogFormat;
 use crate::sys::process;
 use crate::sys::stderr::{LONGEST_LINE, Stderr};
+use crate::text::one_line;
 
 /// Whether lines are JSON objects; set once, before the command starts.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -73,18 +74,6 @@ fn render(level: Level, message: &str) -> String {
         let half = (0..=message.len() / 2).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
         message = message.get(..half).unwrap_or_default();
     }
-}
-
-/// Names and paths may hold anything, but an entry of the log is one line, and does not drive the terminal.
-fn one_line(message: &str) -> String {
-    message
-        .chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 fn label(level: Level) -> &'static str {

@@ -9,6 +9,7 @@ use log::LevelFilter;
 use super::{LogFormat, UsageError, User};
 use crate::cli::{Setting, Typed};
 use crate::signal::Signal;
+use crate::text::one_line;
 
 /// Where values come from.
 pub(super) struct Values<'a> {
@@ -43,19 +44,13 @@ impl Found {
 
     fn refuse(&self, why: &str) -> UsageError {
         // A value may hold anything, a newline too; the message is one line.
-        let value: String = self.text.to_string_lossy().chars().flat_map(visible).collect();
+        let value = one_line(&self.text.to_string_lossy());
         let (place, name) = match self.typed_at {
             Some(_) => ("for --", self.setting.name()),
             None => ("in ", self.setting.variable()),
         };
         UsageError(format!("invalid value '{value}' {place}{name}: {why}"))
     }
-}
-
-fn visible(character: char) -> impl Iterator<Item = char> {
-    let plain = (!character.is_control()).then_some(character);
-    let escaped = plain.is_none().then(|| character.escape_default());
-    plain.into_iter().chain(escaped.into_iter().flatten())
 }
 
 impl<'a> Values<'a> {
