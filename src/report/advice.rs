@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::page::{clean, who};
 use super::row::main_name;
 use super::scale::words;
-use super::verdict::{NAMED, base, followed, was_killed};
+use super::verdict::{NAMED, add, base, followed, was_killed};
 use super::words::end_of;
 use super::{Fate, Member, Reason, Record};
 use crate::outcome::Ended;
@@ -20,13 +20,13 @@ const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"]
 
 pub(super) fn advice(record: &Record) -> Vec<String> {
     let mut advice = Vec::new();
-    advice.extend(ignoring(record));
-    advice.extend(shell_left_others(record));
+    add(&mut advice, ignoring(record));
+    add(&mut advice, shell_left_others(record));
     if record.stop.is_some_and(|stop| stop.reason != Reason::OwnExit) {
-        advice.extend(would_be_cut_off(record));
+        advice.append(&mut would_be_cut_off(record));
     }
-    advice.extend(slow_steps(record));
-    advice.extend(slowest(record));
+    advice.append(&mut slow_steps(record));
+    add(&mut advice, slowest(record));
     advice
 }
 

@@ -31,16 +31,26 @@ pub enum Verdict {
 #[must_use]
 pub fn verdict(record: &Record) -> Verdict {
     let mut reasons = Vec::new();
-    reasons.extend(nothing_to_stop(record));
-    reasons.extend(killed(record));
-    reasons.extend(died_of_other_kill(record));
-    reasons.extend(bounded(&record.members, |member| passed_over(record, member)));
+    add(&mut reasons, nothing_to_stop(record));
+    reasons.append(&mut killed(record));
+    reasons.append(&mut died_of_other_kill(record));
+    reasons.append(&mut bounded(&record.members, &|member| passed_over(record, member)));
     let named_one = reasons.iter().any(|reason| reason.contains("ignores"));
-    reasons.extend(record.passed_over.filter(|_| !named_one).map(went_on));
-    reasons.extend(bounded(&record.members, left_behind));
-    reasons.extend(record.step_killed.map(|killed| killed_step(record, killed)));
-    reasons.extend(record.steps.iter().filter_map(went_wrong));
+    add(&mut reasons, record.passed_over.filter(|_| !named_one).map(went_on));
+    reasons.append(&mut bounded(&record.members, &left_behind));
+    add(&mut reasons, record.step_killed.map(|killed| killed_step(record, killed)));
+    for step in &record.steps {
+        add(&mut reasons, went_wrong(step));
+    }
     if reasons.is_empty() { Verdict::Passed(summary(record)) } else { Verdict::Failed(reasons) }
+}
+
+// `extend` would be there as often as it is called.
+#[inline(never)]
+pub(super) fn add(sentences: &mut Vec<String>, sentence: Option<String>) {
+    if let Some(sentence) = sentence {
+        sentences.push(sentence);
+    }
 }
 
 /// What a rehearsal exits with.
@@ -55,12 +65,19 @@ pub fn exit_code(verdict: &Verdict) -> u8 {
 /// The verdict and the advice, a line each, every line with a newline.
 #[must_use]
 pub fn text(record: &Record, verdict: &Verdict) -> String {
-    let judged = match verdict {
-        Verdict::Passed(how) => vec![format!("passed: {how}\n")],
-        Verdict::Failed(reasons) => reasons.iter().map(|why| format!("failed: {why}\n")).collect(),
-    };
-    let advice = advice::advice(record).into_iter().map(|line| format!("advice: {line}\n"));
-    judged.into_iter().chain(advice).collect()
+    let mut text = String::new();
+    match verdict {
+        Verdict::Passed(how) => lines(&mut text, "passed", std::slice::from_ref(how)),
+        Verdict::Failed(reasons) => lines(&mut text, "failed", reasons),
+    }
+    lines(&mut text, "advice", &advice::advice(record));
+    text
+}
+
+fn lines(text: &mut String, what: &str, sentences: &[String]) {
+    for sentence in sentences {
+        text.extend([what, ": ", sentence, "\n"]);
+    }
 }
 
 /// When the processes were asked, or, where they were not, when the stop began.
@@ -98,13 +115,14 @@ fn nothing_to_stop(record: &Record) -> Option<String> {
 }
 
 /// The first few sentences, and how many more there would be.
-fn bounded<'a>(
-    members: &'a [Member],
-    sentence: impl Fn(&'a Member) -> Option<String>,
-) -> impl Iterator<Item = String> {
+fn bounded(members: &[Member], sentence: &dyn Fn(&Member) -> Option<String>) -> Vec<String> {
     let mut all: Vec<String> = members.iter().filter_map(sentence).collect();
-    let more = all.split_off(all.len().min(NAMED)).len();
-    all.into_iter().chain((more > 0).then(|| format!("and {more} more like these")))
+    let more = all.len().saturating_sub(NAMED);
+    if more > 0 {
+        all.truncate(NAMED);
+        all.push(format!("and {more} more like these"));
+    }
+    all
 }
 
 /// Whether it was there when KILL was sent, and did not end otherwise.
@@ -119,8 +137,8 @@ pub(super) fn was_killed(record: &Record, member: &Member) -> bool {
 
 fn killed(record: &Record) -> Vec<String> {
     let Some(killed) = record.killed else { return Vec::new() };
-    let sentence = |member| was_killed(record, member).then(|| why_killed(record, killed, member));
-    let sentences: Vec<String> = bounded(&record.members, sentence).collect();
+    let sentence = |member: &Member| was_killed(record, member).then(|| why_killed(record, killed, member));
+    let sentences = bounded(&record.members, &sentence);
     if !sentences.is_empty() {
         return sentences;
     }
@@ -174,7 +192,10 @@ fn died_of_other_kill(record: &Record) -> Vec<String> {
         .filter(|end| end.what == Ended::Killed(Signal::KILL) && is_other(end.at))
         .filter(|_| !record.members.iter().any(|member| member.is_main))
         .map(|_| sentence(&main_name(record)));
-    unnoted_main.into_iter().chain(bounded(&record.members, of_member)).collect()
+    let mut sentences = Vec::new();
+    add(&mut sentences, unnoted_main);
+    sentences.append(&mut bounded(&record.members, &of_member));
+    sentences
 }
 
 /// It ignored what it was sent, and something else was sent to it before it ended.
