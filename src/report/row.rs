@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::page::{Line, Style, clean, cut, who};
 use super::scale::{Scale, words};
 use super::words::end_of;
-use super::{Event, Fate, Member, Receiver, Record, Step, StepOutcome};
+use super::{Event, Fate, Member, Receiver, Record, SentSignal, Step, StepOutcome};
 use crate::outcome::Ended;
 use crate::settings::Target;
 use crate::signal::Signal;
@@ -25,6 +25,7 @@ pub(super) struct Row {
     killed: Option<Duration>,
     signals: Vec<(Duration, Signal)>,
     pub(super) outcome: String,
+    pub(super) is_main: bool,
     is_bad: bool,
 }
 
@@ -41,8 +42,13 @@ impl Row {
             Some(StepOutcome::Dropped) => (format!("dropped after {took}"), false),
             None => ("end not seen".to_owned(), true),
         };
-        let was_there = |at| step.began <= at && ended.is_none_or(|end| at <= end);
-        let sent = record.sent.last.iter().filter(|sent| sent.to == Receiver::Step(step.id));
+        let mut signals = Vec::new();
+        for sent in &record.sent.last {
+            let was_there = step.began <= sent.at && ended.is_none_or(|end| sent.at <= end);
+            if sent.to == Receiver::Step(step.id) && was_there {
+                signals.push((sent.at, sent.signal));
+            }
+        }
         Self {
             name: clean(&step.name),
             pid: String::new(),
@@ -50,8 +56,9 @@ impl Row {
             ended,
             asked: Some(step.began),
             killed: None,
-            signals: sent.map(|sent| (sent.at, sent.signal)).filter(|&(at, _)| was_there(at)).collect(),
+            signals,
             outcome,
+            is_main: false,
             is_bad,
         }
     }
@@ -59,8 +66,8 @@ impl Row {
     pub(super) fn of_member(record: &Record, member: &Member, origin: Duration) -> Self {
         let fate = end_of(record, member);
         let ended = fate.filter(|end| end.what != Fate::LeftBehind).map(|end| end.at);
-        let was_there = |at: &Duration| member.seen_at <= *at && ended.is_none_or(|end| *at <= end);
-        let killed = record.killed.map(|killed| killed.at).filter(was_there);
+        let was_there = |at: Duration| member.seen_at <= at && ended.is_none_or(|end| at <= end);
+        let killed = record.killed.map(|killed| killed.at).filter(|&at| was_there(at));
         let (outcome, is_bad) = match fate {
             Some(end) => ending(end, killed, origin),
             None => ("end not seen".to_owned(), false),
@@ -72,8 +79,9 @@ impl Row {
             ended,
             asked: member.asked.map(|asked| asked.at),
             killed,
-            signals: signals_to(record, member).filter(|(at, _)| was_there(at)).collect(),
+            signals: signals_to(record, member, was_there),
             outcome,
+            is_main: member.is_main,
             is_bad,
         }
     }
@@ -90,6 +98,7 @@ impl Row {
             killed: None,
             signals: Vec::new(),
             outcome,
+            is_main: true,
             is_bad,
         }
     }
@@ -136,8 +145,10 @@ impl Row {
     /// A signal's name where there is room up to the next one and the end, else its first letter.
     fn put_signals(&self, bar: &mut Line, scale: Scale, end: usize) {
         let mut signals: Vec<(usize, Signal)> = Vec::new();
-        let kill = self.killed.map(|at| (at, Signal::KILL));
-        let mut all: Vec<_> = self.signals.iter().copied().chain(kill).collect();
+        let mut all = self.signals.clone();
+        if let Some(killed) = self.killed {
+            all.push((killed, Signal::KILL));
+        }
         all.sort_by_key(|&(at, _)| at);
         for (at, signal) in all {
             let column = scale.column(at);
@@ -147,8 +158,8 @@ impl Row {
                 _ => signals.push((column, signal)),
             }
         }
-        let nexts = signals.iter().skip(1).map(|next| next.0).chain([end]);
-        for (&(column, signal), next) in signals.iter().zip(nexts) {
+        for (at, &(column, signal)) in signals.iter().enumerate() {
+            let next = signals.get(at + 1).map_or(end, |next| next.0);
             let name = signal.to_string();
             let room = next.min(end).saturating_sub(column).max(1);
             let shown = if name.len() <= room { name.as_str() } else { name.get(..1).unwrap_or_default() };
@@ -159,25 +170,32 @@ impl Row {
 }
 
 /// What the signals that were sent tell of this process: a group's members are not known, but main is one of them.
-fn signals_to(record: &Record, member: &Member) -> impl Iterator<Item = (Duration, Signal)> {
-    let asked = member.asked;
-    let reaches = move |to| match to {
+fn signals_to(
+    record: &Record,
+    member: &Member,
+    was_there: impl Fn(Duration) -> bool,
+) -> Vec<(Duration, Signal)> {
+    let reaches = |to| match to {
         Receiver::Target(Target::All) => true,
         Receiver::Target(Target::Main | Target::Group) => member.is_main,
         Receiver::Process(pid) => pid == member.pid,
         Receiver::Step(_) => false,
     };
-    let is_asking = move |at: Duration, signal| {
-        asked.is_some_and(|asked| asked.what == signal && asked.at.abs_diff(at) < ONE_SIGNAL)
+    let is_asking = |at: Duration, signal| {
+        member.asked.is_some_and(|asked| asked.what == signal && asked.at.abs_diff(at) < ONE_SIGNAL)
     };
     // CONT only follows others, and KILL is repeated.
     let tells = |signal| signal != Signal::CONT && signal != Signal::KILL;
-    let sent = record
-        .sent
-        .last
-        .iter()
-        .filter(move |sent| tells(sent.signal) && reaches(sent.to) && !is_asking(sent.at, sent.signal));
-    asked.map(|asked| (asked.at, asked.what)).into_iter().chain(sent.map(|sent| (sent.at, sent.signal)))
+    let mut signals = Vec::new();
+    if let Some(asked) = member.asked.filter(|asked| was_there(asked.at)) {
+        signals.push((asked.at, asked.what));
+    }
+    for &SentSignal { at, signal, to } in &record.sent.last {
+        if tells(signal) && reaches(to) && !is_asking(at, signal) && was_there(at) {
+            signals.push((at, signal));
+        }
+    }
+    signals
 }
 
 /// What the command is called in a text.

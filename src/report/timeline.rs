@@ -51,25 +51,28 @@ pub fn draw(record: &Record, canvas: Canvas) -> String {
     let Canvas { width, colour } = canvas;
     let width = width.min(WIDEST);
     let origin = origin(record);
-    let steps = |when| record.steps_of(when).map(|step| Row::of_step(record, step)).collect();
+    let steps = |when| steps(record, when);
     let (processes, note) = processes(record, origin);
     let sections = [
         Section { heading: "pre-stop steps", rows: steps(When::PreStop), note: None },
         Section { heading: "processes", rows: processes, note },
         Section { heading: "post-exit steps", rows: steps(When::PostExit), note: None },
     ];
-    let rows = || sections.iter().flat_map(|section| &section.rows);
 
+    let (mut label, mut outcome, mut end) = (0, 0, record.ended_at);
+    for row in sections.iter().flat_map(|section| &section.rows) {
+        label = label.max(row.label_width());
+        outcome = outcome.max(row.outcome.len());
+        end = row.ended.map_or(end, |ended| ended.max(end));
+    }
     let shape = width.max(NARROWEST);
-    let label = rows().map(Row::label_width).max().unwrap_or(0).min(shape * 3 / 10);
-    let outcome = rows().map(|row| row.outcome.len()).max().unwrap_or(0).min(shape * 7 / 20);
-    let end = rows().filter_map(|row| row.ended).fold(record.ended_at, Duration::max);
+    let (label, outcome) = (label.min(shape * 3 / 10), outcome.min(shape * 7 / 20));
     let scale = Scale::new(origin, end, shape.saturating_sub(label + outcome + 2));
 
     let mut text = String::new();
     let mut write = |line: &Line| line.write(&mut text, width, colour);
     write(&Line::of(&title(record), Style::Heading));
-    if rows().next().is_none() {
+    if sections.iter().all(|section| section.rows.is_empty()) {
         return text;
     }
     let (words, marks) = scale.lines();
@@ -115,19 +118,19 @@ fn title(record: &Record) -> String {
     format!("{command}: {began}; over {took} later")
 }
 
+fn steps(record: &Record, when: When) -> Vec<Row> {
+    record.steps_of(when).map(|step| Row::of_step(record, step)).collect()
+}
+
 /// Main, then the slowest; and how many more there are.
 fn processes(record: &Record, origin: Duration) -> (Vec<Row>, Option<String>) {
-    let (mains, mut others): (Vec<_>, Vec<_>) = record.members.iter().partition(|member| member.is_main);
-    let end = |row: &Row| Reverse(row.ended.unwrap_or(Duration::MAX));
-    let row = |member| Row::of_member(record, member, origin);
-    let mut rows: Vec<Row> = mains.iter().copied().map(row).collect();
+    let mut rows: Vec<Row> =
+        record.members.iter().map(|member| Row::of_member(record, member, origin)).collect();
+    rows.sort_by_key(|row| (!row.is_main, Reverse(row.ended.unwrap_or(Duration::MAX))));
     let main_ended = record.main_ended.filter(|end| record.stop.is_some_and(|stop| stop.at <= end.at));
-    if let (true, Some(end)) = (rows.is_empty(), main_ended) {
-        rows.push(Row::of_main(record, end, origin));
+    if let (false, Some(end)) = (rows.first().is_some_and(|row| row.is_main), main_ended) {
+        rows.insert(0, Row::of_main(record, end, origin));
     }
-    let mut slowest: Vec<Row> = others.drain(..).map(row).collect();
-    slowest.sort_by_key(end);
-    rows.extend(slowest);
 
     let rest = rows.split_off(rows.len().min(PROCESS_ROWS));
     let unnoted = record.more_members;
