@@ -12,21 +12,26 @@ const HELP: &str = include_str!("help.txt");
 /// The whole definition, which help, and the tests of the documents, are made from.
 #[must_use]
 pub fn definition() -> Command {
-    let mut command = Command::new("drainit")
-        .version(env!("CARGO_PKG_VERSION"))
+    options()
         .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
-        .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
-        .override_help(HELP)
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
              are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
              Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
+        .max_term_width(80)
+}
+
+/// What is needed of it to read a command line.
+pub(super) fn options() -> Command {
+    let mut command = Command::new("drainit")
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
+        .override_help(HELP)
         .args_override_self(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .max_term_width(80)
         .arg(
             Arg::new(COMMAND)
                 .help("The command and its arguments")

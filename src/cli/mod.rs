@@ -70,7 +70,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
 #[cold]
 #[inline(never)]
 fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead> {
-    let mut options = definition().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
+    let mut options =
+        definition::options().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
     if options.get_flag(LICENSE) {
         return Err(Instead::Print(include_str!("../../LICENSE").to_owned()));
     }
