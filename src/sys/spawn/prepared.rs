@@ -45,10 +45,15 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
-        let arguments = spawn.command.iter().map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let mut arguments = Vec::with_capacity(spawn.command.len());
+        for argument in spawn.command {
+            arguments.push(c_string(argument)?);
+        }
         let program = spawn.command.first().ok_or(io::ErrorKind::InvalidInput)?;
         let argv = nul_terminated(&arguments);
-        let shell_argv = [SHELL.as_ptr()].into_iter().chain(argv.iter().copied()).collect();
+        let mut shell_argv = Vec::with_capacity(argv.len() + 1);
+        shell_argv.push(SHELL.as_ptr());
+        shell_argv.extend_from_slice(&argv);
         let variables = assignments(spawn.variables)?;
         let mut prepared = Self {
             candidates: candidates(program)?,
@@ -107,12 +112,19 @@ pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32) -> Option<Spawn
     STAGES.get(stage).map(|&stage| SpawnError { stage, error })
 }
 
-fn c_string(text: impl AsRef<OsStr>) -> io::Result<CString> {
-    CString::new(text.as_ref().as_bytes()).map_err(io::Error::from)
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(io::Error::from)
+}
+
+fn joined(parts: &[&[u8]]) -> io::Result<CString> {
+    CString::new(parts.concat()).map_err(io::Error::from)
 }
 
 fn nul_terminated(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+    let mut pointers = Vec::with_capacity(strings.len() + 1);
+    pointers.extend(strings.iter().map(|string| string.as_ptr()));
+    pointers.push(ptr::null());
+    pointers
 }
 
 /// The paths to try, as execvp(3): the name itself where it has a slash, else one per entry of PATH.
@@ -122,33 +134,39 @@ fn candidates(program: &OsStr) -> io::Result<Vec<CString>> {
     }
     let path = std::env::var_os("PATH");
     let path = path.as_ref().map_or(DEFAULT_PATH, |path| path.as_bytes());
-    path.split(|&byte| byte == b':')
-        .map(|folder| {
-            let folder = if folder.is_empty() { b"." } else { folder };
-            c_string(OsStr::from_bytes(&[folder, b"/", program.as_bytes()].concat()))
-        })
-        .collect()
+    let mut candidates = Vec::new();
+    for folder in path.split(|&byte| byte == b':') {
+        let folder = if folder.is_empty() { b"." } else { folder };
+        candidates.push(joined(&[folder, b"/", program.as_bytes()])?);
+    }
+    Ok(candidates)
 }
 
 /// `NAME=value` for those that have a value.
 fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString>> {
-    let values = variables.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    values
-        .map(|(name, value)| c_string(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat())))
-        .collect()
+    let mut assignments = Vec::new();
+    for (name, value) in variables {
+        if let Some(value) = value {
+            assignments.push(joined(&[name.as_bytes(), b"=", value.as_bytes()])?);
+        }
+    }
+    Ok(assignments)
 }
 
 /// Our own environment, without the entries of these names, and with these instead.
 fn environment(names: &[(&str, Option<OsString>)], assigned: &[CString]) -> Vec<*const c_char> {
-    let is_named = |entry: &&CStr| {
+    let is_named = |entry: &CStr| {
         let has = |name: &str| {
             let value = entry.to_bytes().strip_prefix(name.as_bytes());
             value.is_some_and(|value| value.starts_with(b"="))
         };
         names.iter().any(|(name, _)| has(name))
     };
-    let own = process::environment().filter(|entry| !is_named(entry)).map(CStr::as_ptr);
-    own.chain(assigned.iter().map(|entry| entry.as_ptr())).chain([ptr::null()]).collect()
+    let mut entries: Vec<_> =
+        process::environment().filter(|entry| !is_named(entry)).map(CStr::as_ptr).collect();
+    entries.extend(assigned.iter().map(|entry| entry.as_ptr()));
+    entries.push(ptr::null());
+    entries
 }
 
 #[cfg(test)]
