@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use super::words::milliseconds;
+
 /// A scale shows at least so much, so that a stop of no time at all has one.
 const LEAST_SPAN: Duration = Duration::from_millis(10);
 /// So many columns apart are the marks at least.
-const APART: u128 = 10;
-const SECOND: u128 = 1_000;
-const MINUTE: u128 = 60 * SECOND;
-const HOUR: u128 = 60 * MINUTE;
+const APART: u64 = 10;
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
 /// What may lie between two marks, in milliseconds; beyond, it doubles.
-const STEPS: [u128; 26] = [
+const STEPS: [u64; 26] = [
     1,
     2,
     5,
@@ -66,12 +68,13 @@ impl Scale {
 
     /// The line of words and the line of marks.
     pub(super) fn lines(&self) -> (String, String) {
-        let span = self.span.as_millis();
+        let span = milliseconds(self.span);
         let step = self.step(span);
         let mut words = String::new();
         let mut marks = "-".repeat(self.cells);
-        for at in (0..=self.cells as u128).map(|count| count * step).take_while(|&at| at <= span) {
-            let past = Duration::from_millis(u64::try_from(at).unwrap_or(u64::MAX));
+        for at in (0..=self.cells as u64).map(|count| step.saturating_mul(count)).take_while(|&at| at <= span)
+        {
+            let past = Duration::from_millis(at);
             let column = self.column(self.origin.saturating_add(past));
             marks.replace_range(column..=column, "+");
             let word = tick(at, span);
@@ -84,18 +87,18 @@ impl Scale {
         (words, marks)
     }
 
-    fn step(&self, span: u128) -> u128 {
-        let columns = (self.cells as u128 - 1).max(1);
-        let least = (span * APART).div_ceil(columns);
+    fn step(&self, span: u64) -> u64 {
+        let columns = (self.cells as u64 - 1).max(1);
+        let least = span.saturating_mul(APART).div_ceil(columns);
         let mut longest = 24 * HOUR;
         while longest < least {
-            longest *= 2;
+            longest = longest.saturating_mul(2);
         }
         STEPS.into_iter().find(|&step| step >= least).unwrap_or(longest)
     }
 }
 
-fn tick(at: u128, span: u128) -> String {
+fn tick(at: u64, span: u64) -> String {
     match at {
         0 => "0".to_owned(),
         _ if span < SECOND => format!("{at} ms"),
@@ -107,7 +110,7 @@ fn tick(at: u128, span: u128) -> String {
 
 /// `3 ms`, `1.2 s`, `1m30s`, `2h5m`: never more than has gone by.
 pub(super) fn words(time: Duration) -> String {
-    let millis = time.as_millis();
+    let millis = milliseconds(time);
     match millis {
         0..SECOND => format!("{millis} ms"),
         SECOND..MINUTE => format!("{}.{} s", millis / SECOND, millis % SECOND / 100),
@@ -117,9 +120,15 @@ pub(super) fn words(time: Duration) -> String {
 }
 
 /// Hours, minutes and seconds, without those that are 0.
-fn compound(millis: u128) -> String {
+fn compound(millis: u64) -> String {
     let parts = [(millis / HOUR, 'h'), (millis % HOUR / MINUTE, 'm'), (millis % MINUTE / SECOND, 's')];
-    parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect()
+    let mut words = String::new();
+    for (number, unit) in parts {
+        if number > 0 {
+            words += &format!("{number}{unit}");
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -145,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(words(time), shown);
         }
-        assert_eq!(words(Duration::MAX), "5124095576030431h");
+        assert_eq!(words(Duration::MAX), "5124095576030h");
     }
 
     #[test]

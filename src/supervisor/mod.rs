@@ -313,7 +313,7 @@ impl Supervisor {
             Action::AskTheRest { signal } => self.ask_the_rest(signal),
             Action::Look { signal } => return Consequence::Report(Event::Looked(self.look(signal))),
             Action::StartStep { step, time_left } => {
-                if !self.start_step(step, time_left.as_millis()) {
+                if !self.start_step(step, time_left) {
                     self.step_failed = true;
                     return Consequence::Report(Event::StepEnded(step));
                 }

@@ -1,6 +1,7 @@
 //! The steps: starting them, ending them, saying what became of them.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use log::{debug, info, warn};
 
@@ -58,7 +59,7 @@ impl Surroundings {
 
 impl Supervisor {
     /// Returns whether a process has been started.
-    pub(super) fn start_step(&mut self, id: StepId, milliseconds: u128) -> bool {
+    pub(super) fn start_step(&mut self, id: StepId, time_left: Duration) -> bool {
         let Some(step) = self.plan.step(id) else { return false };
         info!("{} begins", name(id, step));
         let now = self.clock.now();
@@ -68,10 +69,9 @@ impl Supervisor {
         let Some(step) = self.plan.step(id) else { return false };
         let started = match step {
             Step::Command(command) => {
-                self.start_command_step(command, milliseconds).map(|(pid, failure)| (pid, Some(failure)))
+                self.start_command_step(command, time_left).map(|(pid, failure)| (pid, Some(failure)))
             }
-            Step::Http(request) => self.start_worker(id, step, || http::request(request)),
-            Step::Idle(port) => self.start_worker(id, step, || idle::wait(*port)),
+            Step::Http(_) | Step::Idle(_) => self.start_worker(id, step),
             Step::Sleep(_) => return true,
         };
         match started {
@@ -91,10 +91,11 @@ impl Supervisor {
     fn start_command_step(
         &self,
         command: &[OsString],
-        milliseconds: u128,
+        time_left: Duration,
     ) -> Result<(i32, Failure), SpawnError> {
         let main = self.main.pid().map(|main| main.to_string().into());
         let signal = self.plan.stop_signal().map(|signal| signal.to_string().into());
+        let milliseconds = u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX);
         let deadline = Some(milliseconds.to_string().into());
         // The sockets that a manager passed are the command's, and closed here.
         let [pid, count, names] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map(|name| (name, None));
@@ -114,12 +115,12 @@ impl Supervisor {
     }
 
     /// What goes wrong in the child is said there.
-    fn start_worker(
-        &self,
-        id: StepId,
-        step: &Step,
-        work: impl FnOnce() -> Result<(), String>,
-    ) -> Result<(i32, Option<Failure>), SpawnError> {
+    fn start_worker(&self, id: StepId, step: &Step) -> Result<(i32, Option<Failure>), SpawnError> {
+        let work = || match step {
+            Step::Http(request) => http::request(request),
+            Step::Idle(port) => idle::wait(*port),
+            Step::Command(_) | Step::Sleep(_) => Ok(()),
+        };
         let pid = spawn::run_in_child(self.surroundings.ids, || match work() {
             Ok(()) => 0,
             Err(problem) => {
