@@ -3,7 +3,6 @@
 #![no_main]
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use drainit::cli::{self, Instead};
 use drainit::error::StartError;
@@ -11,7 +10,7 @@ use drainit::logging;
 use drainit::settings::{self, Settings};
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
-use drainit::sys::{machine, process, signals};
+use drainit::sys::{machine, output, process, signals};
 
 drainit::entry!(run);
 
@@ -104,6 +103,6 @@ fn refuse(error: &StartError) -> u8 {
 
 /// What was asked for goes to stdout; a closed one is nobody's loss.
 fn print(text: &str) -> u8 {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = output::write_stdout(text.as_bytes());
     0
 }

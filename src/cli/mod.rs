@@ -75,7 +75,7 @@ fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead>
     if options.get_flag(LICENSE) {
         return Err(Instead::Print(include_str!("../../LICENSE").to_owned()));
     }
-    let command = options.remove_many(COMMAND).into_iter().flatten().collect();
+    let command = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
     Ok(Typed { options: Some(options), name, command })
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -110,6 +110,16 @@ pub fn write_stderr(text: &[u8]) -> bool {
     text.chunks(LONGEST_LINE).all(|piece| {
         stderr.write_line(piece) || (is_ready(libc::STDERR_FILENO, clock) && stderr.write_line(piece))
     })
+}
+
+/// Writes all of it to stdout, and waits where that takes long. std's own way there has a lock, and a buffer for lines.
+///
+/// # Errors
+/// What write(2) says.
+pub fn write_stdout(text: &[u8]) -> io::Result<()> {
+    // SAFETY: nothing else in this program owns stdout, and it is not closed here.
+    let stdout = ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) });
+    (&*stdout).write_all(text)
 }
 
 /// Whether the file is what stdout or stderr write to.
