@@ -131,15 +131,16 @@ fn whole(record: &Record) -> Duration {
 /// Steps that took half of the stop or more.
 fn slow_steps(record: &Record) -> Vec<String> {
     let whole = whole(record);
-    let slow = |step: &super::Step| {
-        let took = step.ended?.at.saturating_sub(step.began);
-        let is_slow = took >= SLOW && took.saturating_mul(2) >= whole && took <= whole;
-        is_slow.then(|| {
-            let name = clean(&step.name);
-            format!("the pre-stop step '{name}' took {} of the stop's {}", words(took), words(whole))
-        })
-    };
-    record.steps_of(When::PreStop).filter_map(slow).collect()
+    let mut sentences = Vec::new();
+    for step in record.steps_of(When::PreStop) {
+        let Some(end) = step.ended else { continue };
+        let took = end.at.saturating_sub(step.began);
+        if took >= SLOW && took.saturating_mul(2) >= whole && took <= whole {
+            let (name, took, whole) = (clean(&step.name), words(took), words(whole));
+            sentences.push(format!("the pre-stop step '{name}' took {took} of the stop's {whole}"));
+        }
+    }
+    sentences
 }
 
 /// Who heard the signal, left, and took four fifths of the whole time or more: it is the one to look at.

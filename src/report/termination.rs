@@ -19,15 +19,22 @@ pub fn message(record: &Record) -> Option<String> {
     if record.is_happy() {
         return None;
     }
-    let of_kind = |kind| {
-        let members = record.members.iter().filter(move |member| trouble(record, member) == Some(kind));
-        members.map(move |member| process(record, kind, member))
-    };
-    let mut lines: Vec<String> = Trouble::WORST_FIRST.into_iter().flat_map(of_kind).collect();
+    let mut lines = Vec::new();
+    for kind in Trouble::WORST_FIRST {
+        for member in &record.members {
+            if trouble(record, member) == Some(kind) {
+                lines.push(process(record, kind, member));
+            }
+        }
+    }
     if record.more_members > 0 {
         lines.push(format!("  {} not looked at", counted(record.more_members, "more was", "more were")));
     }
-    lines.extend(record.steps.iter().filter_map(step));
+    for step in &record.steps {
+        if let Some(line) = self::step(step) {
+            lines.push(line);
+        }
+    }
     let colon = if lines.is_empty() { "" } else { ":" };
     lines.insert(0, format!("drainit: {}{colon}", summary(record)));
     Some(fitted(&lines))

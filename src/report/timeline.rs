@@ -119,7 +119,11 @@ fn title(record: &Record) -> String {
 }
 
 fn steps(record: &Record, when: When) -> Vec<Row> {
-    record.steps_of(when).map(|step| Row::of_step(record, step)).collect()
+    let mut rows = Vec::new();
+    for step in record.steps_of(when) {
+        rows.push(Row::of_step(record, step));
+    }
+    rows
 }
 
 /// Main, then the slowest; and how many more there are.

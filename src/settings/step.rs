@@ -122,10 +122,12 @@ fn http(text: &str) -> Result<Step, String> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("a URL holds no blanks and only ASCII: write others as %20".to_owned());
     }
-    let scheme = url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
-    let rest = match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => return Err("no TLS here: use a command, such as curl".to_owned()),
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    let rest = match rest.strip_prefix("//") {
+        Some(rest) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some(_) if scheme.eq_ignore_ascii_case("https") => {
+            return Err("no TLS here: use a command, such as curl".to_owned());
+        }
         _ => return Err("the URL begins with http://".to_owned()),
     };
     let rest = rest.split('#').next().unwrap_or_default();

@@ -73,8 +73,11 @@ impl<'a> Values<'a> {
         setting: Setting,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, UsageError> {
-        let placed = self.placed(setting, Separator::Comma, read)?;
-        Ok(placed.into_iter().map(|(_, value)| value).collect())
+        let mut values = Vec::new();
+        for found in self.all(setting, Separator::Comma) {
+            values.push(found.read(&read)?);
+        }
+        Ok(values)
     }
 
     /// The same, each with its place on the command line, which values of the environment have not.
@@ -84,8 +87,11 @@ impl<'a> Values<'a> {
         separator: Separator,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<(Option<usize>, T)>, UsageError> {
-        let found = self.all(setting, separator);
-        found.iter().map(|found| Ok((found.typed_at, found.read(&read)?))).collect()
+        let mut values = Vec::new();
+        for found in self.all(setting, separator) {
+            values.push((found.typed_at, found.read(&read)?));
+        }
+        Ok(values)
     }
 
     /// A path: any bytes but none at all.

@@ -483,6 +483,7 @@ fn listed(processes: &[Process], separator: &str, one: impl Fn(&Process) -> Stri
 
 /// A command's own name: no arguments, and no folder.
 fn name_of(command: &[OsString]) -> String {
-    let program = command.first().map(std::path::Path::new).and_then(std::path::Path::file_name);
-    program.unwrap_or_default().to_string_lossy().into_owned()
+    let program = command.first().map(|program| program.as_encoded_bytes()).unwrap_or_default();
+    let name = program.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
 }
