@@ -116,8 +116,10 @@ impl Typed {
     #[must_use]
     pub fn placed(&self, setting: Setting) -> Vec<(usize, &OsString)> {
         let Some(options) = &self.options else { return Vec::new() };
-        let places = options.indices_of(setting.name()).into_iter().flatten();
-        places.zip(options.get_many(setting.name()).into_iter().flatten()).collect()
+        match (options.indices_of(setting.name()), options.get_many(setting.name())) {
+            (Some(places), Some(values)) => places.zip(values).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether the switch was typed.

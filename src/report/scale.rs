@@ -154,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(words(time), shown);
         }
-        assert_eq!(words(Duration::MAX), "5124095576030h");
+        assert_eq!(words(Duration::MAX), "5124095576030h25m");
     }
 
     #[test]

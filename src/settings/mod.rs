@@ -183,9 +183,11 @@ fn termination_log(values: &Values<'_>) -> Result<Option<PathBuf>, UsageError> {
 
 fn exit_map(values: &Values<'_>) -> Result<ExitMap, UsageError> {
     let mut map = ExitMap::default();
-    for (code, to) in values.list(Setting::REMAP_EXIT, values::exit_rule)? {
+    values.each(Setting::REMAP_EXIT, &mut |text| {
+        let (code, to) = values::exit_rule(text)?;
         map.set(code, to);
-    }
+        Ok(())
+    })?;
     Ok(map)
 }
 

@@ -84,9 +84,11 @@ impl StopPolicy {
             policy.own_signal = signals.first().copied().unwrap_or(policy.own_signal);
             policy.stop_signals = signals.into_iter().fold(SignalSet::default(), SignalSet::with);
         }
-        for (from, to) in values.list(Setting::REWRITE, rewrite)? {
+        values.each(Setting::REWRITE, &mut |text| {
+            let (from, to) = rewrite(text)?;
             policy.rewrites.set(from, to);
-        }
+            Ok(())
+        })?;
         policy.forward_to = match values.short_target().map(target) {
             Some(Ok(target)) => target,
             _ => values

@@ -34,7 +34,7 @@ struct Found {
 }
 
 impl Found {
-    fn read<T>(&self, read: impl Fn(&str) -> Result<T, String>) -> Result<T, UsageError> {
+    fn read<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, UsageError> {
         read(self.utf8()?).map_err(|why| self.refuse(&why))
     }
 
@@ -67,20 +67,16 @@ impl<'a> Values<'a> {
         self.last(setting).map(|found| found.read(read)).transpose()
     }
 
-    /// The values of an option that may be repeated; a variable has them between commas.
-    pub(super) fn list<T>(
+    /// Hands over each value of an option that may be repeated; a variable has them between commas.
+    pub(super) fn each(
         &self,
         setting: Setting,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>, UsageError> {
-        let mut values = Vec::new();
-        for found in self.all(setting, Separator::Comma) {
-            values.push(found.read(&read)?);
-        }
-        Ok(values)
+        take: &mut dyn FnMut(&str) -> Result<(), String>,
+    ) -> Result<(), UsageError> {
+        self.all(setting, Separator::Comma).iter().try_for_each(|found| found.read(&mut *take))
     }
 
-    /// The same, each with its place on the command line, which values of the environment have not.
+    /// The values of such an option, each with its place on the command line, which values of the environment have not.
     pub(super) fn placed<T>(
         &self,
         setting: Setting,
@@ -141,9 +137,11 @@ impl<'a> Values<'a> {
     }
 
     fn typed(&self, setting: Setting) -> Vec<Found> {
-        let found =
-            |(at, text): (usize, &OsString)| Found { text: text.clone(), setting, typed_at: Some(at) };
-        self.typed.placed(setting).into_iter().map(found).collect()
+        let mut found = Vec::new();
+        for (at, text) in self.typed.placed(setting) {
+            found.push(Found { text: text.clone(), setting, typed_at: Some(at) });
+        }
+        found
     }
 
     fn in_environment(&self, setting: Setting) -> Option<Found> {
