@@ -253,6 +253,8 @@ proptest! {
         let before = format!("{plan:?}");
         if plan.only_passes_on(signal) {
             prop_assert!(!policy.stop_signals.contains(signal));
+            // A command that has ended unseen would have others get it in its place.
+            prop_assert!(!policy.wait_for_all && policy.forward_to == Target::Group);
             let passed_on = plan.pass_on(signal).map_or_else(Actions::none, Actions::one);
             prop_assert_eq!(plan.handle(Duration::MAX, Event::Signal(signal)), passed_on);
             prop_assert_eq!(format!("{plan:?}"), before);
