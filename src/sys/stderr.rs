@@ -15,6 +15,9 @@ use nix::sys::stat::Mode;
 use super::{check, signals};
 use crate::signal::Signal;
 
+/// How often a line is tried again where there is room for it.
+const TRIES: usize = 16;
+
 /// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 pub const LONGEST_LINE: usize = libc::PIPE_BUF;
 
@@ -101,7 +104,11 @@ pub(super) fn kind_of(descriptor: RawFd) -> libc::mode_t {
 fn write_to(way: &Way, line: &[u8]) -> bool {
     match way {
         Way::Plainly => write(libc::STDERR_FILENO, line),
-        Way::Reopened(descriptor) => write(descriptor.as_raw_fd(), cut(line)),
+        // A terminal refuses, too, while somebody else is writing to it, although it has room: that is over at once.
+        Way::Reopened(descriptor) => {
+            let write = || write(descriptor.as_raw_fd(), cut(line));
+            write() || (0..TRIES).any(|_| is_writable() && write())
+        }
         Way::AsMessage => {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
             // SAFETY: the pointer and the length are of one slice.
