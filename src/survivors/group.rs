@@ -1,6 +1,6 @@
 //! Process groups, as far as a terminal is concerned.
 //!
-//! Cold, all of it: only where there is a terminal, and somebody was stopped.
+//! Cold, all of it: only where there is a terminal.
 
 use super::{Process, look_at};
 use crate::sys::{process as own, procfs};
@@ -18,6 +18,15 @@ pub fn is_orphaned(group: i32) -> bool {
             && own::group_of(parent).is_some_and(|its| its != group)
     };
     !is_shell(own::parent()) && !any(|process| process.group == group && is_shell(process.parent))
+}
+
+/// Whether anybody but this process is in this process group.
+#[must_use]
+#[cold]
+// Its buffer has no place in a frame of the start.
+#[inline(never)]
+pub fn shares_group(group: i32) -> bool {
+    any(|process| process.group == group && process.pid != own::id())
 }
 
 /// Whether anybody in this process group is stopped.

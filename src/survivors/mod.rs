@@ -14,7 +14,7 @@ mod roster;
 mod stance;
 
 pub use describe::describe;
-pub use group::{has_stopped, is_held_by_sibling, is_orphaned};
+pub use group::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
 pub use process::{FirstSignals, Name, Process};
 pub use roster::{Moment, Roster};
 pub use stance::{Attitude, Stance};
@@ -160,19 +160,6 @@ fn attitude_of(pid: i32, signal: Signal) -> Option<Attitude> {
 #[inline(never)]
 fn stance(pid: i32) -> Option<Stance> {
     Stance::parse(procfs::status(pid, &mut procfs::buffer())?)
-}
-
-/// Whether anybody but this process is in this process group.
-#[must_use]
-// Only where there is a terminal; its buffer has no place in a frame of the start.
-#[cold]
-#[inline(never)]
-pub fn shares_group(group: i32) -> bool {
-    let mut shared = false;
-    procfs::each_process(|pid, stat| {
-        shared |= pid != own::id() && Process::parse(stat).is_some_and(|process| process.group == group);
-    });
-    shared
 }
 
 /// The process that has this number now.

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) use crate::gate::Gate;
 pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 /// Only a hang takes so long.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Slow machines take less, and a limit that is not to be reached is longer.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
@@ -378,8 +378,7 @@ impl Running {
     /// Waits until drainit has ended, whoever is left. Returns its exit code.
     pub(crate) fn ended(&mut self) -> i32 {
         let status = wait_until("drainit ends", || self.child.try_wait().expect("our own child"));
-        let code = std::os::unix::process::ExitStatusExt::into_raw(status);
-        let code = if code & 0x7f == 0 { code >> 8 } else { 128 + (code & 0x7f) };
+        let code = shell_code(status);
         self.ended = Some(code);
         code
     }
@@ -460,6 +459,12 @@ impl Finished {
         let [line] = self.stderr.as_slice() else { panic!("not exactly one line: {self:#?}") };
         line
     }
+}
+
+/// The exit code as a shell has it: 128 + N for a death by signal N.
+pub(crate) fn shell_code(status: ExitStatus) -> i32 {
+    let raw = std::os::unix::process::ExitStatusExt::into_raw(status);
+    if raw & 0x7f == 0 { raw >> 8 } else { 128 + (raw & 0x7f) }
 }
 
 /// Everybody below this process, as this test's /proc shows it.

@@ -3,16 +3,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use drainit::survivors::Process;
 use drainit::sys::kill;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
-use crate::harness::{DRAINIT, WORKLOAD, descendants_of, wait_until};
-
-/// Only a hang takes so long.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::harness::{DRAINIT, LIMIT, WORKLOAD, descendants_of, shell_code, wait_until};
 
 pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const CTRL_D: &str = "\x04";
@@ -165,8 +162,7 @@ impl Screen {
     /// Waits for the end of the program, and returns its exit code as a shell has it.
     pub(crate) fn ended(&mut self) -> i32 {
         let status = wait_until("the program ends", || self.child.try_wait().expect("our own child"));
-        let code = std::os::unix::process::ExitStatusExt::into_raw(status);
-        if code & 0x7f == 0 { code >> 8 } else { 128 + (code & 0x7f) }
+        shell_code(status)
     }
 
     /// Everything that was shown so far.
