@@ -7,13 +7,14 @@ use super::setting::Setting;
 use super::{COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
 
 /// What clap makes of the definition. A test compares, and writes it.
-const HELP: &str = include_str!("help.txt");
+pub(super) const HELP: &str = include_str!("help.txt");
 
 /// The whole definition, which help, and the tests of the documents, are made from.
 #[must_use]
 pub fn definition() -> Command {
     options()
         .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
+        .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
              are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
@@ -21,32 +22,23 @@ pub fn definition() -> Command {
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
         .max_term_width(80)
+        .mut_args(|argument| match entry(argument.get_id().as_str()) {
+            Some((heading, entry)) => entry.documented(heading, argument),
+            None => argument.help("The command and its arguments").value_hint(ValueHint::CommandWithArguments),
+        })
 }
 
 /// What is needed of it to read a command line.
 pub(super) fn options() -> Command {
-    let mut command = Command::new("drainit")
+    let command =
+        Arg::new(COMMAND).num_args(0..).trailing_var_arg(true).value_parser(ValueParser::os_string());
+    Command::new("drainit")
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
-        .override_help(HELP)
         .args_override_self(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(
-            Arg::new(COMMAND)
-                .help("The command and its arguments")
-                .num_args(0..)
-                .trailing_var_arg(true)
-                .value_hint(ValueHint::CommandWithArguments)
-                .value_parser(ValueParser::os_string()),
-        );
-    for (heading, group) in GROUPS {
-        command = command.next_help_heading(*heading);
-        for option in *group {
-            command = command.arg(option.argument());
-        }
-    }
-    command
+        .arg(command)
+        .args(SYNTAX.iter().map(Syntax::argument))
 }
 
 /// The options in the order in which help shows them.
@@ -59,6 +51,12 @@ const GROUPS: &[(&str, &[Entry])] = &[
     ("What happened", REPORT),
     ("General", GENERAL),
 ];
+
+/// The option of that name, and the heading that it is under.
+fn entry(id: &str) -> Option<(&'static str, &'static Entry)> {
+    let all = GROUPS.iter().flat_map(|&(heading, group)| group.iter().map(move |entry| (heading, entry)));
+    all.into_iter().find(|(_, entry)| entry.syntax.id == id)
+}
 
 /// What works without a command too, and catatonit's `-g`, which says nothing then there either.
 const BESIDE_PAUSE: [&str; 11] = [
@@ -75,42 +73,40 @@ const BESIDE_PAUSE: [&str; 11] = [
     Setting::WARN_ON_REAP.name(),
 ];
 
-/// An option. All of them are a table: written as calls to clap one after the other they were 8 KB of the program.
-struct Entry {
+/// How an option is typed.
+#[derive(Clone, Copy)]
+struct Syntax {
     id: &'static str,
     short: Option<char>,
-    /// `None` where it takes none.
-    value_name: Option<&'static str>,
-    help: &'static str,
-    action: ArgAction,
-    hint: ValueHint,
+    kind: Kind,
 }
 
-impl Entry {
-    const fn new(id: &'static str, help: &'static str, action: ArgAction) -> Self {
-        Self { id, short: None, value_name: None, help, action, hint: ValueHint::Unknown }
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Value,
+    /// A value, and it may be given several times.
+    Values,
+    Switch,
+    Count,
+    Help,
+    Version,
+}
 
-    const fn short(self, short: char) -> Self {
-        Self { short: Some(short), ..self }
-    }
-
-    const fn hint(self, hint: ValueHint) -> Self {
-        Self { hint, ..self }
-    }
-
+impl Syntax {
     fn argument(&self) -> Arg {
-        let argument = Arg::new(self.id)
-            .short(self.short)
-            .long(self.id)
-            .help(self.help)
-            .action(self.action.clone())
-            .value_hint(self.hint);
-        let argument = match self.value_name {
-            Some(name) => {
-                argument.value_name(name).value_parser(ValueParser::os_string()).allow_hyphen_values(true)
+        let argument = Arg::new(self.id).short(self.short).long(self.id).action(match self.kind {
+            Kind::Value => ArgAction::Set,
+            Kind::Values => ArgAction::Append,
+            Kind::Switch => ArgAction::SetTrue,
+            Kind::Count => ArgAction::Count,
+            Kind::Help => ArgAction::Help,
+            Kind::Version => ArgAction::Version,
+        });
+        let argument = match self.kind {
+            Kind::Value | Kind::Values => {
+                argument.value_parser(ValueParser::os_string()).allow_hyphen_values(true)
             }
-            None => argument,
+            Kind::Switch | Kind::Count | Kind::Help | Kind::Version => argument,
         };
         match self.id {
             GROUP => argument.long(None).overrides_with_all([FORWARD_TO, SINGLE_CHILD]),
@@ -127,17 +123,77 @@ impl Entry {
 
 /// Where no command is run, most options would have nothing to act on.
 fn needing_a_command() -> impl Iterator<Item = &'static str> {
-    let options = GROUPS.iter().flat_map(|(_, group)| *group);
-    options.map(|option| option.id).filter(|id| !BESIDE_PAUSE.contains(id))
+    SYNTAX.iter().map(|option| option.id).filter(|id| !BESIDE_PAUSE.contains(id))
+}
+
+/// The table that a command line is read with. The compiler takes it out of the groups: what these say to people is in the help already, and
+/// need not be in the program a second time.
+const SYNTAX: [Syntax; COUNT] = {
+    let mut all = [Syntax { id: "", short: None, kind: Kind::Switch }; COUNT];
+    let mut place = 0;
+    let mut groups = GROUPS;
+    while let [(_, group), others @ ..] = groups {
+        let mut at = 0;
+        while at < group.len() {
+            all[place] = group[at].syntax;
+            at += 1;
+            place += 1;
+        }
+        groups = others;
+    }
+    all
+};
+
+const COUNT: usize = {
+    let mut count = 0;
+    let mut groups = GROUPS;
+    while let [(_, group), others @ ..] = groups {
+        count += group.len();
+        groups = others;
+    }
+    count
+};
+
+/// An option with what is said of it. All of them are a table: written as calls to clap one after the other they were 8 KB of the
+/// program.
+struct Entry {
+    syntax: Syntax,
+    /// `None` where it takes none.
+    value_name: Option<&'static str>,
+    help: &'static str,
+    hint: ValueHint,
+}
+
+impl Entry {
+    const fn new(id: &'static str, help: &'static str, kind: Kind) -> Self {
+        let syntax = Syntax { id, short: None, kind };
+        Self { syntax, value_name: None, help, hint: ValueHint::Unknown }
+    }
+
+    const fn short(self, short: char) -> Self {
+        Self { syntax: Syntax { short: Some(short), ..self.syntax }, ..self }
+    }
+
+    const fn hint(self, hint: ValueHint) -> Self {
+        Self { hint, ..self }
+    }
+
+    fn documented(&self, heading: &'static str, argument: Arg) -> Arg {
+        let argument = argument.help_heading(heading).help(self.help).value_hint(self.hint);
+        match self.value_name {
+            Some(name) => argument.value_name(name),
+            None => argument,
+        }
+    }
 }
 
 const fn valued(setting: Setting, value: &'static str, help: &'static str) -> Entry {
-    Entry { value_name: Some(value), ..Entry::new(setting.name(), help, ArgAction::Set) }
+    Entry { value_name: Some(value), ..Entry::new(setting.name(), help, Kind::Value) }
 }
 
 /// An option that may be given several times.
 const fn repeatable(setting: Setting, value: &'static str, help: &'static str) -> Entry {
-    Entry { value_name: Some(value), ..Entry::new(setting.name(), help, ArgAction::Append) }
+    Entry { value_name: Some(value), ..Entry::new(setting.name(), help, Kind::Values) }
 }
 
 const fn switch(setting: Setting, help: &'static str) -> Entry {
@@ -146,7 +202,7 @@ const fn switch(setting: Setting, help: &'static str) -> Entry {
 
 /// A switch that only the command line has.
 const fn flag(id: &'static str, help: &'static str) -> Entry {
-    Entry::new(id, help, ArgAction::SetTrue)
+    Entry::new(id, help, Kind::Switch)
 }
 
 const SIGNALS: &[Entry] = &[
@@ -242,13 +298,13 @@ const REPORT: &[Entry] = &[
         "DURATION",
         "Begin a stop after that time, draw it on stderr, and exit\n0 where it went well, 124 where it did not",
     ),
-    Entry::new(VERBOSE, "Say more on stderr: -v info, -vv debug, -vvv trace", ArgAction::Count).short('v'),
+    Entry::new(VERBOSE, "Say more on stderr: -v info, -vv debug, -vvv trace", Kind::Count).short('v'),
     flag(QUIET, "Say errors only").short('q'),
     valued(Setting::LOG_FORMAT, "FORMAT", "Lines on stderr as text or json [default: text]"),
 ];
 
 const GENERAL: &[Entry] = &[
-    Entry::new("help", "Print this and exit", ArgAction::Help).short('h'),
-    Entry::new("version", "Print the version and exit", ArgAction::Version).short('V'),
+    Entry::new("help", "Print this and exit", Kind::Help).short('h'),
+    Entry::new("version", "Print the version and exit", Kind::Version).short('V'),
     flag(LICENSE, "Print the licence and exit").short('l'),
 ];
