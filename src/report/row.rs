@@ -23,6 +23,7 @@ pub(super) struct Row {
     /// When it was first told something.
     asked: Option<Duration>,
     killed: Option<Duration>,
+    /// In the order in which they were sent.
     signals: Vec<(Duration, Signal)>,
     pub(super) outcome: String,
     pub(super) is_main: bool,
@@ -147,9 +148,8 @@ impl Row {
         let mut signals: Vec<(usize, Signal)> = Vec::new();
         let mut all = self.signals.clone();
         if let Some(killed) = self.killed {
-            all.push((killed, Signal::KILL));
+            insert(&mut all, killed, Signal::KILL);
         }
-        all.sort_by_key(|&(at, _)| at);
         for (at, signal) in all {
             let column = scale.column(at);
             match signals.last_mut() {
@@ -187,15 +187,21 @@ fn signals_to(
     // CONT only follows others, and KILL is repeated.
     let tells = |signal| signal != Signal::CONT && signal != Signal::KILL;
     let mut signals = Vec::new();
-    if let Some(asked) = member.asked.filter(|asked| was_there(asked.at)) {
-        signals.push((asked.at, asked.what));
-    }
     for &SentSignal { at, signal, to } in &record.sent.last {
         if tells(signal) && reaches(to) && !is_asking(at, signal) && was_there(at) {
             signals.push((at, signal));
         }
     }
+    if let Some(asked) = member.asked.filter(|asked| was_there(asked.at)) {
+        insert(&mut signals, asked.at, asked.what);
+    }
     signals
+}
+
+/// Where it belongs among those that are there, which are in the order in which they were sent.
+fn insert(signals: &mut Vec<(Duration, Signal)>, at: Duration, signal: Signal) {
+    let place = signals.partition_point(|&(other, _)| other <= at);
+    signals.insert(place, (at, signal));
 }
 
 /// What the command is called in a text.

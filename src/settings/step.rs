@@ -76,13 +76,20 @@ pub(super) fn post_exit(values: &Values<'_>) -> Result<Vec<Step>, UsageError> {
 
 /// The environment's steps of the kinds that were not typed, then those that were typed in their order.
 fn steps(values: &Values<'_>, kinds: &[Kind]) -> Result<Vec<Step>, UsageError> {
-    let mut placed = Vec::new();
+    let mut steps = Vec::new();
+    let mut typed = Vec::new();
     for &(setting, separator, read) in kinds {
-        placed.extend(values.placed(setting, separator, read)?);
+        for (place, step) in values.placed(setting, separator, read)? {
+            match place {
+                Some(place) => typed.push((place, step)),
+                None => steps.push(step),
+            }
+        }
     }
-    // A stable sort: what was not typed has no place and stays in front, in the order of the kinds.
-    placed.sort_by_key(|&(place, _)| place);
-    Ok(placed.into_iter().map(|(_, step)| step).collect())
+    // No two were typed at one place.
+    typed.sort_unstable_by_key(|&(place, _)| place);
+    steps.extend(typed.into_iter().map(|(_, step)| step));
+    Ok(steps)
 }
 
 /// Words as a POSIX shell splits them; nothing is expanded, and no shell runs.

@@ -25,8 +25,8 @@ pub fn is_ours() -> bool {
 /// kernel refuses it (EINVAL, since Linux 3.4).
 #[cold]
 fn is_first_pid_namespace() -> bool {
-    match nix::fcntl::readlink("/proc/self/ns/pid") {
-        Ok(namespace) => namespace == *FIRST_PID_NAMESPACE,
+    match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(namespace) => namespace.as_os_str() == FIRST_PID_NAMESPACE,
         Err(_) => take_ctrl_alt_del(),
     }
 }

@@ -19,7 +19,7 @@ const FILE_SIZE: usize = 4096;
 #[must_use]
 pub fn is_ours() -> bool {
     let own = process::id().to_string();
-    nix::fcntl::readlink("/proc/self").is_ok_and(|name| name == *own)
+    std::fs::read_link("/proc/self").is_ok_and(|name| name.as_os_str() == own.as_str())
 }
 
 /// Calls `visit` with the pid and the `stat` line of every process that is there.
