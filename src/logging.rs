@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
-use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter};
@@ -92,11 +91,10 @@ pub fn say_error(problem: &dyn std::fmt::Display) {
 }
 
 /// A defect of drainit must not look like the command's own end: one line, and 125.
+#[cfg(worded_panics)]
 pub fn report_panics() {
-    panic::set_hook(Box::new(|panic| {
-        // A program that is made small has left its places out: then they are line 0 of nowhere.
-        let place = panic.location().filter(|place| place.line() > 0);
-        let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         let text = panic.payload().downcast_ref::<&str>().copied();
         let reason = text
             .or(panic.payload().downcast_ref::<String>().map(String::as_str))
@@ -104,6 +102,16 @@ pub fn report_panics() {
         say_error(&format_args!("a defect of drainit{place}: {reason}"));
         process::exit_now(outcome::INIT_FAILED);
     }));
+}
+
+/// The same for one that only the kernel tells of. If there is a second one in here, the line is left out.
+#[cold]
+pub fn say_defect(address: usize) -> ! {
+    static SAYING: AtomicBool = AtomicBool::new(false);
+    if !SAYING.swap(true, Ordering::Relaxed) {
+        say_error(&format_args!("a defect of drainit at {address:#x}"));
+    }
+    process::exit_now(outcome::INIT_FAILED)
 }
 
 #[cfg(test)]

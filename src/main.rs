@@ -10,14 +10,16 @@ use drainit::logging;
 use drainit::settings::{self, Settings};
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
-use drainit::sys::{machine, output, process, signals};
+use drainit::sys::{defect, machine, output, process, signals};
 
 drainit::entry!(run);
 
 /// Nothing is done before every signal is blocked; from then on none can be lost.
 fn run(arguments: Vec<OsString>) -> u8 {
-    let inherited_mask = signals::block_all();
+    let open = defect::report(logging::say_defect);
+    let inherited_mask = signals::block_all_but(open);
     signals::reset_child_signal();
+    #[cfg(worded_panics)]
     logging::report_panics();
     match read_settings(arguments) {
         Ok(settings) => start(settings, inherited_mask),

@@ -128,6 +128,7 @@ fn needing_a_command() -> impl Iterator<Item = &'static str> {
 
 /// The table that a command line is read with. The compiler takes it out of the groups: what these say to people is in the help already, and
 /// need not be in the program a second time.
+#[expect(clippy::indexing_slicing, reason = "a wrong place in a constant is the compiler's to find")]
 const SYNTAX: [Syntax; COUNT] = {
     let mut all = [Syntax { id: "", short: None, kind: Kind::Switch }; COUNT];
     let mut place = 0;

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 
 pub mod clock;
+pub mod defect;
 pub mod entry;
 pub mod kill;
 pub mod machine;

@@ -1,14 +1,15 @@
-//! Signals for this process: blocked from the first moment, taken one by one, never handled.
+//! Signals for this process: blocked from the first moment, taken one by one, never handled (but for [`defect`]).
 //!
 //! Masks go to the kernel as 64 bits by raw calls: the C libraries' `sigfillset` leaves out the signals that they use
 //! for threads (32 and 33 in glibc, 32 to 34 in musl), and those must be forwarded like any other.
 
+use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use super::{check, entry};
+use super::{check, defect, entry};
 use crate::signal::{Signal, SignalSet};
 
 /// The size of the kernel's signal set on every architecture with 64 signals.
@@ -26,9 +27,9 @@ pub struct Received {
     pub sender_uid: u32,
 }
 
-/// Blocks every signal that can be blocked, and returns the mask that the program was started with.
-pub fn block_all() -> SignalSet {
-    let found = change_mask(libc::SIG_SETMASK, u64::MAX).unwrap_or(0);
+/// Blocks every signal that can be blocked but for these, and returns the mask that the program was started with.
+pub fn block_all_but(open: SignalSet) -> SignalSet {
+    let found = change_mask(libc::SIG_SETMASK, !open.bits()).unwrap_or(0);
     SignalSet::from_bits(found & entry::mask_at_entry())
 }
 
@@ -54,15 +55,17 @@ fn change_mask(how: i32, set: u64) -> io::Result<u64> {
     Ok(found)
 }
 
-/// Waits for one of `set` (all blocked), for at most `timeout`; `None` is for ever.
+/// Waits for one of `set`, for at most `timeout`; `None` is for ever.
 ///
 /// Returns `None` when the time is over, and also when the wait was interrupted, as after a stop and a continue of this
 /// process: the caller looks at the clock again either way.
 pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let mut info = MaybeUninit::zeroed();
     let (number, info) = take(set, timeout, &mut info)?;
+    let signal = Signal::new(number)?;
+    defect::taken(signal);
     Some(Received {
-        signal: Signal::new(number)?,
+        signal,
         code: info.si_code,
         // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
         sender: unsafe { info.si_pid() },
@@ -104,13 +107,9 @@ pub fn suspend(signal: Signal, who: Stopped) {
 /// Whether this process ignores the signal, because who started it did.
 #[must_use]
 pub fn is_ignored(signal: Signal) -> bool {
-    let mut found = KernelSigaction::of(libc::SIG_DFL);
-    let none = ptr::null::<KernelSigaction>();
-    // SAFETY: nothing is changed, and what is written has the kernel's layout.
-    let asked = check(unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, signal.number(), none, &raw mut found, SET_SIZE)
-    });
-    asked.is_ok() && found.handler == libc::SIG_IGN
+    // SAFETY: nothing is changed.
+    let action = unsafe { change_action(signal, None) };
+    action == Some(libc::SIG_IGN)
 }
 
 /// Ends this process as the signal would by default, so that its parent sees that death. Returns where that is not possible: PID 1
@@ -136,14 +135,19 @@ pub fn die_of(signal: Signal) {
 pub(super) fn take_back(signal: Signal) {
     let set = SignalSet::default().with(signal);
     let mut info = MaybeUninit::zeroed();
-    let Some((number, info)) = take(set, Some(Duration::ZERO), &mut info) else { return };
+    let Some((_, info)) = take(set, Some(Duration::ZERO), &mut info) else { return };
     // SAFETY: as in `wait`.
     let sender = unsafe { info.si_pid() };
-    let own = std::process::id().cast_signed();
-    if sender != own {
-        // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, number, ptr::from_ref(info)) };
+    if sender != std::process::id().cast_signed() {
+        send_again(signal, info);
     }
+}
+
+/// Sends this process what it has got already, with its sender. It only makes system calls.
+pub(super) fn send_again(signal: Signal, info: &libc::siginfo_t) {
+    let own = std::process::id().cast_signed();
+    // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
+    unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, signal.number(), ptr::from_ref(info)) };
 }
 
 /// `info` is zeroed memory; it is the caller's because copies of it would cost as much as all else here.
@@ -174,9 +178,57 @@ pub fn ignore(signal: Signal) {
     set_disposition(signal, libc::SIG_IGN);
 }
 
-/// Gives the signal its default action back.
+/// Gives the signal its default action back. It only makes a system call.
 pub fn restore_default(signal: Signal) {
     set_disposition(signal, libc::SIG_DFL);
+}
+
+/// The handler gets the signal, what is known of it, and what it has interrupted.
+pub(super) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut c_void);
+
+/// Has the signal handled, unless it is ignored. Returns whether that is so.
+///
+/// The handler may run wherever the signal is not blocked, so it may only do what signal-safety(7) allows, unless it does not return.
+pub(super) fn handle(signal: Signal, handler: Handler) -> bool {
+    let action = KernelSigaction {
+        handler: handler as libc::sighandler_t,
+        flags: FLAGS,
+        #[cfg(target_arch = "x86_64")]
+        restorer: drainit_restorer as *const () as usize,
+        mask: 0,
+    };
+    // SAFETY: the handler has the form that SA_SIGINFO asks for.
+    let before = unsafe { change_action(signal, Some(&action)) };
+    if before == Some(libc::SIG_IGN) {
+        ignore(signal);
+    }
+    before.is_some_and(|before| before != libc::SIG_IGN)
+}
+
+/// With what is known of the signal; calls that it interrupts go on.
+const HANDLED: libc::c_int = libc::SA_SIGINFO | libc::SA_RESTART;
+
+#[cfg(not(target_arch = "x86_64"))]
+const FLAGS: libc::c_ulong = HANDLED.cast_unsigned() as libc::c_ulong;
+/// There the kernel has no code of its own to end a handler with (`SA_RESTORER`, sigreturn(2)).
+#[cfg(target_arch = "x86_64")]
+const FLAGS: libc::c_ulong = HANDLED.cast_unsigned() as libc::c_ulong | 0x0400_0000;
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".pushsection .text.drainit_restorer,\"ax\",@progbits",
+    ".type drainit_restorer,@function",
+    "drainit_restorer:",
+    "mov eax, {rt_sigreturn}",
+    "syscall",
+    ".size drainit_restorer, . - drainit_restorer",
+    ".popsection",
+    rt_sigreturn = const libc::SYS_rt_sigreturn,
+);
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" {
+    fn drainit_restorer();
 }
 
 /// The kernel's sigaction: not the C library's, which refuses the signals that it keeps for itself.
@@ -190,7 +242,7 @@ struct KernelSigaction {
 }
 
 impl KernelSigaction {
-    fn of(handler: libc::sighandler_t) -> Self {
+    const fn of(handler: libc::sighandler_t) -> Self {
         Self {
             handler,
             flags: 0,
@@ -202,12 +254,22 @@ impl KernelSigaction {
 }
 
 fn set_disposition(signal: Signal, handler: libc::sighandler_t) {
-    let action = KernelSigaction::of(handler);
-    let none = ptr::null_mut::<KernelSigaction>();
-    // SAFETY: SIG_IGN and SIG_DFL run no code of ours; the struct has the kernel's layout and outlives the call.
-    let _ = check(unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, signal.number(), &raw const action, none, SET_SIZE)
+    // SAFETY: SIG_IGN and SIG_DFL run no code of ours.
+    unsafe { change_action(signal, Some(&KernelSigaction::of(handler))) };
+}
+
+/// Sets what is done about the signal, if that is given, and returns the handler that it had.
+///
+/// # Safety
+/// A handler must be one for its flags.
+unsafe fn change_action(signal: Signal, action: Option<&KernelSigaction>) -> Option<libc::sighandler_t> {
+    let action = action.map_or(ptr::null(), ptr::from_ref);
+    let mut found = KernelSigaction::of(libc::SIG_DFL);
+    // SAFETY: the caller's promise; both structs have the kernel's layout and outlive the call.
+    let changed = check(unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal.number(), action, &raw mut found, SET_SIZE)
     });
+    changed.is_ok().then_some(found.handler)
 }
 
 /// Gives SIGCHLD its default action: where it is ignored (inherited from who started us), the kernel reaps our children

@@ -29,12 +29,22 @@ impl Segment {
     }
 }
 
-fn segments(program: &str) -> Vec<Segment> {
+/// A number of the file's, by its place and its size.
+fn words(program: &str) -> impl Fn(usize, usize) -> usize {
     let file = std::fs::read(program).expect("it was built");
-    let word = |at: usize, size: usize| {
-        file[at..at + size].iter().rev().fold(0_usize, |number, &byte| number << 8 | usize::from(byte))
-    };
     assert_eq!(&file[..6], b"\x7fELF\x02\x01", "a 64-bit little-endian program");
+    move |at, size| {
+        file[at..at + size].iter().rev().fold(0_usize, |number, &byte| number << 8 | usize::from(byte))
+    }
+}
+
+/// Where the kernel begins, as an address.
+pub(crate) fn entry_point(program: &str) -> u64 {
+    words(program)(24, 8) as u64
+}
+
+fn segments(program: &str) -> Vec<Segment> {
+    let word = words(program);
     let (table, size, count) = (word(32, 8), word(54, 2), word(56, 2));
     let rows = (0..count).map(|row| table + row * size);
     let found: Vec<Segment> = rows.map(|at| Segment { kind: word(at, 4), flags: word(at + 4, 4) }).collect();

@@ -8,6 +8,7 @@ mod terminal;
 mod binary;
 mod cli;
 mod cli_steps;
+mod defect;
 mod docs;
 mod drain;
 mod drain_http;
