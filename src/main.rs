@@ -82,10 +82,9 @@ fn run_command(settings: Settings, inherited_mask: SignalSet) -> u8 {
     if settings.pause {
         return supervisor::pause(&settings);
     }
-    // It stays where it was made: a move would leave a copy behind, in memory that is held for as long as the container runs.
-    match &mut Supervisor::start(settings, inherited_mask) {
-        Ok(supervisor) => supervisor.run(),
-        Err(error) => refuse(error),
+    match Supervisor::start(settings, inherited_mask) {
+        Ok(mut supervisor) => supervisor.run(),
+        Err(error) => refuse(&error),
     }
 }
 

@@ -57,28 +57,20 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What `--remap-exit` makes of each exit code.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExitMap([u8; 256]);
-
-impl Default for ExitMap {
-    fn default() -> Self {
-        Self(std::array::from_fn(|code| u8::try_from(code).unwrap_or(u8::MAX)))
-    }
-}
+/// What `--remap-exit` makes of exit codes: pairs of what came and what it becomes.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ExitMap(Vec<(u8, u8)>);
 
 impl ExitMap {
     /// From now on `code` becomes `to`; a later rule for the same code wins.
     pub fn set(&mut self, code: u8, to: u8) {
-        if let Some(entry) = self.0.get_mut(usize::from(code)) {
-            *entry = to;
-        }
+        self.0.push((code, to));
     }
 
     /// What becomes of `code`. Applied once: the result is not mapped again.
     #[must_use]
     pub fn apply(&self, code: u8) -> u8 {
-        self.0.get(usize::from(code)).copied().unwrap_or(code)
+        self.0.iter().rfind(|(from, _)| *from == code).map_or(code, |(_, to)| *to)
     }
 }
 

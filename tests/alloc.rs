@@ -90,8 +90,8 @@ fn be_drainit(arguments: Vec<OsString>) -> u8 {
     let Ok(typed) = cli::parse(arguments) else { return 2 };
     let Ok(settings) = Settings::new(typed, |name| std::env::var_os(name)) else { return 3 };
     logging::set_up(settings.log_level, settings.log_format);
-    match &mut Supervisor::start(settings, mask) {
-        Ok(supervisor) => supervisor.run(),
+    match Supervisor::start(settings, mask) {
+        Ok(mut supervisor) => supervisor.run(),
         Err(_) => 4,
     }
 }

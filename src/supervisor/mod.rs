@@ -118,7 +118,9 @@ impl Supervisor {
     /// Nothing was started, and why.
     // Its frame is not to stay below the loop's.
     #[inline(never)]
-    pub fn start(settings: Settings, mask: SignalSet) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
+        // Not the stack, of which nearly nothing is in use while the container runs; and below what only the start needs.
+        let place = Box::new_uninit();
         let clock = Clock::start();
         let own_pid = process::id();
         take_the_place_of_init(&settings, own_pid);
@@ -133,29 +135,32 @@ impl Supervisor {
         if output.is_wanted() {
             record.make_room();
         }
-        Ok(Self {
-            plan: Plan::new(settings.stop),
-            clock,
-            own_pid,
-            main: Main::Alive(pid),
-            exit_map: settings.exit_map,
-            propagate_signal: settings.propagate_signal,
-            surroundings,
-            jobs,
-            step: None,
-            step_failed: false,
-            has_settled: false,
-            roster: Roster::default(),
-            watch: Watch::default(),
-            killing: false,
-            reaped_level,
-            last_received: None,
-            asked_with: None,
-            next_word: None,
-            next_watch: None,
-            record,
-            output,
-        })
+        Ok(Box::write(
+            place,
+            Self {
+                plan: Plan::new(settings.stop),
+                clock,
+                own_pid,
+                main: Main::Alive(pid),
+                exit_map: settings.exit_map,
+                propagate_signal: settings.propagate_signal,
+                surroundings,
+                jobs,
+                step: None,
+                step_failed: false,
+                has_settled: false,
+                roster: Roster::default(),
+                watch: Watch::default(),
+                killing: false,
+                reaped_level,
+                last_received: None,
+                asked_with: None,
+                next_word: None,
+                next_watch: None,
+                record,
+                output,
+            },
+        ))
     }
 
     /// Runs until everybody has left, and returns the exit code.

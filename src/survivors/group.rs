@@ -17,23 +17,21 @@ pub fn is_orphaned(group: i32) -> bool {
             && own::session_of(parent) == Some(session)
             && own::group_of(parent).is_some_and(|its| its != group)
     };
-    !is_shell(own::parent()) && !any(|process| process.group == group && is_shell(process.parent))
+    !is_shell(own::parent()) && !any(&|process| process.group == group && is_shell(process.parent))
 }
 
 /// Whether anybody but this process is in this process group.
 #[must_use]
 #[cold]
-// Its buffer has no place in a frame of the start.
-#[inline(never)]
 pub fn shares_group(group: i32) -> bool {
-    any(|process| process.group == group && process.pid != own::id())
+    any(&|process| process.group == group && process.pid != own::id())
 }
 
 /// Whether anybody in this process group is stopped.
 #[must_use]
 #[cold]
 pub fn has_stopped(group: i32) -> bool {
-    any(|process| process.group == group && process.state == b'T')
+    any(&|process| process.group == group && process.state == b'T')
 }
 
 /// Whether this process group was started by somebody else of ours: another command of the same pipeline or script.
@@ -46,7 +44,9 @@ pub fn is_held_by_sibling(group: i32) -> bool {
     parent.is_some_and(|parent| own::group_of(parent) == ours)
 }
 
-fn any(is_it: impl Fn(&Process) -> bool) -> bool {
+/// Its buffer, which is large, has no place in the frames of the start and of the loop.
+#[inline(never)]
+fn any(is_it: &dyn Fn(&Process) -> bool) -> bool {
     let mut found = false;
     procfs::each_process(|_, stat| found |= Process::parse(stat).is_some_and(|process| is_it(&process)));
     found

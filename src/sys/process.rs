@@ -2,6 +2,8 @@
 
 use std::ffi::{CStr, c_char};
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::fcntl::OFlag;
@@ -78,10 +80,15 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
+/// This process's environment as execve(2) takes it.
+pub(super) fn environment_pointer() -> *const *const c_char {
+    // SAFETY: single-threaded, so nobody changes the environment meanwhile, and nothing in this program ever does.
+    unsafe { environ }
+}
+
 /// The entries of this process's environment as they are, those that are not of the form `NAME=value` too.
 pub fn environment() -> impl Iterator<Item = &'static CStr> {
-    // SAFETY: single-threaded, so nobody changes the environment meanwhile, and nothing in this program ever does.
-    let mut at = unsafe { environ };
+    let mut at = environment_pointer();
     std::iter::from_fn(move || {
         if at.is_null() {
             return None;
@@ -96,6 +103,11 @@ pub fn environment() -> impl Iterator<Item = &'static CStr> {
         // SAFETY: an entry of the environment is a string that ends in NUL.
         Some(unsafe { CStr::from_ptr(entry) })
     })
+}
+
+/// The value of a variable, as it is.
+pub(super) fn variable(name: &str) -> Option<&'static [u8]> {
+    environment().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Leaves the directory that it was started in, which may have to be unmounted.
@@ -127,8 +139,29 @@ pub fn close_inherited(kept: Option<&mut ReportFile>) {
 }
 
 /// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
-#[cfg(target_env = "gnu")]
 pub fn return_memory() {
+    return_more();
+    return_stack();
+}
+
+/// Takes what is below this frame out of the stack's memory: the start was deeper than the loop is when it waits.
+fn return_stack() {
+    /// More than what the calls in here have below its frame.
+    const IN_USE: usize = 256;
+    /// More than the start needs. A part of it may not be there, and is left out by the kernel.
+    const DEPTH: usize = 128 * 1024;
+    /// Where pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
+    const PAGE: usize = 4096;
+
+    let here = MaybeUninit::<u8>::uninit();
+    let end = (here.as_ptr().addr() - IN_USE) & !(PAGE - 1);
+    // SAFETY: stacks grow down, so nothing of this process is there, and nothing that is mapped for another purpose is so close to one
+    // (stack_guard_gap, 1 MiB).
+    unsafe { libc::madvise(ptr::without_provenance_mut(end - DEPTH), DEPTH, libc::MADV_DONTNEED) };
+}
+
+#[cfg(target_env = "gnu")]
+fn return_more() {
     // SAFETY: the allocator's own function, which changes nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
@@ -143,7 +176,7 @@ unsafe extern "C" {
 /// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those
 /// come back from the file when they are reached. With glibc, whose program is four times as large, this would take too long.
 #[cfg(not(target_env = "gnu"))]
-pub fn return_memory() {
+fn return_more() {
     let start = &raw const __executable_start;
     let length = (&raw const etext).addr().saturating_sub(start.addr());
     // SAFETY: the pages from the one to the other are the program file's, and this program only reads them: what is dropped comes from the

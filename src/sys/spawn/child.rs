@@ -139,26 +139,29 @@ fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
 /// Tries the candidates as execvp(3) does; errno is left as it has to be reported.
 fn execute(prepared: &mut Prepared) {
     let mut denied = false;
-    for candidate in &prepared.candidates {
+    let (argv, environment) = (prepared.argv.as_ptr(), prepared.environment());
+    let shell_argv = &mut prepared.shell_argv;
+    let failed = prepared.candidates.find(|candidate| {
         // SAFETY: a path, and two vectors of such strings that end in null.
-        unsafe { libc::execve(candidate.as_ptr(), prepared.argv.as_ptr(), prepared.environment.as_ptr()) };
+        unsafe { libc::execve(candidate.as_ptr(), argv, environment) };
         match io::Error::last_os_error().raw_os_error() {
             Some(libc::ENOEXEC) => {
-                if let Some(script) = prepared.shell_argv.get_mut(1) {
+                if let Some(script) = shell_argv.get_mut(1) {
                     *script = candidate.as_ptr();
                 }
                 // SAFETY: as above.
-                unsafe {
-                    libc::execve(SHELL.as_ptr(), prepared.shell_argv.as_ptr(), prepared.environment.as_ptr())
-                };
-                return;
+                unsafe { libc::execve(SHELL.as_ptr(), shell_argv.as_ptr(), environment) };
+                Some(())
             }
-            Some(libc::EACCES) => denied = true,
-            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {}
-            _ => return,
+            Some(libc::EACCES) => {
+                denied = true;
+                None
+            }
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => None,
+            _ => Some(()),
         }
-    }
-    if denied {
+    });
+    if failed.is_none() && denied {
         nix::errno::Errno::EACCES.set();
     }
 }

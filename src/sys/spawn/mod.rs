@@ -4,8 +4,8 @@
 //! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
 //! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
 //!
-//! The child runs on a stack of its own in memory that it shares with us, and makes only system calls: nothing there
-//! allocates, takes a lock or can panic.
+//! The child shares all memory with us, our stack too, and makes only system calls: nothing there allocates, takes a lock or can
+//! panic.
 
 mod child;
 mod fork;
@@ -20,7 +20,6 @@ use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
-use stack::Stack;
 
 /// Numeric ids to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,12 +127,10 @@ impl Spawn<'_> {
     pub fn start(self) -> Result<i32, SpawnError> {
         let mut prepared =
             Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
-        let stack = Stack::new().map_err(|error| SpawnError { stage: Stage::Clone, error })?;
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let argument = (&raw mut prepared).cast::<c_void>();
-        // SAFETY: the stack is ours and large enough, and `prepared` outlives the child's use of it, because this call
-        // does not return before the child has executed another program or has ended.
-        let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
+        // SAFETY: `prepared` outlives the child's use of it, because this call does not return before the child has executed another
+        // program or has ended.
+        let cloned = unsafe { stack::clone(child::run, argument) };
         let pid = check(c_long::from(cloned)).map_err(|error| SpawnError { stage: Stage::Clone, error })?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
         match prepared.failure() {

@@ -19,14 +19,14 @@ pub(super) const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
 /// Everything that the child needs, made before it exists.
 pub(super) struct Prepared {
-    /// The places where the program may be, in order.
-    pub(super) candidates: Vec<CString>,
+    pub(super) candidates: Candidates,
     /// What the pointers in `argv` point to.
     _arguments: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
     /// `/bin/sh SCRIPT ARGUMENT...`; the script's slot is filled in by the child.
     pub(super) shell_argv: Vec<*const c_char>,
-    pub(super) environment: Vec<*const c_char>,
+    /// `None` where it is ours, as it is.
+    environment: Option<Vec<*const c_char>>,
     /// What some of the pointers in `environment` point to.
     _variables: Vec<CString>,
     /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
@@ -54,14 +54,13 @@ impl Prepared {
         let mut shell_argv = Vec::with_capacity(argv.len() + 1);
         shell_argv.push(SHELL.as_ptr());
         shell_argv.extend_from_slice(&argv);
-        let variables = assignments(spawn.variables)?;
         let mut prepared = Self {
-            candidates: candidates(program)?,
+            candidates: Candidates::new(program)?,
             _arguments: arguments,
             argv,
             shell_argv,
-            environment: environment(spawn.variables, &variables),
-            _variables: variables,
+            environment: None,
+            _variables: Vec::new(),
             listen_pid: None,
             stdin: spawn.stdin,
             directory: spawn.directory.map(c_string).transpose()?,
@@ -74,23 +73,34 @@ impl Prepared {
             failed_stage: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
         };
+        if !spawn.variables.is_empty() {
+            let variables = assignments(spawn.variables)?;
+            prepared.environment = Some(environment(spawn.variables, &variables));
+            prepared._variables = variables;
+        }
         if !spawn.variables.iter().any(|(name, _)| *name == "LISTEN_PID") {
             prepared.make_room_for_listen_pid();
         }
         Ok(prepared)
     }
 
+    /// What execve(2) takes.
+    pub(super) fn environment(&self) -> *const *const c_char {
+        self.environment.as_ref().map_or_else(process::environment_pointer, Vec::as_ptr)
+    }
+
     /// A manager that passes sockets names the process they are for, and it named us.
     fn make_room_for_listen_pid(&mut self) {
-        let named = std::env::var_os("LISTEN_PID");
-        if named.is_none_or(|pid| pid.as_bytes() != std::process::id().to_string().as_bytes()) {
+        let named = process::variable("LISTEN_PID");
+        if named.is_none_or(|pid| pid != std::process::id().to_string().as_bytes()) {
             return;
         }
         let mut room = Box::new([0_u8; 32]);
         for (to, from) in room.iter_mut().zip(LISTEN_PID) {
             *to = *from;
         }
-        for entry in self.environment.iter_mut().filter(|entry| !entry.is_null()) {
+        let entries = self.environment.get_or_insert_with(|| environment(&[], &[]));
+        for entry in entries.iter_mut().filter(|entry| !entry.is_null()) {
             // SAFETY: the entries are the strings of our own environment, each of which ends in NUL.
             let text = unsafe { CStr::from_ptr(*entry) };
             if text.to_bytes().starts_with(LISTEN_PID) {
@@ -116,10 +126,6 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(io::Error::from)
 }
 
-fn joined(parts: &[&[u8]]) -> io::Result<CString> {
-    CString::new(parts.concat()).map_err(io::Error::from)
-}
-
 fn nul_terminated(strings: &[CString]) -> Vec<*const c_char> {
     let mut pointers = Vec::with_capacity(strings.len() + 1);
     pointers.extend(strings.iter().map(|string| string.as_ptr()));
@@ -127,19 +133,44 @@ fn nul_terminated(strings: &[CString]) -> Vec<*const c_char> {
     pointers
 }
 
-/// The paths to try, as execvp(3): the name itself where it has a slash, else one per entry of PATH.
-fn candidates(program: &OsStr) -> io::Result<Vec<CString>> {
-    if program.is_empty() || program.as_bytes().contains(&b'/') {
-        return Ok(vec![c_string(program)?]);
+/// Where the program may be, as for execvp(3): the name itself where it has a slash, else one path per entry of PATH.
+pub(super) struct Candidates {
+    program: CString,
+    /// `None` where it is not looked up.
+    folders: Option<&'static [u8]>,
+    /// Room for the longest path.
+    path: Vec<u8>,
+}
+
+impl Candidates {
+    fn new(program: &OsStr) -> io::Result<Self> {
+        let program = c_string(program)?;
+        let is_path = program.is_empty() || program.as_bytes().contains(&b'/');
+        let folders = (!is_path).then(|| process::variable("PATH").unwrap_or(DEFAULT_PATH));
+        let longest = folders.into_iter().flat_map(parts).map(<[u8]>::len).max();
+        let path = Vec::with_capacity(longest.map_or(0, |longest| longest + 1 + program.count_bytes() + 1));
+        Ok(Self { program, folders, path })
     }
-    let path = std::env::var_os("PATH");
-    let path = path.as_ref().map_or(DEFAULT_PATH, |path| path.as_bytes());
-    let mut candidates = Vec::new();
-    for folder in path.split(|&byte| byte == b':') {
-        let folder = if folder.is_empty() { b"." } else { folder };
-        candidates.push(joined(&[folder, b"/", program.as_bytes()])?);
+
+    /// Calls `attempt` for one after the other, until that has an answer. Does not allocate.
+    pub(super) fn find<T>(&mut self, mut attempt: impl FnMut(&CStr) -> Option<T>) -> Option<T> {
+        let Some(folders) = self.folders else { return attempt(&self.program) };
+        for folder in parts(folders) {
+            self.path.clear();
+            self.path.extend_from_slice(folder);
+            self.path.push(b'/');
+            self.path.extend_from_slice(self.program.as_bytes_with_nul());
+            if let Some(answer) = CStr::from_bytes_with_nul(&self.path).ok().and_then(&mut attempt) {
+                return Some(answer);
+            }
+        }
+        None
     }
-    Ok(candidates)
+}
+
+/// The folders of PATH. An empty entry is the one that we are in.
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b':').map(|folder| if folder.is_empty() { b"." } else { folder })
 }
 
 /// `NAME=value` for those that have a value.
@@ -147,7 +178,7 @@ fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString
     let mut assignments = Vec::new();
     for (name, value) in variables {
         if let Some(value) = value {
-            assignments.push(joined(&[name.as_bytes(), b"=", value.as_bytes()])?);
+            assignments.push(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?);
         }
     }
     Ok(assignments)
@@ -173,11 +204,29 @@ fn environment(names: &[(&str, Option<OsString>)], assigned: &[CString]) -> Vec<
 mod tests {
     use super::*;
 
+    fn all(program: &str) -> Vec<CString> {
+        let mut all = Vec::new();
+        let mut candidates = Candidates::new(OsStr::new(program)).expect("no NUL");
+        let room = candidates.path.capacity();
+        let answer = candidates.find(|path| {
+            all.push(path.to_owned());
+            None::<()>
+        });
+        assert_eq!((answer, candidates.path.capacity()), (None, room));
+        all
+    }
+
     #[test]
     fn a_name_with_a_slash_is_not_looked_up() {
-        let only = |name: &str| candidates(OsStr::new(name)).expect("no NUL");
-        assert_eq!(only("./x"), [c"./x".to_owned()]);
-        assert_eq!(only(""), [c"".to_owned()]);
-        assert!(only("x").iter().all(|path| path.to_bytes().ends_with(b"/x")));
+        assert_eq!(all("./x"), [c"./x".to_owned()]);
+        assert_eq!(all(""), [c"".to_owned()]);
+        let found = all("x");
+        assert_eq!(found.len(), parts(process::variable("PATH").expect("the tests have one")).count());
+        assert!(found.iter().all(|path| path.to_bytes().ends_with(b"/x")), "{found:?}");
+    }
+
+    #[test]
+    fn an_empty_entry_of_path_is_the_folder_that_we_are_in() {
+        assert_eq!(parts(b":/a::/b:").collect::<Vec<_>>(), [&b"."[..], b"/a", b".", b"/b", b"."]);
     }
 }

@@ -1,48 +1,27 @@
-//! The memory that the child runs on until it executes its program.
+//! What the child runs on until it executes its program: the part of this process's stack that is not in use.
+//!
+//! That is how vfork(2) has it. Memory of its own would have to be mapped, protected and unmapped at every start, which takes as long as
+//! everything else that the start does between two programs.
 
-use std::ffi::{c_long, c_void};
-use std::io;
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
-use super::super::check;
+/// More than the C library's `clone` has below the frame that calls it.
+const IN_USE: usize = 4096;
 
-/// The child's stack, with a page below it that cannot be touched.
-pub(super) struct Stack {
-    base: *mut c_void,
-}
-
-impl Stack {
-    const SIZE: usize = 64 * 1024;
-    /// As large as the largest page that Linux runs with.
-    const GUARD: usize = 64 * 1024;
-    const WHOLE: usize = Self::GUARD + Self::SIZE;
-
-    pub(super) fn new() -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-        // SAFETY: a new anonymous mapping touches no memory of ours.
-        let base = unsafe { libc::mmap(ptr::null_mut(), Self::WHOLE, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = Self { base };
-        // SAFETY: the guard is smaller than the mapping.
-        let usable = unsafe { base.add(Self::GUARD) };
-        // SAFETY: exactly the upper part of the mapping that was just made.
-        let opened = unsafe { libc::mprotect(usable, Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
-        check(c_long::from(opened))?;
-        Ok(stack)
-    }
-
-    /// Stacks grow down, and a page-aligned end is aligned for every ABI.
-    pub(super) fn top(&self) -> *mut c_void {
-        // SAFETY: one past the end of the mapping, which is never read or written itself.
-        unsafe { self.base.add(Self::WHOLE) }
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: exactly the mapping that was made, and the child that ran on it has left it.
-        unsafe { libc::munmap(self.base, Self::WHOLE) };
-    }
+/// Runs `child` in a new process, which shares all memory with this one; this one goes on when it has executed a program or has
+/// ended. Returns its pid, or -1.
+///
+/// # Safety
+/// `child` gets `argument`, and neither unwinds nor returns into frames that it does not know.
+// Inlined, the frame above could be larger than what is left free.
+#[inline(never)]
+pub(super) unsafe fn clone(child: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> c_int {
+    let here = MaybeUninit::<u8>::uninit();
+    let below = (here.as_ptr().addr() - IN_USE) & !15;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: stacks grow down, and this process does not use what is below until the child has left it. It is aligned as every
+    // ABI wants it, and as deep as the kernel lets stacks be.
+    unsafe { libc::clone(child, ptr::without_provenance_mut(below), flags, argument) }
 }
