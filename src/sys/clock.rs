@@ -1,37 +1,39 @@
 //! The clocks: time since start for the plan, ticks since boot for comparing with process start times.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Time since the program began, on the clock that no one can set.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub struct Clock(Duration);
 
 impl Clock {
     /// Starts at zero.
     #[must_use]
     pub fn start() -> Self {
-        Self(Instant::now())
+        Self(read(libc::CLOCK_MONOTONIC))
     }
 
     /// Time since [`Clock::start`].
     #[must_use]
     pub fn now(self) -> Duration {
-        self.0.elapsed()
+        read(libc::CLOCK_MONOTONIC).saturating_sub(self.0)
     }
+}
+
+/// By a system call: the kernel's own pages for this, vdso(7), would be looked up and mapped for the few times that an init asks.
+fn read(clock: libc::clockid_t) -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours, which stays zero where there is no such clock.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now) };
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Now, as the start time in `/proc/PID/stat` counts it: clock ticks since boot (proc(5), field 22).
 #[must_use]
 pub fn boot_ticks() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of ours.
-    if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) } == -1 {
-        return 0;
-    }
+    let now = read(libc::CLOCK_BOOTTIME);
     // SAFETY: sysconf takes a number.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
-    seconds * per_second + nanoseconds * per_second / 1_000_000_000
+    now.as_secs() * per_second + u64::from(now.subsec_nanos()) * per_second / 1_000_000_000
 }

@@ -12,18 +12,19 @@ use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The signal mask that the program was started with, as the entry point found it; all ones until then.
+/// Every signal that was not blocked when the program was started, as the entry point found it; none until then. (What begins as zero
+/// costs no page of the file.)
 ///
-/// Where the entry point is not ours (other architectures, tests) it stays all ones, and "what `main` found" AND
-/// "what the entry found" is the right answer in both cases.
-static MASK_AT_ENTRY: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Where the entry point is not ours (other architectures, tests) it stays so, and "what `main` found" AND "what the entry found" is the right
+/// answer in both cases.
+static OPEN_AT_ENTRY: AtomicU64 = AtomicU64::new(0);
 
 /// The mask that the entry point found, all ones if it did not look.
 pub(super) fn mask_at_entry() -> u64 {
-    MASK_AT_ENTRY.load(Ordering::Relaxed)
+    !OPEN_AT_ENTRY.load(Ordering::Relaxed)
 }
 
-// rt_sigprocmask(SIG_SETMASK, &ALL, &MASK_AT_ENTRY, 8), then the C library's own entry, with the stack and the
+// rt_sigprocmask(SIG_SETMASK, &every signal, &OPEN_AT_ENTRY, 8), then the C library's own entry, with the stack and the
 // registers that it expects: rdx holds the function that a dynamic loader wants to be called at exit.
 #[cfg(all(own_entry, target_arch = "x86_64"))]
 std::arch::global_asm!(
@@ -33,19 +34,21 @@ std::arch::global_asm!(
     "drainit_entry:",
     "mov r12, rdx",
     "mov edi, {setmask}",
-    "lea rsi, [rip + {all}]",
-    "lea rdx, [rip + {found}]",
+    "lea rsi, [rip + 2f]",
+    "lea rdx, [rip + {open}]",
     "mov r10d, 8",
     "mov eax, {rt_sigprocmask}",
     "syscall",
+    "not qword ptr [rip + {open}]",
     "mov rdx, r12",
     "jmp _start",
+    // Every signal: here, because this page is there already.
+    "2: .quad -1",
     ".size drainit_entry, . - drainit_entry",
     ".popsection",
     setmask = const libc::SIG_SETMASK,
     rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    all = sym ALL,
-    found = sym MASK_AT_ENTRY,
+    open = sym OPEN_AT_ENTRY,
 );
 
 // As above; x0 holds the function for a dynamic loader.
@@ -57,26 +60,25 @@ std::arch::global_asm!(
     "drainit_entry:",
     "mov x19, x0",
     "mov x0, {setmask}",
-    "adrp x1, {all}",
-    "add x1, x1, :lo12:{all}",
-    "adrp x2, {found}",
-    "add x2, x2, :lo12:{found}",
+    "adr x1, 2f",
+    "adrp x2, {open}",
+    "add x2, x2, :lo12:{open}",
     "mov x3, 8",
     "mov x8, {rt_sigprocmask}",
     "svc 0",
+    "ldr x1, [x2]",
+    "mvn x1, x1",
+    "str x1, [x2]",
     "mov x0, x19",
     "b _start",
+    ".balign 8",
+    "2: .quad -1",
     ".size drainit_entry, . - drainit_entry",
     ".popsection",
     setmask = const libc::SIG_SETMASK,
     rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    all = sym ALL,
-    found = sym MASK_AT_ENTRY,
+    open = sym OPEN_AT_ENTRY,
 );
-
-/// Every signal, for the entry point, which can read memory but not call anything.
-#[cfg(own_entry)]
-static ALL: u64 = u64::MAX;
 
 /// Copies the C argument vector.
 ///

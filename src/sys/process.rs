@@ -112,7 +112,7 @@ pub(super) fn variable(name: &str) -> Option<&'static [u8]> {
 
 /// Leaves the directory that it was started in, which may have to be unmounted.
 pub fn leave_directory() {
-    let _ = nix::unistd::chdir("/");
+    let _ = nix::unistd::chdir(c"/");
 }
 
 /// Closes every descriptor above 2 of this process, so that it holds none of its starter's sockets, pipes and files open; all but

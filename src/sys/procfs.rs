@@ -1,5 +1,6 @@
 //! Reading /proc. What the text means is decided elsewhere (`survivors`).
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -26,7 +27,7 @@ pub fn is_ours() -> bool {
 ///
 /// Returns whether /proc could be read.
 pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
-    let Ok(mut proc) = open_directory("/proc") else { return false };
+    let Ok(mut proc) = open_directory(c"/proc") else { return false };
     let mut text = [0_u8; FILE_SIZE];
     for entry in proc.iter() {
         // It would come again and again.
@@ -145,7 +146,7 @@ fn read<'a>(pid: i32, file: &str, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [
 
 /// The open descriptors of this process; empty where /proc is missing.
 pub(super) fn own_descriptors() -> Vec<i32> {
-    let Ok(mut folder) = open_directory("/proc/self/fd") else { return Vec::new() };
+    let Ok(mut folder) = open_directory(c"/proc/self/fd") else { return Vec::new() };
     let own = folder.as_raw_fd();
     folder
         .iter()
@@ -155,7 +156,7 @@ pub(super) fn own_descriptors() -> Vec<i32> {
         .collect()
 }
 
-fn open_directory(path: &str) -> nix::Result<Dir> {
+fn open_directory(path: &CStr) -> nix::Result<Dir> {
     Dir::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 

@@ -72,7 +72,7 @@ impl Way {
         }
         let flags =
             OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_APPEND | OFlag::O_CLOEXEC;
-        let opened = nix::fcntl::open("/proc/self/fd/2", flags, Mode::empty());
+        let opened = nix::fcntl::open(c"/proc/self/fd/2", flags, Mode::empty());
         opened.map_err(std::io::Error::from).and_then(above_standard).map_or(way, Self::Reopened)
     }
 }

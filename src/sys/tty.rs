@@ -24,7 +24,7 @@ impl Terminal {
     #[must_use]
     pub fn open() -> Option<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let opened = nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok()?;
+        let opened = nix::fcntl::open(c"/dev/tty", flags, Mode::empty()).ok()?;
         // Where stderr is closed, what is said there must not come out here.
         stderr::above_standard(opened).ok().map(Self)
     }
