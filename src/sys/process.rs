@@ -140,7 +140,8 @@ pub fn close_inherited(kept: Option<&mut ReportFile>) {
 
 /// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
 pub fn return_memory() {
-    return_more();
+    #[cfg(not(target_env = "gnu"))]
+    return_instructions();
     return_stack();
 }
 
@@ -160,12 +161,6 @@ fn return_stack() {
     unsafe { libc::madvise(ptr::without_provenance_mut(end - DEPTH), DEPTH, libc::MADV_DONTNEED) };
 }
 
-#[cfg(target_env = "gnu")]
-fn return_more() {
-    // SAFETY: the allocator's own function, which changes nothing that is in use.
-    unsafe { libc::malloc_trim(0) };
-}
-
 #[cfg(not(target_env = "gnu"))]
 unsafe extern "C" {
     /// The linker's names for the first byte of the program and for the end of its instructions.
@@ -176,7 +171,7 @@ unsafe extern "C" {
 /// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those
 /// come back from the file when they are reached. With glibc, whose program is four times as large, this would take too long.
 #[cfg(not(target_env = "gnu"))]
-fn return_more() {
+fn return_instructions() {
     let start = &raw const __executable_start;
     let length = (&raw const etext).addr().saturating_sub(start.addr());
     // SAFETY: the pages from the one to the other are the program file's, and this program only reads them: what is dropped comes from the
