@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::{Level, LevelFilter};
+use env_logger::Logger;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::outcome;
 use crate::settings::LogFormat;
@@ -44,17 +46,37 @@ impl Write for Sink {
     }
 }
 
-/// Sends the log macros' lines to stderr, as `drainit: LEVEL: TEXT`, or as JSON objects with `level` and `message`.
-// Its frame is not to stay below the loop's.
-#[inline(never)]
-pub fn set_up(level: LevelFilter, format: LogFormat) {
-    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
-    let result = env_logger::Builder::new()
-        .filter_level(level)
+/// What the log macros write to. Most containers never have a line, so it is made for the first one.
+struct Lazy(OnceLock<Logger>);
+
+impl Log for Lazy {
+    fn enabled(&self, line: &Metadata<'_>) -> bool {
+        line.level() <= log::max_level()
+    }
+
+    fn log(&self, line: &Record<'_>) {
+        self.0.get_or_init(logger).log(line);
+    }
+
+    fn flush(&self) {}
+}
+
+#[cold]
+fn logger() -> Logger {
+    env_logger::Builder::new()
+        .filter_level(log::max_level())
         .format(|line, record| line.write_all(render(record.level(), &record.args().to_string()).as_bytes()))
         .target(env_logger::Target::Pipe(Box::new(Sink::default())))
-        .try_init();
+        .build()
+}
+
+/// Sends the log macros' lines to stderr, as `drainit: LEVEL: TEXT`, or as JSON objects with `level` and `message`.
+pub fn set_up(level: LevelFilter, format: LogFormat) {
+    static LOGGER: Lazy = Lazy(OnceLock::new());
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+    let result = log::set_logger(&LOGGER);
     debug_assert!(result.is_ok(), "the log is set up once");
+    log::set_max_level(level);
 }
 
 /// One line, whole: what is longer than can be written in one piece loses its end.

@@ -21,10 +21,33 @@ fn run(arguments: Vec<OsString>) -> u8 {
     signals::reset_child_signal();
     #[cfg(worded_panics)]
     logging::report_panics();
-    match read_settings(arguments) {
-        Ok(settings) => start(settings, inherited_mask),
+    // Below this frame there is nothing but the loop's, for as long as the container runs.
+    match start(arguments, inherited_mask) {
+        Ok((mut supervisor, power_off)) => end(supervisor.run(), power_off),
         Err(code) => code,
     }
+}
+
+/// The command was started; or the exit code.
+#[inline(never)]
+fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Supervisor>, bool), u8> {
+    let settings = read_settings(arguments)?;
+    logging::set_up(settings.log_level, settings.log_format);
+    let power_off = settings.power_off;
+    check_place(power_off).map_err(|error| refuse(&error))?;
+    if settings.pause {
+        return Err(end(supervisor::pause(&settings), power_off));
+    }
+    let started = Supervisor::start(settings, inherited_mask);
+    started.map(|supervisor| (supervisor, power_off)).map_err(|error| end(refuse(&error), power_off))
+}
+
+/// The exit code, which goes nowhere where the machine is switched off.
+fn end(code: u8, power_off: bool) -> u8 {
+    if power_off {
+        switch_off();
+    }
+    code
 }
 
 /// What is to be done; or the exit code, where that has been said or printed.
@@ -49,20 +72,6 @@ fn has_variables() -> bool {
     process::environment().any(|entry| settings::is_setting(entry.to_bytes()))
 }
 
-#[inline(never)]
-fn start(settings: Settings, inherited_mask: SignalSet) -> u8 {
-    logging::set_up(settings.log_level, settings.log_format);
-    let power_off = settings.power_off;
-    if let Err(error) = check_place(power_off) {
-        return refuse(&error);
-    }
-    let code = run_command(settings, inherited_mask);
-    if power_off {
-        switch_off();
-    }
-    code
-}
-
 /// The init of a machine must not exit, and nobody else may switch it off.
 fn check_place(power_off: bool) -> Result<(), StartError> {
     match (machine::is_ours(), power_off) {
@@ -73,18 +82,6 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
         }
         (true, false) => Err(StartError::WouldPanic),
         (false, true) => Err(StartError::NotTheMachine),
-    }
-}
-
-// Called, the settings are handed over as they are; inlined, they would be copied into the frame below the loop's.
-#[inline(never)]
-fn run_command(settings: Settings, inherited_mask: SignalSet) -> u8 {
-    if settings.pause {
-        return supervisor::pause(&settings);
-    }
-    match Supervisor::start(settings, inherited_mask) {
-        Ok(mut supervisor) => supervisor.run(),
-        Err(error) => refuse(&error),
     }
 }
 
