@@ -102,7 +102,7 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 
 /// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
 ///
-/// The result is the exit status.
+/// The result is the exit status. The C library's own end is left out: there is nothing that it would have to write out or to call.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {
@@ -117,7 +117,7 @@ macro_rules! entry {
         ) -> ::std::ffi::c_int {
             // SAFETY: the C library calls main with the argument vector that the kernel made.
             let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
-            ::std::ffi::c_int::from($run(arguments))
+            $crate::sys::process::exit_now($run(arguments))
         }
     };
 }

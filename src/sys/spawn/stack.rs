@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// More than the C library's `clone` has below the frame that calls it.
-const IN_USE: usize = 4096;
+const IN_USE: usize = 1024;
 
 /// Runs `child` in a new process, which shares all memory with this one; this one goes on when it has executed a program or has
 /// ended. Returns its pid, or -1.
