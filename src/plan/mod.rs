@@ -34,7 +34,7 @@ use std::time::Duration;
 pub use actions::{Action, Actions, Farewell, Reason, StepEnd, StepId, When};
 
 use crate::settings::{Step, StopPolicy, Target};
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalSet};
 use drain::Drain;
 use post_exit::PostExit;
 use stop::Stop;
@@ -92,6 +92,8 @@ pub enum Waiting {
 #[derive(Clone, Debug)]
 pub struct Plan {
     policy: StopPolicy,
+    /// What [`Plan::only_passes_on`] says in the first phase.
+    passed_on: SignalSet,
     phase: Phase,
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
@@ -129,6 +131,7 @@ impl Plan {
     #[must_use]
     pub fn new(policy: StopPolicy) -> Self {
         Self {
+            passed_on: only_passed_on(&policy),
             policy,
             phase: Phase::Running,
             main_lives: true,
@@ -170,7 +173,7 @@ impl Plan {
             Phase::PostExit(post_exit) => Some(post_exit.deadline()),
             Phase::Over => None,
         };
-        earliest([of_phase, self.kill_step_at])
+        earliest(of_phase, self.kill_step_at)
     }
 
     /// Whether all that this signal brings about is [`Plan::pass_on`], whatever else has happened: nothing has begun, and it begins
@@ -180,11 +183,7 @@ impl Plan {
     /// makes no difference: those who are left of it get it either way, and a stop begins for the others.
     #[must_use]
     pub fn only_passes_on(&self, signal: Signal) -> bool {
-        matches!(self.phase, Phase::Running)
-            && self.policy.forward_to == Target::Group
-            && !self.policy.wait_for_all
-            && signal.can_be_forwarded()
-            && !self.policy.stop_signals.contains(signal)
+        matches!(self.phase, Phase::Running) && self.passed_on.contains(signal)
     }
 
     /// A signal goes to the target, unless the rewriting drops it.
@@ -328,6 +327,20 @@ fn is_due(time: Option<Duration>, now: Duration) -> bool {
     time.is_some_and(|time| time <= now)
 }
 
-fn earliest<const N: usize>(times: [Option<Duration>; N]) -> Option<Duration> {
-    times.into_iter().flatten().min()
+/// The earlier of two times, where there are any.
+pub(crate) fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The signals that are passed on and bring about nothing else, as long as nothing has begun.
+fn only_passed_on(policy: &StopPolicy) -> SignalSet {
+    if policy.forward_to != Target::Group || policy.wait_for_all {
+        return SignalSet::default();
+    }
+    let all =
+        Signal::all().filter(|signal| signal.can_be_forwarded() && !policy.stop_signals.contains(*signal));
+    all.fold(SignalSet::default(), SignalSet::with)
 }

@@ -31,7 +31,7 @@ enum Doing {
 impl PostExit {
     pub(super) fn deadline(&self) -> Duration {
         let slept = if let Doing::Sleeping(until) = self.doing { Some(until) } else { None };
-        earliest([slept, self.ends]).unwrap_or(self.leaves)
+        earliest(slept, self.ends).unwrap_or(self.leaves)
     }
 
     fn step(&self) -> StepId {

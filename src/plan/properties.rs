@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::settings::{Patience, Rewrites, Schedule, Stage};
-use crate::signal::SignalSet;
 
 fn signals() -> impl Strategy<Value = Signal> {
     prop_oneof![

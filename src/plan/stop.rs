@@ -38,7 +38,7 @@ struct Stage {
 
 impl Stop {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        earliest([self.limit, self.next_at, self.look_at])
+        earliest(self.limit, earliest(self.next_at, self.look_at))
     }
 
     fn waits_for_ever(&self) -> bool {

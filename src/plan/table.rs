@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::*;
 use crate::settings::{Patience, Schedule, Stage};
-use crate::signal::SignalSet;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const BLESS: &str = "DRAINIT_BLESS";

@@ -21,9 +21,9 @@ use log::{Level, debug, info, log, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::{Action, Event, Farewell, Plan, StepId};
+use crate::plan::{self, Action, Event, Farewell, Plan, StepId};
 use crate::report::Record;
-use crate::settings::Settings;
+use crate::settings::{Settings, Target};
 use crate::signal::{Signal, SignalSet};
 use crate::survivors::{self, Process, Roster, Watch};
 use crate::sys::clock::Clock;
@@ -175,8 +175,10 @@ impl Supervisor {
             let signal = received.and_then(|received| meaning(received, self.own_pid));
             let signal = signal.filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events();
-            for event in [first, second, signal].into_iter().flatten() {
-                if let Some(code) = self.handle(event) {
+            for event in [first, second, signal] {
+                if let Some(event) = event
+                    && let Some(code) = self.handle(event)
+                {
                     return code;
                 }
             }
@@ -206,8 +208,8 @@ impl Supervisor {
     /// stays pending, so that the next wait is over at once.
     fn wait_passing_on(&mut self) -> Option<Received> {
         // What is passed on does not change when something is due.
-        let due = [self.plan.deadline(), self.next_note(), self.jobs.deadline()];
-        let deadline = due.into_iter().flatten().min();
+        let noted = plan::earliest(self.next_note(), self.jobs.deadline());
+        let deadline = plan::earliest(self.plan.deadline(), noted);
         for _ in 0..PASS_ON_AT_ONCE {
             let received = self.wait(deadline)?;
             // These may be about drainit itself: it is to stop, or was stopped.
@@ -218,8 +220,11 @@ impl Supervisor {
             self.last_received = Some(received);
             if let Some(event) = meaning(received, self.own_pid) {
                 trace!("{event:?}");
-                if let Some(action) = self.plan.pass_on(received.signal) {
-                    self.perform(action);
+                if let Some(action @ Action::Forward { signal, target }) = self.plan.pass_on(received.signal)
+                {
+                    // As in `perform`, which is far away from here, where time counts.
+                    debug!("{action:?}");
+                    self.pass_on(signal, target);
                 }
             }
         }
@@ -303,6 +308,11 @@ impl Supervisor {
         None
     }
 
+    fn pass_on(&mut self, signal: Signal, target: Target) {
+        self.jobs.note_forwarded(signal, self.last_received);
+        self.forward(signal, target);
+    }
+
     /// Does what the plan says.
     // Cold, so that the pages of the start hold the start; and its frame, which is large, is not part of the loop's.
     #[cold]
@@ -310,10 +320,7 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Consequence {
         debug!("{action:?}");
         match action {
-            Action::Forward { signal, target } => {
-                self.jobs.note_forwarded(signal, self.last_received);
-                self.forward(signal, target);
-            }
+            Action::Forward { signal, target } => self.pass_on(signal, target),
             Action::Ask { signal, target } => self.ask(signal, target),
             Action::AskTheRest { signal } => self.ask_the_rest(signal),
             Action::Look { signal } => return Consequence::Report(Event::Looked(self.look(signal))),

@@ -164,7 +164,7 @@ impl Supervisor {
         }
         let word = self.next_word.filter(|_| log_enabled!(Level::Info));
         let watch = self.output.is_rehearsal().then(|| self.clock.now().saturating_add(WATCH_EVERY));
-        [word, watch].into_iter().flatten().min()
+        plan::earliest(word, watch)
     }
 
     /// Says who is waited for, from time to time.
