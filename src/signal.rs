@@ -102,7 +102,7 @@ impl Signal {
 
     /// Its bit in a 64-bit signal set, as the kernel and `/proc/PID/status` have it.
     #[must_use]
-    pub fn bit(self) -> u64 {
+    pub const fn bit(self) -> u64 {
         1 << (self.0.get() - 1)
     }
 }
@@ -196,7 +196,7 @@ impl SignalSet {
 
     /// This set and `signal`.
     #[must_use]
-    pub fn with(self, signal: Signal) -> Self {
+    pub const fn with(self, signal: Signal) -> Self {
         Self(self.0 | signal.bit())
     }
 
@@ -204,6 +204,13 @@ impl SignalSet {
     #[must_use]
     pub fn without(self, signal: Signal) -> Self {
         Self(self.0 & !signal.bit())
+    }
+
+    /// Those members for which that is true.
+    #[must_use]
+    pub fn filter(self, keep: impl Fn(Signal) -> bool) -> Self {
+        let kept = Signal::all().filter(|&signal| self.contains(signal) && keep(signal));
+        kept.fold(Self::default(), Self::with)
     }
 
     /// Whether `signal` is a member.

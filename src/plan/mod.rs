@@ -94,6 +94,8 @@ pub struct Plan {
     policy: StopPolicy,
     /// What [`Plan::only_passes_on`] says in the first phase.
     passed_on: SignalSet,
+    /// What [`Plan::sent_on`] says then.
+    sent_on: SignalSet,
     phase: Phase,
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
@@ -130,8 +132,12 @@ impl Plan {
     /// A plan for a command that runs.
     #[must_use]
     pub fn new(policy: StopPolicy) -> Self {
+        let passed_on = only_passed_on(&policy);
+        let as_it_came = |signal| policy.rewrites.apply(signal) == Some(signal);
+        let sent_on = passed_on.filter(|signal| as_it_came(signal) && !signal.is_fault());
         Self {
-            passed_on: only_passed_on(&policy),
+            passed_on,
+            sent_on,
             policy,
             phase: Phase::Running,
             main_lives: true,
@@ -184,6 +190,12 @@ impl Plan {
     #[must_use]
     pub fn only_passes_on(&self, signal: Signal) -> bool {
         matches!(self.phase, Phase::Running) && self.passed_on.contains(signal)
+    }
+
+    /// Of the signals that are only passed on, those that go to the group as they come. (Of a fault it has to be known whose it is.)
+    #[must_use]
+    pub fn sent_on(&self) -> SignalSet {
+        if matches!(self.phase, Phase::Running) { self.sent_on } else { SignalSet::default() }
     }
 
     /// A signal goes to the target, unless the rewriting drops it.
@@ -340,7 +352,6 @@ fn only_passed_on(policy: &StopPolicy) -> SignalSet {
     if policy.forward_to != Target::Group || policy.wait_for_all {
         return SignalSet::default();
     }
-    let all =
-        Signal::all().filter(|signal| signal.can_be_forwarded() && !policy.stop_signals.contains(*signal));
-    all.fold(SignalSet::default(), SignalSet::with)
+    let all = SignalSet::from_bits(u64::MAX);
+    all.filter(|signal| signal.can_be_forwarded() && !policy.stop_signals.contains(signal))
 }

@@ -17,7 +17,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use log::{Level, debug, info, log, trace, warn};
+use log::{Level, debug, info, log, log_enabled, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
@@ -238,7 +238,18 @@ impl Supervisor {
         if !std::mem::replace(&mut self.has_settled, true) {
             process::return_memory();
         }
-        signals::wait(SignalSet::from_bits(u64::MAX), timeout)
+        match (timeout, self.main) {
+            (None, Main::Alive(main)) => signals::wait_sending_on(self.sent_on(), main, PASS_ON_AT_ONCE),
+            (timeout, _) => signals::wait(SignalSet::from_bits(u64::MAX), timeout),
+        }
+    }
+
+    /// The signals that go to the command's group as they come, and of which nobody wants to know.
+    fn sent_on(&self) -> SignalSet {
+        if log_enabled!(Level::Info) || self.output.is_wanted() {
+            return SignalSet::default();
+        }
+        SignalSet::from_bits(self.plan.sent_on().bits() & !Jobs::MINDED.bits())
     }
 
     fn reap(&mut self) -> Reaping {

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use super::{check, defect, entry};
+use super::{check, defect, entry, kill};
 use crate::signal::{Signal, SignalSet};
 
 /// The size of the kernel's signal set on every architecture with 64 signals.
@@ -64,14 +64,39 @@ pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let (number, info) = take(set, timeout, &mut info)?;
     let signal = Signal::new(number)?;
     defect::taken(signal);
-    Some(Received {
+    Some(received(signal, info))
+}
+
+#[inline]
+fn received(signal: Signal, info: &libc::siginfo_t) -> Received {
+    Received {
         signal,
         code: info.si_code,
         // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
         sender: unsafe { info.si_pid() },
         // SAFETY: as for the pid.
         sender_uid: unsafe { info.si_uid() },
-    })
+    }
+}
+
+/// Waits for any signal, for ever. Those in `through` go to `group` as they have come, and are not returned, up to `limit` of them.
+///
+/// Between the wait and the kill there is as little as can be: what is not in the processor's cache any more takes longer than all else.
+pub fn wait_sending_on(through: SignalSet, group: i32, limit: usize) -> Option<Received> {
+    let own = std::process::id().cast_signed();
+    let mut info = MaybeUninit::zeroed();
+    for _ in 0..limit {
+        let (number, info) = take(SignalSet::from_bits(u64::MAX), None, &mut info)?;
+        let signal = Signal::new(number)?;
+        let received = received(signal, info);
+        if !through.contains(signal) || received.sender == own {
+            defect::taken(signal);
+            return Some(received);
+        }
+        // Where nobody is left of the group, there is nobody to miss it.
+        let _ = kill::send_to_group(group, signal);
+    }
+    None
 }
 
 /// Whether the signal is waiting for this process.
