@@ -259,22 +259,19 @@ impl Supervisor {
             limit -= 1;
             match wait::reap(self.jobs.wants_stops()) {
                 Reaped::Child { pid, ended } if self.main.is(pid) => {
-                    info!("the command ({pid}) {ended}");
-                    self.main = Main::Gone(ended);
-                    self.note_main_end(pid, ended);
-                    self.jobs.command_ended(pid, ended, self.asked_with);
+                    self.end_of_main(pid, ended);
                     reaping.main_ended = true;
                     limit = REAP_WITH_MAIN;
                     reaping.stopped = None;
                 }
-                Reaped::Child { pid, ended } => match self.end_of_step(pid, ended) {
-                    Some(step) => reaping.step_ended = Some(step),
-                    None => {
-                        self.jobs.note_continued(pid);
-                        self.note_reaped(pid, ended);
-                        say_reaped(self.reaped_level, pid, ended);
-                    }
-                },
+                Reaped::Child { pid, ended } if self.is_step(pid) => {
+                    reaping.step_ended = self.end_of_step(ended);
+                }
+                Reaped::Child { pid, ended } => {
+                    self.jobs.note_continued(pid);
+                    self.note_reaped(pid, ended);
+                    say_reaped(self.reaped_level, pid, ended);
+                }
                 Reaped::Stopped { pid, by } if self.is_of_job(pid) => {
                     self.jobs.note_stopped(pid);
                     reaping.stopped = Some((pid, by));
@@ -289,6 +286,15 @@ impl Supervisor {
             }
         }
         Reaping { more: true, ..reaping }
+    }
+
+    // Cold: see `perform`.
+    #[cold]
+    fn end_of_main(&mut self, pid: i32, ended: Ended) {
+        info!("the command ({pid}) {ended}");
+        self.main = Main::Gone(ended);
+        self.note_main_end(pid, ended);
+        self.jobs.command_ended(pid, ended, self.asked_with);
     }
 
     /// Whether the event was meant for drainit as a shell's job, and has been seen to.
