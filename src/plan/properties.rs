@@ -261,6 +261,15 @@ proptest! {
     }
 
     #[test]
+    fn what_is_sent_on_is_passed_on_as_it_is(policy in policies(), story in stories(), signal in signals()) {
+        let plan = World::play(&policy, &story, true).plan;
+        if plan.sent_on().contains(signal) {
+            prop_assert!(plan.only_passes_on(signal) && !signal.is_fault());
+            prop_assert_eq!(plan.pass_on(signal), Some(Action::Forward { signal, target: Target::Group }));
+        }
+    }
+
+    #[test]
     fn without_a_deadline_no_time_has_come(policy in policies(), story in stories(), on_time in any::<bool>()) {
         let mut plan = World::play(&policy, &story, on_time).plan;
         let before = format!("{plan:?}");

@@ -20,8 +20,9 @@ struct Stream {
     burst: u32,
 }
 
-const ONE_BY_ONE: Stream = Stream { count: 1_000, burst: 1 };
-const IN_BURSTS: Stream = Stream { count: 8_000, burst: 4_000 };
+/// Two runs of one init differ by more than what an init adds: rather many short ones than a few long ones.
+const ONE_BY_ONE: Stream = Stream { count: 500, burst: 1 };
+const IN_BURSTS: Stream = Stream { count: 4_000, burst: 4_000 };
 
 /// How long zombies may stay before they count as left.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,7 +39,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let lanes = bench.candidates.len();
     let [mut single_cpu, mut burst_cpu, mut per_second, mut zombies] =
         [(); 4].map(|()| Samples::lanes(lanes));
-    in_turns(bench.effort.rounds(20), lanes, |lane| {
+    in_turns(bench.effort.rounds(80), lanes, |lane| {
         let candidate = &bench.candidates[lane];
         let single = reap(candidate, &ONE_BY_ONE, &namespace, bench)?;
         let bursts = reap(candidate, &IN_BURSTS, &namespace, bench)?;
