@@ -11,17 +11,18 @@ mod notes;
 mod output;
 mod pause;
 mod steps;
+mod waiting;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use log::{Level, debug, info, log, log_enabled, trace, warn};
+use log::{Level, debug, info, log, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::{self, Action, Event, Farewell, Plan, StepId};
+use crate::plan::{Action, Event, Farewell, Plan, StepId};
 use crate::report::Record;
 use crate::settings::{Settings, Target};
 use crate::signal::{Signal, SignalSet};
@@ -42,8 +43,6 @@ const REAP_AT_ONCE: usize = 4096;
 /// So many when the command has ended: who has ended with it is reaped first, because a look at who is left reads a file of each that
 /// is still there, dead or not.
 const REAP_WITH_MAIN: usize = 1 << 15;
-/// After so many signals that were only passed on a look at the children is due, however fast others come.
-const PASS_ON_AT_ONCE: usize = 64;
 /// Looks for somebody new, at most: whoever starts processes faster than that is left to the next step of the stop.
 const LOOKS: usize = 64;
 /// How many processes a line of the log names.
@@ -200,56 +199,6 @@ impl Supervisor {
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             received = if at_once { self.wait(Some(Duration::ZERO)) } else { self.wait_passing_on() };
         }
-    }
-
-    /// Waits, and passes on at once what changes nothing else: no look at the children first.
-    ///
-    /// Whoever has ended meanwhile keeps its number until it is reaped, so that nobody else gets the signal, and its SIGCHLD
-    /// stays pending, so that the next wait is over at once.
-    fn wait_passing_on(&mut self) -> Option<Received> {
-        // What is passed on does not change when something is due.
-        let noted = plan::earliest(self.next_note(), self.jobs.deadline());
-        let deadline = plan::earliest(self.plan.deadline(), noted);
-        for _ in 0..PASS_ON_AT_ONCE {
-            let received = self.wait(deadline)?;
-            // These may be about drainit itself: it is to stop, or was stopped.
-            let is_job_control = received.signal == Signal::CONT || received.signal.is_of_terminal();
-            if !self.plan.only_passes_on(received.signal) || is_job_control {
-                return Some(received);
-            }
-            self.last_received = Some(received);
-            if let Some(event) = meaning(received, self.own_pid) {
-                trace!("{event:?}");
-                if let Some(action @ Action::Forward { signal, target }) = self.plan.pass_on(received.signal)
-                {
-                    // As in `perform`, which is far away from here, where time counts.
-                    debug!("{action:?}");
-                    self.pass_on(signal, target);
-                }
-            }
-        }
-        None
-    }
-
-    /// Waits for a signal, at most until the deadline; for ever where there is none.
-    fn wait(&mut self, deadline: Option<Duration>) -> Option<Received> {
-        let timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
-        // The first turn still belongs to the start: what only they need goes when both are over.
-        if !std::mem::replace(&mut self.has_settled, true) {
-            process::return_memory();
-        }
-        match (timeout, self.main) {
-            (None, Main::Alive(main)) => signals::wait_sending_on(self.sent_on(), main, PASS_ON_AT_ONCE),
-            (timeout, _) => signals::wait(SignalSet::from_bits(u64::MAX), timeout),
-        }
-    }
-
-    /// The signals that go to the command's group as they come, and of which nobody wants to know.
-    fn sent_on(&self) -> SignalSet {
-        if log_enabled!(Level::Info) || self.output.is_wanted() {
-            return SignalSet::default();
-        }
-        SignalSet::from_bits(self.plan.sent_on().bits() & !Jobs::MINDED.bits())
     }
 
     fn reap(&mut self) -> Reaping {
