@@ -2,13 +2,14 @@
  * The command under each init. It is in C because it has to be small and static, and has to fork.
  *
  *   exit CODE            exit with CODE
+ *   faults WHOSE         write how many page faults there were until now, its own and those of its parent (WHOSE is `both`, or `own`)
  *   idle                 wait
  *   signals              write one byte for every USR1
  *   orphans COUNT BURST  on every byte of input make COUNT orphans, BURST at a time; write how long they lived
  *   children COUNT       have COUNT children, and like them die of TERM
  *   deaf COUNT           have COUNT children, and like them keep TERM pending; write one byte for the first one
  *
- * All but `exit` write a line when they are ready (or `cannot` where there cannot be so many children) and end when their standard input does, or with their parent.
+ * All but `exit` and `faults` write a line when they are ready (or `cannot` where there cannot be so many children) and end when their standard input does, or with their parent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -62,6 +63,29 @@ static int wait_for_end(void)
 	while (!input_has_ended())
 		;
 	return 0;
+}
+
+/* Fields 10 and 12 of proc_pid_stat(5): those without and with the disk. 0 where there is no such process. */
+static long faults_of(long pid)
+{
+	char path[64], stat[1024], *rest;
+	long minor = 0, major = 0;
+	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+	int file = open(path, O_RDONLY);
+	ssize_t got = file < 0 ? 0 : read(file, stat, sizeof stat - 1);
+	stat[got < 0 ? 0 : got] = 0;
+	if ((rest = strrchr(stat, ')')))
+		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %ld %*d %ld", &minor, &major);
+	return minor + major;
+}
+
+static int faults(int both)
+{
+	/* First its own: the rest of this takes some, too. */
+	long count = faults_of(getpid());
+	if (both)
+		count += faults_of(getppid());
+	return printf("%ld\n", count) < 0 || fflush(stdout) != 0;
 }
 
 static int idle(void)
@@ -194,6 +218,8 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (strcmp(mode, "exit") == 0 && argc == 3)
 		return atoi(argv[2]);
+	if (strcmp(mode, "faults") == 0 && argc == 3)
+		return faults(strcmp(argv[2], "both") == 0);
 	if (strcmp(mode, "idle") == 0)
 		return idle();
 	if (strcmp(mode, "signals") == 0)

@@ -1,15 +1,13 @@
 //! What an init adds to a command that does nothing: time, page faults, system calls.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{fs, io};
-
-use nix::unistd::Pid;
 
 use super::Trouble;
 use crate::Bench;
 use crate::candidates::Candidate;
-use crate::process::{proc_file, succeed};
+use crate::process::succeed;
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
 use crate::tools::plain_command;
@@ -41,54 +39,46 @@ pub(crate) fn wall_time(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     Ok(vec![Line::above_floor("run `true`, µs (no init: two `true`)", samples)])
 }
 
+/// Of the init and of its child until that has become the command, which counts them.
 pub(crate) fn page_faults(bench: &Bench) -> Result<Vec<Line>, Trouble> {
-    let mut lanes = lanes(bench);
+    let helper = |whose: &'static str| [bench.tools.helper.as_os_str(), "faults".as_ref(), whose.as_ref()];
+    let alone = helper("own");
+    let mut bare = plain_command(alone[0]);
+    bare.args(&alone[1..]);
+    let one = |candidate: &Candidate| candidate.serves_anywhere().then(|| candidate.command(helper("both")));
+    let mut lanes = vec![Some(bare)];
+    lanes.extend(bench.candidates.iter().map(one));
     let mut samples = Samples::lanes(lanes.len());
     in_turns(bench.effort.rounds(100), lanes.len(), |lane| {
-        if lanes[lane].is_empty() {
-            return Ok(());
-        }
-        let before = faults_of_children()?;
-        for command in &mut lanes[lane] {
-            succeed(command, &bench.watchdog)?;
-        }
-        samples[lane].push((faults_of_children()? - before) as f64);
+        let Some(command) = &mut lanes[lane] else { return Ok(()) };
+        let output = command.stdout(Stdio::piped()).output()?;
+        let count = String::from_utf8_lossy(&output.stdout).trim().parse();
+        samples[lane].push(count.map_err(|_| io::Error::other(format!("no page faults: {output:?}")))?);
         Ok(())
     })?;
-    Ok(vec![Line::above_floor("run `true`, page faults", samples)])
+    Ok(vec![Line::above_floor("page faults until the command runs (no init: its own)", samples)])
 }
 
-/// Page faults of all children that were reaped, and of those that they reaped.
-fn faults_of_children() -> io::Result<u64> {
-    let stat = proc_file(Pid::this(), "stat")?;
-    // Fields 11 and 13 of proc_pid_stat(5); the first after the name is field 3.
-    let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11 - 3);
-    let [minor, major] =
-        [fields.next(), fields.nth(1)].map(|field| field.and_then(|field| field.parse().ok()));
-    let faults = minor.zip(major).map(|(minor, major): (u64, u64)| minor + major);
-    faults.ok_or_else(|| io::Error::other("/proc/self/stat has no page faults"))
-}
-
+/// Of the init and of its child until that becomes the command.
 pub(crate) fn system_calls(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let strace = bench.tools.program("strace")?;
     let log = bench.tools.scratch("calls");
+    let begins_it = format!("execve(\"{}\"", bench.tools.nothing.display());
     let lanes = lanes(bench);
     let mut samples = Samples::lanes(lanes.len());
+    // No init takes none.
     in_turns(bench.effort.rounds(10), lanes.len(), |lane| {
-        if lanes[lane].is_empty() {
-            return Ok(());
-        }
-        let mut calls = 0;
-        for command in &lanes[lane] {
-            let mut traced = plain_command(&strace);
-            traced.args(["-f", "-qq", "-o"]).arg(&log).arg(command.get_program()).args(command.get_args());
-            succeed(&mut traced, &bench.watchdog).map_err(|error| Trouble::Missing(error.to_string()))?;
-            calls += fs::read_to_string(&log)?.lines().filter(|line| is_call(line)).count();
-        }
-        samples[lane].push(calls as f64);
+        let (1.., [command]) = (lane, lanes[lane].as_slice()) else { return Ok(()) };
+        let mut traced = plain_command(&strace);
+        traced.args(["-f", "-qq", "-o"]).arg(&log).arg(command.get_program()).args(command.get_args());
+        succeed(&mut traced, &bench.watchdog).map_err(|error| Trouble::Missing(error.to_string()))?;
+        let calls = fs::read_to_string(&log)?;
+        let mut calls = calls.lines().filter(|line| is_call(line));
+        let before = calls.position(|call| call.contains(&begins_it));
+        samples[lane].push(before.ok_or_else(|| io::Error::other("the command did not begin"))? as f64);
         Ok(())
     })?;
-    Ok(vec![Line::above_floor("run `true`, system calls", samples)])
+    Ok(vec![Line::above_floor("system calls until the command's exec", samples)])
 }
 
 /// Whether a line of strace's log, after the pid, is the beginning of a call: not a signal, an end or a resumption.
