@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::cases::tests_of_these_cases;
 use super::containerd::{Containerd, containerd};
 use super::daemon::limit_pids;
-use super::engine::{Contained, Engine, NOBODY, PATIENCE, Wish, report, swap_can_be_limited};
+use super::engine::{Clients, Contained, Engine, NOBODY, PATIENCE, Wish, report, swap_can_be_limited};
 use super::not_run;
 use crate::harness::{Finished, Init, Running, took};
 
@@ -117,8 +117,8 @@ impl Cri {
         let line = [self.python, CLIENT, &socket, "run", &sandbox.to_string(), &container.to_string()];
         let mut running = Init::subreaper().command(&line).start();
         let pod = running.line_after("pod ");
-        let mut pod =
-            Pod { cri: self.clone(), pod, container: String::new(), running: Some(running), stopping: None };
+        let clients = Clients::new(running);
+        let mut pod = Pod { cri: self.clone(), pod, container: String::new(), clients };
         pod.container = pod.running().line_after("container ");
         if let Some(count) = wish.pids {
             limit_pids(self.containerd.daemon.name(), &pod.container, count);
@@ -138,10 +138,7 @@ struct Pod {
     cri: Cri,
     pod: String,
     container: String,
-    /// `None` after its end.
-    running: Option<Running>,
-    /// A StopContainer, which waits for the end.
-    stopping: Option<Running>,
+    clients: Clients,
 }
 
 impl Pod {
@@ -162,13 +159,13 @@ impl Pod {
         let request = json!({ "container_id": self.container, "timeout": time.as_secs() }).to_string();
         let socket = self.cri.containerd.socket();
         let line = [self.cri.python, CLIENT, &socket, "call", "StopContainer", &request];
-        self.stopping = Some(Init::subreaper().command(&line).start());
+        self.clients.stop_with(Init::subreaper().command(&line).start());
     }
 }
 
 impl Contained for Pod {
     fn running(&mut self) -> &mut Running {
-        self.running.as_mut().expect("it has not ended")
+        self.clients.running()
     }
 
     fn stop(&mut self) {
@@ -176,17 +173,13 @@ impl Contained for Pod {
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
-        let run = self.running.take().expect("it has not ended").finish();
-        if let Some(stopping) = self.stopping.take() {
-            stopping.finish().exits(0).silently();
-        }
-        run
+        self.clients.finish()
     }
 }
 
 impl Drop for Pod {
     fn drop(&mut self) {
-        if self.running.take().is_some() {
+        if self.clients.abandon() {
             let pod = json!({ "pod_sandbox_id": self.pod });
             let _ = self.cri.call("StopPodSandbox", &pod);
             let _ = self.cri.call("RemovePodSandbox", &pod);

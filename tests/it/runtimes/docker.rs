@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
-use super::engine::{Contained, ENTRYPOINT, Engine, PATIENCE, Wish, images};
+use super::engine::{Clients, Contained, ENTRYPOINT, Engine, PATIENCE, Wish, images};
 use super::image::run;
 use crate::harness::{Finished, Init, Running};
 
@@ -119,7 +119,7 @@ impl Docker {
             Some(terminal) => init.stdin(terminal),
             None => init,
         };
-        Container { docker: Arc::clone(self), name, running: Some(init.start()), stopping: None }
+        Container { docker: Arc::clone(self), name, clients: Clients::new(init.start()) }
     }
 
     /// What `docker inspect` says of a container or an image.
@@ -140,15 +140,12 @@ impl Engine for Arc<Docker> {
 pub(super) struct Container {
     docker: Arc<Docker>,
     pub(super) name: String,
-    /// `None` after its end.
-    running: Option<Running>,
-    /// `docker stop`, which waits for the end of the container.
-    stopping: Option<Running>,
+    clients: Clients,
 }
 
 impl Contained for Container {
     fn running(&mut self) -> &mut Running {
-        self.running.as_mut().expect("it has not ended")
+        self.clients.running()
     }
 
     fn stop(&mut self) {
@@ -156,7 +153,7 @@ impl Contained for Container {
         let init = Init::subreaper().command(&["docker", "stop", &patience, &self.name]);
         let environment = self.docker.environment();
         let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
-        self.stopping = Some(init.start());
+        self.clients.stop_with(init.start());
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
@@ -167,10 +164,7 @@ impl Contained for Container {
 impl Container {
     /// Waits for its end. It can be inspected until it is dropped.
     pub(super) fn end(&mut self) -> Finished {
-        if let Some(stopping) = self.stopping.take() {
-            stopping.finish().exits(0).silently();
-        }
-        let run = self.running.take().expect("it has not ended").finish();
+        let run = self.clients.finish();
         assert_eq!(self.docker.inspect(&self.name, ".State.ExitCode"), run.code.to_string());
         run
     }
@@ -178,7 +172,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        self.running = None;
+        self.clients.abandon();
         let _ = self.docker.client().args(["rm", "--force", &self.name]).output();
     }
 }

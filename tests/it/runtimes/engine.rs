@@ -173,6 +173,42 @@ pub(super) trait Contained {
     fn finish(self: Box<Self>) -> Finished;
 }
 
+/// A runtime's clients for one container.
+pub(super) struct Clients {
+    /// In the foreground, and ends as the container ends. `None` after that.
+    running: Option<Running>,
+    /// Asks for the stop, and waits for the end.
+    stopping: Option<Running>,
+}
+
+impl Clients {
+    pub(super) fn new(running: Running) -> Self {
+        Self { running: Some(running), stopping: None }
+    }
+
+    pub(super) fn running(&mut self) -> &mut Running {
+        self.running.as_mut().expect("it has not ended")
+    }
+
+    pub(super) fn stop_with(&mut self, stopping: Running) {
+        self.stopping = Some(stopping);
+    }
+
+    /// Waits for the end of both, and returns the first one's.
+    pub(super) fn finish(&mut self) -> Finished {
+        let run = self.running.take().expect("it has not ended").finish();
+        if let Some(stopping) = self.stopping.take() {
+            stopping.finish().exits(0).silently();
+        }
+        run
+    }
+
+    /// Ends the one in the foreground, if the container has not. Returns whether that was so.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.running.take().is_some()
+    }
+}
+
 impl dyn Contained + '_ {
     /// Waits until each of these workloads has said that it is ready, in any order.
     pub(super) fn ready(&mut self, names: &[&str]) -> &mut Self {

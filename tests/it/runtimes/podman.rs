@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
-use super::engine::{Contained, ENTRYPOINT, Engine, PATIENCE, PAUSE, Wish, images};
+use super::engine::{Clients, Contained, ENTRYPOINT, Engine, PATIENCE, PAUSE, Wish, images};
 use super::image::{Archive, run};
 use crate::harness::{DRAINIT, Finished, Init, Running, took, wait_until};
 
@@ -276,8 +276,8 @@ impl Podman {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let group = format!("--cgroup-parent=/{}", self.holder.name());
         let line = [&["run", "--network=none", &group, "--name", &name], line].concat();
-        let running = Some(self.runs(&line, terminal));
-        Container { podman: Arc::clone(self), name, running, stopping: None }
+        let clients = Clients::new(self.runs(&line, terminal));
+        Container { podman: Arc::clone(self), name, clients }
     }
 
     /// What `podman inspect` says of the state of a container.
@@ -338,27 +338,21 @@ impl Drop for Pod {
 struct Container {
     podman: Arc<Podman>,
     name: String,
-    /// `None` after its end.
-    running: Option<Running>,
-    /// `podman stop`, which waits for the end of the container.
-    stopping: Option<Running>,
+    clients: Clients,
 }
 
 impl Contained for Container {
     fn running(&mut self) -> &mut Running {
-        self.running.as_mut().expect("it has not ended")
+        self.clients.running()
     }
 
     fn stop(&mut self) {
         let patience = format!("--time={}", PATIENCE.as_secs());
-        self.stopping = Some(self.podman.runs(&["stop", &patience, &self.name], None));
+        self.clients.stop_with(self.podman.runs(&["stop", &patience, &self.name], None));
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
-        if let Some(stopping) = self.stopping.take() {
-            stopping.finish().exits(0).silently();
-        }
-        let run = self.running.take().expect("it has not ended").finish();
+        let run = self.clients.finish();
         assert_eq!(self.podman.state(&self.name, "ExitCode"), run.code.to_string());
         run
     }
@@ -370,7 +364,7 @@ impl Drop for Container {
         let remove =
             || self.podman.client().args(["rm", "--force", "--ignore", "--time=0", &self.name]).output();
         let _ = remove();
-        if self.running.take().is_some() {
+        if self.clients.abandon() {
             let _ = remove();
         }
     }
