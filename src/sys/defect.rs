@@ -5,7 +5,8 @@
 //! which may be the command's. So this is the one signal that has a handler and is not blocked.
 //!
 //! One that somebody sent is no defect. The wait for signals takes it like any other: sigtimedwait(2) does not ask whether it is blocked. If
-//! it comes in between, the handler sends it to this process again, as it came, and blocked: the next wait takes it.
+//! it comes in between, the handler sends it to this process again, as it came, and blocked: the next wait takes it. (Until then a defect
+//! would be a death by signal after all. So it is while the command is being started, where the handler would be in the child's way.)
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -36,6 +37,18 @@ pub fn report(say: fn(usize) -> !) -> SignalSet {
     }
     REPORTER.get_or_init(|| Reporter { pid: process::id(), say });
     SignalSet::default().with(TRAP)
+}
+
+/// What must not be interrupted by the handler: the signal waits until that is over.
+pub(super) fn unhandled<T>(what: impl FnOnce() -> T) -> T {
+    if REPORTER.get().is_none() {
+        return what();
+    }
+    let signal = SignalSet::default().with(TRAP);
+    signals::block(signal);
+    let result = what();
+    signals::unblock(signal);
+    result
 }
 
 /// Where the signal was sent this only makes system calls: whatever it has interrupted goes on.

@@ -139,6 +139,8 @@ pub fn close_inherited(kept: Option<&mut ReportFile>) {
 }
 
 /// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
+// Inlined, it could have somebody else's frame below its own.
+#[inline(never)]
 pub fn return_memory() {
     #[cfg(not(target_env = "gnu"))]
     return_instructions();
@@ -146,6 +148,7 @@ pub fn return_memory() {
 }
 
 /// Takes what is below this frame out of the stack's memory: the start was deeper than the loop is when it waits.
+#[inline(never)]
 fn return_stack() {
     /// More than what the calls in here have below its frame.
     const IN_USE: usize = 256;

@@ -2,13 +2,16 @@
 
 #![cfg(target_arch = "x86_64")]
 
+use std::process::Command;
+
 use nix::sys::ptrace;
 use nix::sys::wait::waitpid;
 
 use drainit::signal::Signal;
+use drainit::sys::kill;
 
 use crate::binary::entry_point;
-use crate::harness::{BOTH, DRAINIT, Init, Running};
+use crate::harness::{BOTH, DRAINIT, Init, Running, wait_until};
 use crate::start::mask;
 
 /// What the kernel sends for it.
@@ -94,4 +97,28 @@ fn the_command_ignores_that_signal_where_drainit_was_told_to() {
         init.signal(signal).line(&format!("main got {signal}"));
         init.end().silently();
     }
+}
+
+/// Which holds drainit up in the middle of the system call that makes the command's process.
+#[test]
+fn the_signal_does_not_come_between_the_command_and_its_start() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        assert!(std::env::var_os("DRAINIT_REQUIRE_RUNTIMES").is_none(), "strace cannot be run");
+        eprintln!("not run: strace is not installed");
+        return;
+    }
+    let slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=clone"];
+    let slowly = [&slowly[..], &["-e", "inject=clone:delay_enter=1000000:when=1"]].concat();
+    let mut tracer = Init::subreaper().under(&slowly).workload("exit=5").start();
+    let making = format!("{} ", libc::SYS_clone);
+    let init = wait_until("drainit is about to make a process", || {
+        let below = tracer.descendants();
+        let calls = |pid| std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        below.iter().map(|process| process.pid).find(|&pid| calls(pid).starts_with(&making))
+    });
+    kill::send(init, TELLS).expect("it is there");
+    let code = tracer.ended();
+    // The command may have come to its end first, or may have got the signal.
+    assert!(code == 5 || code == 128 + TELLS.number(), "{code}");
+    tracer.finish().silently();
 }

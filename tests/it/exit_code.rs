@@ -105,6 +105,9 @@ fn a_program_is_found_along_the_path() {
     std::os::unix::fs::symlink(WORKLOAD, folder.path().join("workload-by-name")).expect("a link");
     let path = format!("{}:{}", hidden.display(), folder.path().display());
     Init::subreaper().env("PATH", &path).command(&["workload-by-name", "exit=4"]).run().exits(4).silently();
+    // An entry that is too long for a path is passed over.
+    let long = format!("/{}:{path}", "x/".repeat(3000));
+    Init::subreaper().env("PATH", &long).command(&["workload-by-name", "exit=4"]).run().exits(4).silently();
     let denied = Init::subreaper().env("PATH", &hidden).command(&["workload-by-name"]).run();
     denied.exits(126);
     let beside = Init::subreaper().env("PATH", "").in_directory(folder.path());

@@ -157,7 +157,13 @@ fn execute(prepared: &mut Prepared) {
                 denied = true;
                 None
             }
-            Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => None,
+            Some(libc::ENOENT
+                | libc::ENOTDIR
+                | libc::ESTALE
+                | libc::ENODEV
+                | libc::ETIMEDOUT
+                // An entry of PATH that is too long is none: the C libraries' execvp do not even try it.
+                | libc::ENAMETOOLONG) => None,
             _ => Some(()),
         }
     });

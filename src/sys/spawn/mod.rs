@@ -16,7 +16,7 @@ use std::ffi::{OsStr, OsString, c_long, c_void};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::{check, wait};
+use super::{check, defect, wait};
 use crate::signal::{Signal, SignalSet};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
@@ -129,8 +129,8 @@ impl Spawn<'_> {
             Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
         let argument = (&raw mut prepared).cast::<c_void>();
         // SAFETY: `prepared` outlives the child's use of it, because this call does not return before the child has executed another
-        // program or has ended.
-        let cloned = unsafe { stack::clone(child::run, argument) };
+        // program or has ended. Its handler is kept away.
+        let cloned = defect::unhandled(|| unsafe { stack::clone(child::run, argument) });
         let pid = check(c_long::from(cloned)).map_err(|error| SpawnError { stage: Stage::Clone, error })?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
         match prepared.failure() {

@@ -14,14 +14,15 @@ const IN_USE: usize = 1024;
 /// ended. Returns its pid, or -1.
 ///
 /// # Safety
-/// `child` gets `argument`, and neither unwinds nor returns into frames that it does not know.
+/// `child` gets `argument`, and does not unwind. No handler may run in this process meanwhile: the C library leaves there what the child is to
+/// do, a signal that came would have the kernel begin the call anew, and the handler's frame would be in that place.
 // Inlined, the frame above could be larger than what is left free.
 #[inline(never)]
 pub(super) unsafe fn clone(child: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> c_int {
     let here = MaybeUninit::<u8>::uninit();
     let below = (here.as_ptr().addr() - IN_USE) & !15;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: stacks grow down, and this process does not use what is below until the child has left it. It is aligned as every
-    // ABI wants it, and as deep as the kernel lets stacks be.
+    // SAFETY: stacks grow down, and this process, which stands still and runs no handler, does not use what is below until the child has
+    // left it. It is aligned as every ABI wants it, and as deep as the kernel lets stacks be.
     unsafe { libc::clone(child, ptr::without_provenance_mut(below), flags, argument) }
 }
