@@ -218,8 +218,7 @@ pub(super) fn handle(signal: Signal, handler: Handler) -> bool {
     let action = KernelSigaction {
         handler: handler as libc::sighandler_t,
         flags: FLAGS,
-        #[cfg(target_arch = "x86_64")]
-        restorer: drainit_restorer as *const () as usize,
+        restorer: restorer(),
         mask: 0,
     };
     // SAFETY: the handler has the form that SA_SIGINFO asks for.
@@ -256,25 +255,26 @@ unsafe extern "C" {
     fn drainit_restorer();
 }
 
+fn restorer() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    return drainit_restorer as *const () as usize;
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
 /// The kernel's sigaction: not the C library's, which refuses the signals that it keeps for itself.
 #[repr(C)]
 struct KernelSigaction {
     handler: libc::sighandler_t,
     flags: libc::c_ulong,
-    #[cfg(target_arch = "x86_64")]
+    /// Not all architectures have it; those that drainit is made for do, arm64 for the sake of 32-bit programs.
     restorer: usize,
     mask: u64,
 }
 
 impl KernelSigaction {
     const fn of(handler: libc::sighandler_t) -> Self {
-        Self {
-            handler,
-            flags: 0,
-            #[cfg(target_arch = "x86_64")]
-            restorer: 0,
-            mask: 0,
-        }
+        Self { handler, flags: 0, restorer: 0, mask: 0 }
     }
 }
 
