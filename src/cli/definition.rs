@@ -54,8 +54,8 @@ const GROUPS: &[(&str, &[Entry])] = &[
 
 /// The option of that name, and the heading that it is under.
 fn entry(id: &str) -> Option<(&'static str, &'static Entry)> {
-    let all = GROUPS.iter().flat_map(|&(heading, group)| group.iter().map(move |entry| (heading, entry)));
-    all.into_iter().find(|(_, entry)| entry.syntax.id == id)
+    let mut all = GROUPS.iter().flat_map(|&(heading, group)| group.iter().map(move |entry| (heading, entry)));
+    all.find(|(_, entry)| entry.syntax.id == id)
 }
 
 /// What works without a command too, and catatonit's `-g`, which says nothing then there either.

@@ -23,13 +23,21 @@ impl Supervisor {
         // What is passed on does not change when something is due.
         let noted = plan::earliest(self.next_note(), self.jobs.deadline());
         let deadline = plan::earliest(self.plan.deadline(), noted);
-        for _ in 0..PASS_ON_AT_ONCE {
-            let received = self.wait(deadline)?;
+        let mut left = PASS_ON_AT_ONCE;
+        while left > 0 {
+            let received = match (deadline, self.main) {
+                (None, Main::Alive(main)) => {
+                    self.settle();
+                    signals::wait_sending_on(self.sent_on(), main, &mut left)
+                }
+                (deadline, _) => self.wait(deadline),
+            }?;
             // These may be about drainit itself: it is to stop, or was stopped.
             let is_job_control = received.signal == Signal::CONT || received.signal.is_of_terminal();
             if !self.plan.only_passes_on(received.signal) || is_job_control {
                 return Some(received);
             }
+            left = left.saturating_sub(1);
             self.last_received = Some(received);
             if let Some(event) = meaning(received, self.own_pid) {
                 trace!("{event:?}");
@@ -47,13 +55,14 @@ impl Supervisor {
     /// Waits for a signal, at most until the deadline; for ever where there is none.
     pub(super) fn wait(&mut self, deadline: Option<Duration>) -> Option<Received> {
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
-        // The first turn still belongs to the start: what only they need goes when both are over.
+        self.settle();
+        signals::wait(SignalSet::from_bits(u64::MAX), timeout)
+    }
+
+    /// The first turn still belongs to the start: what only they need goes when both are over.
+    fn settle(&mut self) {
         if !std::mem::replace(&mut self.has_settled, true) {
             process::return_memory();
-        }
-        match (timeout, self.main) {
-            (None, Main::Alive(main)) => signals::wait_sending_on(self.sent_on(), main, PASS_ON_AT_ONCE),
-            (timeout, _) => signals::wait(SignalSet::from_bits(u64::MAX), timeout),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::signal::{Signal, SignalSet};
 /// What the kernel sends for the instruction that the compiler ends a program with: `ud2`, or `brk` on arm64.
 const TRAP: Signal = if cfg!(target_arch = "aarch64") { Signal::TRAP } else { Signal::ILL };
 
+const TRAP_ALONE: SignalSet = SignalSet::from_bits(TRAP.bit());
+
 /// Who says it. A child has the handler, too, until it becomes another program.
 #[derive(Debug)]
 struct Reporter {
@@ -36,7 +38,7 @@ pub fn report(say: fn(usize) -> !) -> SignalSet {
         return SignalSet::default();
     }
     REPORTER.get_or_init(|| Reporter { pid: process::id(), say });
-    SignalSet::default().with(TRAP)
+    TRAP_ALONE
 }
 
 /// What must not be interrupted by the handler: the signal waits until that is over.
@@ -44,10 +46,9 @@ pub(super) fn unhandled<T>(what: impl FnOnce() -> T) -> T {
     if REPORTER.get().is_none() {
         return what();
     }
-    let signal = SignalSet::default().with(TRAP);
-    signals::block(signal);
+    signals::block(TRAP_ALONE);
     let result = what();
-    signals::unblock(signal);
+    signals::unblock(TRAP_ALONE);
     result
 }
 
@@ -60,7 +61,7 @@ extern "C" fn on_trap(_: i32, info: *mut libc::siginfo_t, context: *mut c_void) 
         // SAFETY: for a fault these bytes are the instruction's address.
         let address = unsafe { info.si_addr() };
         // Blocked, as it is in its handler, a second one would be a death by signal.
-        signals::unblock(SignalSet::default().with(TRAP));
+        signals::unblock(TRAP_ALONE);
         (reporter.say)(address.addr());
     }
     if reporter.pid == process::id() {
@@ -79,6 +80,6 @@ extern "C" fn on_trap(_: i32, info: *mut libc::siginfo_t, context: *mut c_void) 
 /// What the handler has blocked is let through again, now that it was taken.
 pub(super) fn taken(signal: Signal) {
     if signal == TRAP && REPORTER.get().is_some() {
-        signals::unblock(SignalSet::default().with(TRAP));
+        signals::unblock(TRAP_ALONE);
     }
 }

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use super::{check, defect, entry, kill};
+use super::{check, defect, entry, kill, process};
 use crate::signal::{Signal, SignalSet};
 
 /// The size of the kernel's signal set on every architecture with 64 signals.
@@ -79,13 +79,14 @@ fn received(signal: Signal, info: &libc::siginfo_t) -> Received {
     }
 }
 
-/// Waits for any signal, for ever. Those in `through` go to `group` as they have come, and are not returned, up to `limit` of them.
+/// Waits for any signal, for ever. Those in `through` go to `group` as they have come, and are not returned, as long as any are `left` to
+/// be sent on.
 ///
 /// Between the wait and the kill there is as little as can be: what is not in the processor's cache any more takes longer than all else.
-pub fn wait_sending_on(through: SignalSet, group: i32, limit: usize) -> Option<Received> {
-    let own = std::process::id().cast_signed();
+pub fn wait_sending_on(through: SignalSet, group: i32, left: &mut usize) -> Option<Received> {
+    let own = process::id();
     let mut info = MaybeUninit::zeroed();
-    for _ in 0..limit {
+    while *left > 0 {
         let (number, info) = take(SignalSet::from_bits(u64::MAX), None, &mut info)?;
         let signal = Signal::new(number)?;
         let received = received(signal, info);
@@ -95,6 +96,7 @@ pub fn wait_sending_on(through: SignalSet, group: i32, limit: usize) -> Option<R
         }
         // Where nobody is left of the group, there is nobody to miss it.
         let _ = kill::send_to_group(group, signal);
+        *left -= 1;
     }
     None
 }
@@ -120,7 +122,7 @@ pub enum Stopped {
 ///
 /// After a continue CONT is waiting to be taken, or the next stop signal.
 pub fn suspend(signal: Signal, who: Stopped) {
-    let target = if who == Stopped::OwnGroup { 0 } else { std::process::id().cast_signed() };
+    let target = if who == Stopped::OwnGroup { 0 } else { process::id() };
     // SAFETY: two numbers.
     unsafe { libc::kill(target, signal.number()) };
     let set = SignalSet::default().with(signal);
@@ -142,7 +144,7 @@ pub fn is_ignored(signal: Signal) -> bool {
 ///
 /// The library leaves out real-time signals, and takes IO, which kills on Linux, for one that does not: those are raised here.
 pub fn die_of(signal: Signal) {
-    if std::process::id() == 1 {
+    if process::is_pid_one() {
         return;
     }
     // The command's core file, if there is one, is worth more than this process's.
@@ -151,7 +153,7 @@ pub fn die_of(signal: Signal) {
     let _ = signal_hook::low_level::emulate_default_handler(signal.number());
     restore_default(signal);
     // SAFETY: two numbers.
-    unsafe { libc::kill(std::process::id().cast_signed(), signal.number()) };
+    unsafe { libc::kill(process::id(), signal.number()) };
     unblock(SignalSet::default().with(signal));
 }
 
@@ -163,14 +165,14 @@ pub(super) fn take_back(signal: Signal) {
     let Some((_, info)) = take(set, Some(Duration::ZERO), &mut info) else { return };
     // SAFETY: as in `wait`.
     let sender = unsafe { info.si_pid() };
-    if sender != std::process::id().cast_signed() {
+    if sender != process::id() {
         send_again(signal, info);
     }
 }
 
 /// Sends this process what it has got already, with its sender. It only makes system calls.
 pub(super) fn send_again(signal: Signal, info: &libc::siginfo_t) {
-    let own = std::process::id().cast_signed();
+    let own = process::id();
     // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
     unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, signal.number(), ptr::from_ref(info)) };
 }
