@@ -1,7 +1,7 @@
 //! What the child runs on until it executes its program: the part of this process's stack that is not in use.
 //!
-//! That is how vfork(2) has it. Memory of its own would have to be mapped, protected and unmapped at every start, which takes as long as
-//! everything else that the start does between two programs.
+//! That is how vfork(2) has it. Memory of its own would have to be mapped, protected and unmapped at every start
+//! (docs/decisions/what-a-start-costs.md).
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
