@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use crate::settings::Request;
+use crate::plan::Request;
 
 /// More than a server sends as the head of an answer.
 const HEAD_SIZE: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::settings::Target;
+use super::Target;
 use crate::signal::Signal;
 
 /// One thing to do.

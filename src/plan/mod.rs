@@ -22,18 +22,25 @@
 
 mod actions;
 mod drain;
+mod policy;
 mod post_exit;
 #[cfg(test)]
 mod properties;
+mod schedule;
+mod step;
 mod stop;
 #[cfg(test)]
 mod table;
+mod target;
 
 use std::time::Duration;
 
 pub use actions::{Action, Actions, Farewell, Reason, StepEnd, StepId, When};
+pub use policy::{Rewrites, StopPolicy};
+pub use schedule::{Patience, Schedule, Stage};
+pub use step::{Request, Step};
+pub use target::Target;
 
-use crate::settings::{Step, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
 use drain::Drain;
 use post_exit::PostExit;

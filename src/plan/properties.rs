@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::{Patience, Rewrites, Schedule, Stage};
 
 fn signals() -> impl Strategy<Value = Signal> {
     prop_oneof![
@@ -33,7 +32,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         target,
         patience,
     });
-    prop::collection::vec(stage, 1..4).prop_map(Schedule::of)
+    prop::collection::vec(stage, 1..4).prop_map(Schedule::new)
 }
 
 /// What is new of a policy with a drain and a schedule: put on top of a plain one.

@@ -1,7 +1,6 @@
 //! Asking everybody to leave, waiting, and going on along the schedule.
 
 use super::*;
-use crate::settings::{Patience, Schedule};
 
 /// A stop that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +8,7 @@ pub(super) struct Stop {
     pub(super) cause: Cause,
     /// When the first signal was sent.
     pub(super) asked_at: Duration,
-    stage: Stage,
+    stage: Round,
     /// The stage's place in the schedule.
     at: usize,
     /// When the next stage begins; `None` where the schedule has no time for it.
@@ -29,7 +28,7 @@ pub(super) struct Stop {
 
 /// What is sent, and to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stage {
+struct Round {
     /// `None` where a rewrite drops it.
     signal: Option<Signal>,
     target: Target,
@@ -49,7 +48,7 @@ impl Stop {
 impl Plan {
     /// Sends the first signal.
     pub(super) fn ask(&mut self, now: Duration, cause: Cause, received: Signal) -> Actions {
-        let stage = self.scheduled(0).unwrap_or_else(|| Stage {
+        let stage = self.scheduled(0).unwrap_or_else(|| Round {
             signal: self.policy.rewrites.apply(received),
             target: self.policy.forward_to,
             patience: None,
@@ -73,9 +72,9 @@ impl Plan {
         self.begin_stage(now, stop)
     }
 
-    fn scheduled(&self, at: usize) -> Option<Stage> {
+    fn scheduled(&self, at: usize) -> Option<Round> {
         let stage = self.policy.schedule.as_ref().and_then(|schedule: &Schedule| schedule.stage(at))?;
-        Some(Stage {
+        Some(Round {
             signal: Some(stage.signal),
             target: stage.target.unwrap_or(self.policy.forward_to),
             patience: Some(stage.patience),
@@ -165,7 +164,7 @@ impl Plan {
             // What ignores another signal may know TERM; KILL comes no later for it.
             (None, Reason::Ignored(_)) if !stop.has_sent_term => {
                 let target = self.policy.forward_to;
-                (stop.at + 1, Stage { signal: Some(Signal::TERM), target, patience: None })
+                (stop.at + 1, Round { signal: Some(Signal::TERM), target, patience: None })
             }
             (None, Reason::Ignored(_) | Reason::TimeIsUp) => return self.kill(now, reason),
         };

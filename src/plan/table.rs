@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::settings::{Patience, Schedule, Stage};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const BLESS: &str = "DRAINIT_BLESS";
@@ -59,7 +58,7 @@ fn ending(post_exit: Vec<Step>) -> StopPolicy {
 /// `--stop-schedule TERM@main/5/INT/1/KILL`, or as patient at the end as is said.
 fn scheduled(last: Patience) -> StopPolicy {
     let five = Patience::For(Duration::from_secs(5));
-    let schedule = Schedule::of(vec![
+    let schedule = Schedule::new(vec![
         Stage { signal: Signal::TERM, target: Some(Target::Main), patience: five },
         Stage { signal: Signal::INT, target: None, patience: last },
     ]);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::outcome::Ended;
 use crate::plan::StepId;
-use crate::settings::Target;
+use crate::plan::Target;
 use crate::signal::Signal;
 
 /// It is raised when a field changes or goes; new fields do not raise it.

@@ -26,8 +26,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::outcome::Ended;
+use crate::plan::Target;
 use crate::plan::{StepId, When};
-use crate::settings::Target;
 use crate::signal::Signal;
 use crate::survivors::{Attitude, Name, Process};
 

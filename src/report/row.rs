@@ -7,7 +7,7 @@ use super::scale::{Scale, words};
 use super::words::end_of;
 use super::{Event, Fate, Member, Receiver, Record, SentSignal, Step, StepOutcome};
 use crate::outcome::Ended;
-use crate::settings::Target;
+use crate::plan::Target;
 use crate::signal::Signal;
 
 /// The same signal to the same process within this time is one that was noted twice.

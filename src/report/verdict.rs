@@ -9,8 +9,8 @@ use super::scale::words;
 use super::words::end_of;
 use super::{Event, Fate, Killed, Member, Reason, Receiver, Record, Step, StepOutcome};
 use crate::outcome::{Ended, REHEARSAL_FAILED};
+use crate::plan::Target;
 use crate::plan::{StepId, When};
-use crate::settings::Target;
 use crate::signal::Signal;
 use crate::survivors::Attitude;
 

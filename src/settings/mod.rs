@@ -16,12 +16,10 @@ use std::time::Duration;
 use log::LevelFilter;
 
 pub use peers::{VARIABLES as VARIABLES_OF_PEERS, is_setting};
-pub use schedule::{Patience, Schedule, Stage};
-pub use step::{Request, Step};
-pub use stop::{Rewrites, StopPolicy, Target};
 
 use crate::cli::{self, Setting, Typed};
 use crate::outcome::ExitMap;
+use crate::plan::StopPolicy;
 use crate::signal::Signal;
 use values::Values;
 
@@ -106,7 +104,7 @@ impl Settings {
     /// # Errors
     /// No command was typed.
     pub fn plain(typed: Typed) -> Result<Self, UsageError> {
-        let stop = StopPolicy { forward_to: Target::by_default(typed.name()), ..StopPolicy::default() };
+        let stop = StopPolicy { forward_to: stop::default_target(typed.name()), ..StopPolicy::default() };
         let settings = Self {
             command: typed.into_command(),
             pause: false,
@@ -147,7 +145,7 @@ impl Settings {
         let mut settings = Self {
             command: Vec::new(),
             pause: typed.pause(),
-            stop: StopPolicy::read(&values, typed.name())?,
+            stop: stop::policy(&values, typed.name())?,
             exit_map: exit_map(&values)?,
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
             propagate_signal: values.switch(Setting::PROPAGATE_SIGNAL)?,
@@ -212,6 +210,7 @@ fn log_level(typed: &Typed, values: &Values<'_>) -> Result<LevelFilter, UsageErr
 mod tests {
     use super::*;
     use crate::cli;
+    use crate::plan::Step;
 
     fn settings(line: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let line = ["drainit"].iter().chain(line).map(OsString::from).collect();

@@ -5,8 +5,8 @@
 
 use log::LevelFilter;
 
-use super::stop::Target;
 use super::values::Values;
+use crate::plan::Target;
 
 const TINI_KILL_PROCESS_GROUP: &str = "TINI_KILL_PROCESS_GROUP";
 const TINI_VERBOSITY: &str = "TINI_VERBOSITY";

@@ -1,47 +1,8 @@
 //! `--stop-schedule`: which signals, to whom, how far apart.
 
-use std::time::Duration;
-
-use super::Target;
-use super::stop;
-use super::values;
+use super::{stop, values};
+use crate::plan::{Patience, Schedule, Stage, Target};
 use crate::signal::Signal;
-
-/// The signals of a stop, in order. KILL comes behind the last one unless that one waits for ever.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule(Vec<Stage>);
-
-/// One signal of the schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stage {
-    pub signal: Signal,
-    /// Who gets it, where that is not who gets every signal.
-    pub target: Option<Target>,
-    /// How long they have.
-    pub patience: Patience,
-}
-
-/// How long to wait after a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// So long; then comes what is next.
-    For(Duration),
-    /// For ever: nothing comes after it.
-    Forever,
-}
-
-impl Schedule {
-    /// The stage with this number; `None` is KILL.
-    #[must_use]
-    pub fn stage(&self, at: usize) -> Option<Stage> {
-        self.0.get(at).copied()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of(stages: Vec<Stage>) -> Self {
-        Self(stages)
-    }
-}
 
 /// `SIG[@TARGET]/DURATION/...`, ended by `KILL`, by `forever`, or by neither, which is KILL.
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
@@ -66,12 +27,12 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
         stages.push(Stage { signal, target, patience });
         if patience == Patience::Forever {
             return match parts.next() {
-                None => Ok(Schedule(stages)),
+                None => Ok(Schedule::new(stages)),
                 Some(late) => Err(format!("'{late}' comes after forever")),
             };
         }
     }
-    Ok(Schedule(stages))
+    Ok(Schedule::new(stages))
 }
 
 fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Result<Schedule, String> {
@@ -84,11 +45,13 @@ fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Resul
     if stages.is_empty() {
         return Err("nobody is asked before KILL: that is --grace-period 0".to_owned());
     }
-    Ok(Schedule(stages))
+    Ok(Schedule::new(stages))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn stage(signal: Signal, target: Option<Target>, seconds: u64) -> Stage {
@@ -101,13 +64,13 @@ mod tests {
         for text in
             ["TERM/10s/QUIT/5s/KILL", "15/10/3/5/9", "term / 10s / sigquit / 5s", "TERM/10/QUIT/5/KILL@all"]
         {
-            assert_eq!(schedule(text), Ok(Schedule(plain.to_vec())), "{text}");
+            assert_eq!(schedule(text), Ok(Schedule::new(plain.to_vec())), "{text}");
         }
         let targets =
             [stage(Signal::TERM, Some(Target::Main), 5), stage(Signal::TERM, Some(Target::Group), 10)];
-        assert_eq!(schedule("TERM@main/5s/TERM@group/10s/KILL@all"), Ok(Schedule(targets.to_vec())));
+        assert_eq!(schedule("TERM@main/5s/TERM@group/10s/KILL@all"), Ok(Schedule::new(targets.to_vec())));
         let for_ever = Stage { signal: Signal::INT, target: None, patience: Patience::Forever };
-        assert_eq!(schedule("INT/forever"), Ok(Schedule(vec![for_ever])));
+        assert_eq!(schedule("INT/forever"), Ok(Schedule::new(vec![for_ever])));
     }
 
     #[test]

@@ -1,53 +1,12 @@
 //! The steps that run before the processes are asked to leave, and after the last one has gone.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use super::UsageError;
 use super::values::{self, Separator, Values};
 use crate::cli::Setting;
-
-/// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Run this program; at least one word.
-    Command(Vec<OsString>),
-    /// Let this much time go by.
-    Sleep(Duration),
-    /// Send this request.
-    Http(Request),
-    /// Wait until no TCP connection on this local port is left.
-    Idle(u16),
-}
-
-/// A plain HTTP request to this machine or to an address: no name is looked up, which could take for ever.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    pub method: String,
-    /// What the server is called: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
-    pub host: String,
-    /// Where it may listen, in the order to try.
-    pub addresses: Vec<SocketAddr>,
-    /// The path and the query.
-    pub path: String,
-}
-
-impl fmt::Display for Step {
-    /// Without arguments and paths, which may hold secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Command(words) => {
-                let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-                write!(f, "command {}", program.escape_debug())
-            }
-            Self::Sleep(_) => f.write_str("sleep"),
-            Self::Http(request) => write!(f, "http {}", request.host),
-            Self::Idle(port) => write!(f, "idle {port}"),
-        }
-    }
-}
+use crate::plan::{Request, Step};
 
 /// How one kind of step is given.
 type Kind = (Setting, Separator, fn(&str) -> Result<Step, String>);

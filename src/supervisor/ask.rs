@@ -5,9 +5,9 @@ use std::io;
 use log::{debug, info, warn};
 
 use super::{LOOKS, Main, Supervisor, names, note};
+use crate::plan::Target;
 use crate::plan::Waiting;
 use crate::report::Receiver;
-use crate::settings::Target;
 use crate::signal::Signal;
 use crate::survivors::{self, Attitude, Process};
 use crate::sys::kill::{self, Pinned};

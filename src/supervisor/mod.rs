@@ -22,9 +22,10 @@ use log::{Level, debug, info, log, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
+use crate::plan::Target;
 use crate::plan::{Action, Event, Farewell, Plan, StepId};
 use crate::report::Record;
-use crate::settings::{Settings, Target};
+use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::survivors::{self, Process, Roster, Watch};
 use crate::sys::clock::Clock;

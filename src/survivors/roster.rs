@@ -2,7 +2,7 @@
 //! back (Go's `signal.NotifyContext`), dies of the second one in the middle of its work. Pure.
 
 use super::{Attitude, Name, Process};
-use crate::settings::Target;
+use crate::plan::Target;
 
 /// Who was there when the stop began, and who got the signal.
 #[derive(Debug, Default)]

@@ -182,7 +182,7 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Target;
+    use crate::plan::Target;
     use crate::survivors::made_up::{ASKED_AT, MAIN, at, process};
 
     fn stance(blocked: &[Signal], ignored: &[Signal], caught: &[Signal], pids: &str) -> Stance {

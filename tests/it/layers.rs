@@ -64,6 +64,16 @@ fn the_pure_modules_know_no_clock_no_pid_and_no_log() {
 }
 
 #[test]
+fn the_plan_knows_of_signals_and_of_nothing_else() {
+    for (path, text) in sources("src/plan") {
+        for line in code(&text).filter(|line| line.contains("crate::")) {
+            let is_allowed = line.contains("crate::signal") || line.contains("crate::plan");
+            assert!(is_allowed, "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_safe_file_outside_of_sys_forbids_unsafe() {
     for (path, text) in sources("src") {
         let top = path.parent().is_some_and(|parent| parent.ends_with("src"));

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use drainit::cli;
-use drainit::settings::{Settings, Step};
+use drainit::plan::Step;
+use drainit::settings::Settings;
 use drainit::signal::Signal;
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
