@@ -21,6 +21,8 @@ pub enum StartError {
     WouldPanic,
     /// This is not the init of a machine, and is to switch it off.
     NotTheMachine,
+    /// No signal could be waited for.
+    Wait(std::io::Error),
     /// The report could not be written later.
     Report { path: OsString, error: std::io::Error },
     /// The command could not be started.
@@ -36,6 +38,7 @@ impl StartError {
             | Self::Usage(_)
             | Self::WouldPanic
             | Self::NotTheMachine
+            | Self::Wait(_)
             | Self::Report { .. } => outcome::INIT_FAILED,
             Self::Command { failure, .. } => match (failure.stage, failure.error.kind()) {
                 (Stage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
@@ -55,6 +58,7 @@ impl fmt::Display for StartError {
                 "this is PID 1 of a machine, not of a container: the kernel panics when it exits (see --poweroff)",
             ),
             Self::NotTheMachine => f.write_str("--poweroff is for PID 1 of a machine, and drainit is not that here"),
+            Self::Wait(error) => write!(f, "cannot wait for signals: {error}"),
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {error}"),
             Self::Command { command, user, directory, failure: SpawnError { stage, error } } => {
                 write!(f, "cannot run {command:?}: ")?;

@@ -36,7 +36,7 @@ fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Sup
     let power_off = settings.power_off;
     check_place(power_off).map_err(|error| refuse(&error))?;
     if settings.pause {
-        return Err(end(supervisor::pause(&settings), power_off));
+        return Err(end(supervisor::pause(&settings).unwrap_or_else(|error| refuse(&error)), power_off));
     }
     let started = Supervisor::start(settings, inherited_mask);
     started.map(|supervisor| (supervisor, power_off)).map_err(|error| end(refuse(&error), power_off))

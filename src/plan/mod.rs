@@ -41,7 +41,7 @@ pub use schedule::{Patience, Schedule, Stage};
 pub use step::{Request, Step};
 pub use target::Target;
 
-use crate::signal::{Signal, SignalSet};
+use crate::signal::Signal;
 use drain::Drain;
 use post_exit::PostExit;
 use stop::Stop;
@@ -99,10 +99,6 @@ pub enum Waiting {
 #[derive(Clone, Debug)]
 pub struct Plan {
     policy: StopPolicy,
-    /// What [`Plan::only_passes_on`] says in the first phase.
-    passed_on: SignalSet,
-    /// What [`Plan::sent_on`] says then.
-    sent_on: SignalSet,
     phase: Phase,
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
@@ -139,12 +135,7 @@ impl Plan {
     /// A plan for a command that runs.
     #[must_use]
     pub fn new(policy: StopPolicy) -> Self {
-        let passed_on = only_passed_on(&policy);
-        let as_it_came = |signal| policy.rewrites.apply(signal) == Some(signal);
-        let sent_on = passed_on.filter(|signal| as_it_came(signal) && !signal.is_fault());
         Self {
-            passed_on,
-            sent_on,
             policy,
             phase: Phase::Running,
             main_lives: true,
@@ -187,30 +178,6 @@ impl Plan {
             Phase::Over => None,
         };
         earliest(of_phase, self.kill_step_at)
-    }
-
-    /// Whether all that this signal brings about is [`Plan::pass_on`], whatever else has happened: nothing has begun, and it begins
-    /// nothing.
-    ///
-    /// Where the command may have ended, and somebody else would get the signal for it, that has to be known first. For a group it
-    /// makes no difference: those who are left of it get it either way, and a stop begins for the others.
-    #[must_use]
-    pub fn only_passes_on(&self, signal: Signal) -> bool {
-        matches!(self.phase, Phase::Running) && self.passed_on.contains(signal)
-    }
-
-    /// Of the signals that are only passed on, those that go to the group as they come. (Of a fault it has to be known whose it is.)
-    #[must_use]
-    pub fn sent_on(&self) -> SignalSet {
-        if matches!(self.phase, Phase::Running) { self.sent_on } else { SignalSet::default() }
-    }
-
-    /// A signal goes to the target, unless the rewriting drops it.
-    #[must_use]
-    pub fn pass_on(&self, signal: Signal) -> Option<Action> {
-        let target = self.reachable(self.policy.forward_to);
-        let signal = self.policy.rewrites.apply(signal)?;
-        Some(Action::Forward { signal, target })
     }
 
     /// Takes an event and says what to do about it, in order.
@@ -310,8 +277,11 @@ impl Plan {
         }
     }
 
+    /// A signal goes to the target, unless the rewriting drops it.
     fn forward(&self, signal: Signal) -> Actions {
-        self.pass_on(signal).map_or_else(Actions::none, Actions::one)
+        let target = self.reachable(self.policy.forward_to);
+        let rewritten = self.policy.rewrites.apply(signal);
+        rewritten.map_or_else(Actions::none, |signal| Actions::one(Action::Forward { signal, target }))
     }
 
     /// Main's pid and its group's number may be somebody else's once it is reaped.
@@ -352,13 +322,4 @@ pub(crate) fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
-}
-
-/// The signals that are passed on and bring about nothing else, as long as nothing has begun.
-fn only_passed_on(policy: &StopPolicy) -> SignalSet {
-    if policy.forward_to != Target::Group || policy.wait_for_all {
-        return SignalSet::default();
-    }
-    let all = SignalSet::from_bits(u64::MAX);
-    all.filter(|signal| signal.can_be_forwarded() && !policy.stop_signals.contains(signal))
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::signal::SignalSet;
 
 fn signals() -> impl Strategy<Value = Signal> {
     prop_oneof![
@@ -242,29 +243,6 @@ proptest! {
         if !policy.stop_signals.contains(signal) {
             let _ = plan.handle(Duration::ZERO, Event::Signal(signal));
             prop_assert_eq!(plan.deadline(), policy.stop_after);
-        }
-    }
-
-    #[test]
-    fn a_signal_that_is_only_passed_on_changes_nothing(policy in policies(), story in stories(), signal in signals()) {
-        let mut plan = World::play(&policy, &story, true).plan;
-        let before = format!("{plan:?}");
-        if plan.only_passes_on(signal) {
-            prop_assert!(!policy.stop_signals.contains(signal));
-            // A command that has ended unseen would have others get it in its place.
-            prop_assert!(!policy.wait_for_all && policy.forward_to == Target::Group);
-            let passed_on = plan.pass_on(signal).map_or_else(Actions::none, Actions::one);
-            prop_assert_eq!(plan.handle(Duration::MAX, Event::Signal(signal)), passed_on);
-            prop_assert_eq!(format!("{plan:?}"), before);
-        }
-    }
-
-    #[test]
-    fn what_is_sent_on_is_passed_on_as_it_is(policy in policies(), story in stories(), signal in signals()) {
-        let plan = World::play(&policy, &story, true).plan;
-        if plan.sent_on().contains(signal) {
-            prop_assert!(plan.only_passes_on(signal) && !signal.is_fault());
-            prop_assert_eq!(plan.pass_on(signal), Some(Action::Forward { signal, target: Target::Group }));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::*;
+use crate::signal::SignalSet;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const BLESS: &str = "DRAINIT_BLESS";

@@ -83,15 +83,6 @@ struct Suspended {
 }
 
 impl Jobs {
-    /// The signals that keys make, or that are about stops.
-    pub(super) const MINDED: SignalSet = SignalSet::from_bits(0)
-        .with(Signal::INT)
-        .with(Signal::QUIT)
-        .with(Signal::TSTP)
-        .with(Signal::TTIN)
-        .with(Signal::TTOU)
-        .with(Signal::CONT);
-
     /// Looks whether there is a terminal, and returns it where the command is to have it from the start.
     pub(super) fn begin() -> (Self, Option<Terminal>) {
         let terminal = Terminal::open();

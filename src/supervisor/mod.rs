@@ -29,15 +29,17 @@ use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::survivors::{self, Process, Roster, Watch};
 use crate::sys::clock::Clock;
-use crate::sys::process;
+use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::{self, Received};
 use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
 use crate::sys::tty::{self, Terminal};
 use crate::sys::wait::{self, Reaped};
+use crate::sys::{descriptors, process};
 use jobs::Jobs;
 use output::Output;
 pub use pause::pause;
 use steps::Surroundings;
+use waiting::open_signals;
 
 /// After so many dead children a look at the signals is due, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
@@ -54,6 +56,7 @@ const NAMED: usize = 8;
 pub struct Supervisor {
     plan: Plan,
     clock: Clock,
+    signals: SignalQueue,
     own_pid: i32,
     main: Main,
     exit_map: ExitMap,
@@ -125,12 +128,14 @@ impl Supervisor {
         let own_pid = process::id();
         take_the_place_of_init(&settings, own_pid);
         let reaped_level = reaped_level(&settings);
-        let mut output = Output::new(&settings)?;
+        let output = Output::new(&settings)?;
+        let signals = open_signals(settings.stop.stop_signals)?;
         let (jobs, pid) = start_command(&settings, mask)?;
         let surroundings = Surroundings::new(&settings, mask);
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
-        process::close_inherited(output.file());
+        let kept: Vec<_> = output.descriptor().into_iter().chain(signals.descriptor()).collect();
+        descriptors::close_inherited(&kept);
         let mut record = Record { command: name_of(&settings.command), ..Record::default() };
         if output.is_wanted() {
             record.make_room();
@@ -140,6 +145,7 @@ impl Supervisor {
             Self {
                 plan: Plan::new(settings.stop),
                 clock,
+                signals,
                 own_pid,
                 main: Main::Alive(pid),
                 exit_map: settings.exit_map,
@@ -198,7 +204,7 @@ impl Supervisor {
                 self.note_waiting();
             }
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
-            received = if at_once { self.wait(Some(Duration::ZERO)) } else { self.wait_passing_on() };
+            received = if at_once { self.look_for_signal() } else { self.wait() };
         }
     }
 
@@ -275,11 +281,6 @@ impl Supervisor {
         None
     }
 
-    fn pass_on(&mut self, signal: Signal, target: Target) {
-        self.jobs.note_forwarded(signal, self.last_received);
-        self.forward(signal, target);
-    }
-
     /// Does what the plan says.
     // Cold, so that the pages of the start hold the start; and its frame, which is large, is not part of the loop's.
     #[cold]
@@ -287,7 +288,10 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Consequence {
         debug!("{action:?}");
         match action {
-            Action::Forward { signal, target } => self.pass_on(signal, target),
+            Action::Forward { signal, target } => {
+                self.jobs.note_forwarded(signal, self.last_received);
+                self.forward(signal, target);
+            }
             Action::Ask { signal, target } => self.ask(signal, target),
             Action::AskTheRest { signal } => self.ask_the_rest(signal),
             Action::Look { signal } => return Consequence::Report(Event::Looked(self.look(signal))),

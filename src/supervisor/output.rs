@@ -1,5 +1,6 @@
 //! Where the record of a run goes at its end: `--report`, `--termination-log`, `--rehearse`.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use log::warn;
@@ -62,9 +63,9 @@ impl Output {
     }
 
     /// The report's file, which has to stay open.
-    pub(super) fn file(&mut self) -> Option<&mut ReportFile> {
-        match &mut self.report {
-            Some(Report::File(file)) => Some(file),
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.report {
+            Some(Report::File(file)) => Some(file.as_fd()),
             Some(Report::Stderr) | None => None,
         }
     }

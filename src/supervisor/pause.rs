@@ -8,30 +8,34 @@ use std::time::Duration;
 
 use log::info;
 
+use super::waiting::open_signals;
 use super::{REAP_AT_ONCE, meaning, reaped_level, say_reaped, take_the_place_of_init};
+use crate::error::StartError;
 use crate::plan::Event;
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::wait::{self, Reaped};
-use crate::sys::{process, signals};
+use crate::sys::{descriptors, process};
 
 /// Stays until TERM or INT comes, and returns the exit code.
-#[must_use]
-pub fn pause(settings: &Settings) -> u8 {
+///
+/// # Errors
+/// Signals cannot be waited for.
+pub fn pause(settings: &Settings) -> Result<u8, StartError> {
     let own_pid = process::id();
     take_the_place_of_init(settings, own_pid);
+    let signals = open_signals(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
     process::leave_directory();
-    process::close_inherited(None);
+    descriptors::close_inherited(signals.descriptor().as_slice());
     process::return_memory();
     loop {
         let at_once = reap(settings);
         let timeout = at_once.then_some(Duration::ZERO);
-        let received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
         if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT))) =
-            received.and_then(|received| meaning(received, own_pid))
+            signals.take(timeout).and_then(|received| meaning(received, own_pid))
         {
             info!("{signal} ends the pause");
-            return 0;
+            return Ok(0);
         }
     }
 }

@@ -7,12 +7,14 @@
 
 pub mod clock;
 pub mod defect;
+pub mod descriptors;
 pub mod entry;
 pub mod kill;
 pub mod machine;
 pub mod output;
 pub mod process;
 pub mod procfs;
+pub mod signal_queue;
 pub mod signals;
 pub mod spawn;
 pub mod stderr;

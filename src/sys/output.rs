@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::clock::Clock;
 use super::stderr::LONGEST_LINE;
-use super::{check, stderr};
+use super::{descriptors, stderr};
 
 /// How long a reader may keep the end waiting, in milliseconds.
 const PATIENCE: i32 = 500;
@@ -43,7 +43,7 @@ impl ReportFile {
             file.set_len(0)?;
         }
         // Where a standard descriptor is closed the file took its number, and would get what is meant for that.
-        Ok(Self(File::from(stderr::above_standard(file.into())?)))
+        Ok(Self(File::from(descriptors::above_standard(file.into())?)))
     }
 
     /// Writes the whole text; a pipe that is full may keep it waiting for a moment.
@@ -65,23 +65,11 @@ impl ReportFile {
         }
         Ok(())
     }
+}
 
-    /// Moves to this descriptor, whatever was there; for closing all those above it.
-    ///
-    /// # Errors
-    /// What dup3(2) says; it stays where it is then.
-    pub fn move_to(&mut self, descriptor: i32) -> io::Result<()> {
-        if self.0.as_raw_fd() == descriptor {
-            return Ok(());
-        }
-        // SAFETY: numbers only. What was open there is the caller's to give up.
-        let moved = check(libc::c_long::from(unsafe {
-            libc::dup3(self.0.as_raw_fd(), descriptor, libc::O_CLOEXEC)
-        }))?;
-        let moved = i32::try_from(moved).map_err(io::Error::other)?;
-        // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
-        self.0 = File::from(unsafe { OwnedFd::from_raw_fd(moved) });
-        Ok(())
+impl AsFd for ReportFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::output::ReportFile;
-use super::{check, procfs};
+use super::check;
 use crate::signal::Signal;
 
 /// The pid, as this process's namespace sees it.
@@ -113,29 +112,6 @@ pub(super) fn variable(name: &str) -> Option<&'static [u8]> {
 /// Leaves the directory that it was started in, which may have to be unmounted.
 pub fn leave_directory() {
     let _ = nix::unistd::chdir(c"/");
-}
-
-/// Closes every descriptor above 2 of this process, so that it holds none of its starter's sockets, pipes and files open; all but
-/// `kept`, which becomes the lowest of them.
-pub fn close_inherited(kept: Option<&mut ReportFile>) {
-    const LOWEST: u32 = 3;
-    let first = match kept.map(|file| file.move_to(LOWEST.cast_signed())) {
-        Some(Ok(())) => LOWEST + 1,
-        // Better all of them open than that one closed.
-        Some(Err(_)) => return super::stderr::allow_opening(),
-        None => LOWEST,
-    };
-    // SAFETY: closing is safe here because nothing in this program holds another descriptor above 2 at this moment.
-    let closed = check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) });
-    super::stderr::allow_opening();
-    if closed.is_err() {
-        for descriptor in procfs::own_descriptors() {
-            if descriptor >= first.cast_signed() {
-                // SAFETY: as above; one that is closed already answers EBADF.
-                unsafe { libc::close(descriptor) };
-            }
-        }
-    }
 }
 
 /// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.

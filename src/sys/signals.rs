@@ -1,4 +1,5 @@
 //! Signals for this process: blocked from the first moment, taken one by one, never handled (but for [`defect`]).
+//! The loop takes them from a [`SignalQueue`](super::signal_queue::SignalQueue).
 //!
 //! Masks go to the kernel as 64 bits by raw calls: the C libraries' `sigfillset` leaves out the signals that they use
 //! for threads (32 and 33 in glibc, 32 to 34 in musl), and those must be forwarded like any other.
@@ -9,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use super::{check, defect, entry, kill, process};
+use super::{check, defect, entry, process};
 use crate::signal::{Signal, SignalSet};
 
 /// The size of the kernel's signal set on every architecture with 64 signals.
@@ -77,28 +78,6 @@ fn received(signal: Signal, info: &libc::siginfo_t) -> Received {
         // SAFETY: as for the pid.
         sender_uid: unsafe { info.si_uid() },
     }
-}
-
-/// Waits for any signal, for ever. Those in `through` go to `group` as they have come, and are not returned, as long as any are `left` to
-/// be sent on.
-///
-/// Between the wait and the kill there is as little as can be: what is not in the processor's cache any more takes longer than all else.
-pub fn wait_sending_on(through: SignalSet, group: i32, left: &mut usize) -> Option<Received> {
-    let own = process::id();
-    let mut info = MaybeUninit::zeroed();
-    while *left > 0 {
-        let (number, info) = take(SignalSet::from_bits(u64::MAX), None, &mut info)?;
-        let signal = Signal::new(number)?;
-        let received = received(signal, info);
-        if !through.contains(signal) || received.sender == own {
-            defect::taken(signal);
-            return Some(received);
-        }
-        // Where nobody is left of the group, there is nobody to miss it.
-        let _ = kill::send_to_group(group, signal);
-        *left -= 1;
-    }
-    None
 }
 
 /// Whether the signal is waiting for this process.
@@ -183,10 +162,7 @@ fn take(
     timeout: Option<Duration>,
     info: &mut MaybeUninit<libc::siginfo_t>,
 ) -> Option<(i32, &libc::siginfo_t)> {
-    let timeout = timeout.map(|duration| libc::timespec {
-        tv_sec: libc::c_long::try_from(duration.as_secs()).unwrap_or(libc::c_long::MAX),
-        tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
-    });
+    let timeout = timeout.map(timespec);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let bits = set.bits();
     // SAFETY: the set is 8 bytes as said, the info is the kernel's siginfo_t, the timeout is null or a timespec
@@ -198,6 +174,38 @@ fn take(
     // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init_ref() };
     Some((i32::try_from(number).ok()?, info))
+}
+
+/// Whether [`wait`] is allowed.
+///
+/// # Errors
+/// What the kernel, or a filter of system calls, says to it.
+pub(super) fn check_wait() -> io::Result<()> {
+    let nothing = 0_u64;
+    let timeout = timespec(Duration::ZERO);
+    // SAFETY: the set is 8 bytes as said, no info is wanted, and the timeout outlives the call.
+    let waited = check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigtimedwait,
+            &raw const nothing,
+            ptr::null_mut::<libc::siginfo_t>(),
+            &raw const timeout,
+            SET_SIZE,
+        )
+    });
+    match waited {
+        // The time is over, and no signal has come; or a stop of this process was in between.
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The duration as system calls take it.
+pub(super) fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::c_long::try_from(duration.as_secs()).unwrap_or(libc::c_long::MAX),
+        tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
+    }
 }
 
 /// Makes the signal ignored in this process and in what it starts.

@@ -6,12 +6,12 @@
 //! pieces of at most `PIPE_BUF`, which a pipe that polls as writable has room for.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use super::descriptors::{above_standard, may_open};
 use super::{check, signals};
 use crate::signal::Signal;
 
@@ -20,14 +20,6 @@ const TRIES: usize = 16;
 
 /// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 pub const LONGEST_LINE: usize = libc::PIPE_BUF;
-
-/// Set once the inherited descriptors are closed: a descriptor that is opened before would be closed with them.
-static MAY_OPEN: AtomicBool = AtomicBool::new(false);
-
-/// From now on stderr may be opened again.
-pub(super) fn allow_opening() {
-    MAY_OPEN.store(true, Ordering::Relaxed);
-}
 
 /// How to write there without waiting.
 #[derive(Debug)]
@@ -48,7 +40,7 @@ impl Stderr {
     /// Writes the line in one piece or not at all; returns whether it was taken. Lines longer than
     /// [`LONGEST_LINE`] are cut.
     pub fn write_line(&mut self, line: &[u8]) -> bool {
-        if !MAY_OPEN.load(Ordering::Relaxed) {
+        if !may_open() {
             return write_to(&Way::early(), line);
         }
         write_to(self.way.get_or_insert_with(Way::find), line)
@@ -75,20 +67,6 @@ impl Way {
         let opened = nix::fcntl::open(c"/proc/self/fd/2", flags, Mode::empty());
         opened.map_err(std::io::Error::from).and_then(above_standard).map_or(way, Self::Reopened)
     }
-}
-
-/// Where stdin is closed, what is opened takes its number, and would be taken for it.
-pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
-    if opened.as_raw_fd() > libc::STDERR_FILENO {
-        return Ok(opened);
-    }
-    let lowest = libc::STDERR_FILENO + 1;
-    // SAFETY: numbers only.
-    let copy =
-        check(libc::c_long::from(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) }))?;
-    let copy = i32::try_from(copy).map_err(std::io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// What sort of file this is (`S_IFMT`, inode(7)); 0 where it is closed.

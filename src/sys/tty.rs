@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{self, Pid};
 
-use super::{check, kill, stderr};
+use super::{check, descriptors, kill, stderr};
 
 /// The controlling terminal.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Terminal {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let opened = nix::fcntl::open(c"/dev/tty", flags, Mode::empty()).ok()?;
         // Where stderr is closed, what is said there must not come out here.
-        stderr::above_standard(opened).ok().map(Self)
+        descriptors::above_standard(opened).ok().map(Self)
     }
 
     /// Whether this process's group is the terminal's foreground group.

@@ -15,6 +15,7 @@ use drainit::sys::{kill, procfs};
 
 pub(crate) use crate::binary::DRAINIT;
 pub(crate) use crate::gate::Gate;
+use crate::idle::wait_of;
 
 pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
@@ -367,11 +368,7 @@ impl Running {
 
     /// Waits until drainit waits for a signal: it has nothing left to do.
     pub(crate) fn idle(&mut self) -> &mut Self {
-        let file = format!("/proc/{}/syscall", self.pid());
-        let number = format!("{} ", libc::SYS_rt_sigtimedwait);
-        wait_until("drainit is idle", || {
-            std::fs::read_to_string(&file).ok()?.starts_with(&number).then_some(())
-        });
+        wait_until("drainit is idle", || wait_of(self.pid()));
         self
     }
 

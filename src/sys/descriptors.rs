@@ -1,0 +1,58 @@
+//! This process's descriptors above the standard three.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{check, procfs};
+
+/// The lowest that is not a standard one.
+const LOWEST: i32 = libc::STDERR_FILENO + 1;
+
+/// The inherited descriptors are closed: one that is opened before would be closed with them.
+static MAY_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a descriptor that is opened now stays open.
+pub(super) fn may_open() -> bool {
+    MAY_OPEN.load(Ordering::Relaxed)
+}
+
+/// If stdin is closed, what is opened takes its number, and would be taken for it.
+pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
+    if opened.as_raw_fd() >= LOWEST {
+        return Ok(opened);
+    }
+    // SAFETY: numbers only.
+    let copy =
+        check(libc::c_long::from(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST) }))?;
+    let copy = i32::try_from(copy).map_err(std::io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Closes every descriptor above 2 but for `kept`, so that this process holds none of its starter's sockets, pipes and files open.
+pub fn close_inherited(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<i32> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.sort_unstable();
+    let mut first = LOWEST;
+    let mut closed = true;
+    for &descriptor in &kept {
+        closed &= close_range(first, descriptor - 1);
+        first = descriptor + 1;
+    }
+    closed &= close_range(first, i32::MAX);
+    if !closed {
+        for descriptor in procfs::own_descriptors() {
+            if descriptor >= LOWEST && !kept.contains(&descriptor) {
+                // SAFETY: nothing in this program holds it; one that is closed already answers EBADF.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+    }
+    MAY_OPEN.store(true, Ordering::Relaxed);
+}
+
+/// Closes these and all between them; returns whether that could be done.
+fn close_range(first: i32, last: i32) -> bool {
+    // SAFETY: nothing in this program holds a descriptor that the caller does not keep.
+    first > last || check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).is_ok()
+}
