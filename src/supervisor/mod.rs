@@ -22,7 +22,6 @@ use log::{Level, debug, info, log, trace, warn};
 
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::Target;
 use crate::plan::{Action, Event, Farewell, Plan, StepId};
 use crate::report::Record;
 use crate::settings::Settings;

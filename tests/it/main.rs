@@ -39,6 +39,7 @@ mod report;
 mod runtimes;
 mod schedule;
 mod start;
+mod status;
 mod stop;
 mod tty;
 mod tty_jobs;

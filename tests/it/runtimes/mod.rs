@@ -4,6 +4,7 @@
 //! Where a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
 //! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
 
+mod agent;
 mod cases;
 mod containerd;
 mod cri;
