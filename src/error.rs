@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 
 use crate::outcome;
 use crate::settings::{UsageError, User};
-use crate::sys::spawn::{SpawnError, Stage};
+use crate::sys::spawn::{SpawnError, SpawnStage};
 
 /// Nothing was started.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl StartError {
             | Self::Wait(_)
             | Self::Report { .. } => outcome::INIT_FAILED,
             Self::Command { failure, .. } => match (failure.stage, failure.error.kind()) {
-                (Stage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
-                (Stage::Exec, _) => outcome::NOT_EXECUTABLE,
+                (SpawnStage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
+                (SpawnStage::Exec, _) => outcome::NOT_EXECUTABLE,
                 _ => outcome::INIT_FAILED,
             },
         }
@@ -64,19 +64,19 @@ impl fmt::Display for StartError {
                 write!(f, "cannot run {command:?}: ")?;
                 let User { uid, gid } = user.unwrap_or(User { uid: 0, gid: 0 });
                 match stage {
-                    Stage::Prepare | Stage::Exec => {}
-                    Stage::Clone => f.write_str("no process can be made: ")?,
-                    Stage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
-                    Stage::GroupId => write!(f, "--user {uid}:{gid}: cannot take the group: ")?,
-                    Stage::UserId => write!(f, "--user {uid}:{gid}: cannot take the user: ")?,
-                    Stage::Directory => {
+                    SpawnStage::Prepare | SpawnStage::Exec => {}
+                    SpawnStage::Clone => f.write_str("no process can be made: ")?,
+                    SpawnStage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
+                    SpawnStage::GroupId => write!(f, "--user {uid}:{gid}: cannot take the group: ")?,
+                    SpawnStage::UserId => write!(f, "--user {uid}:{gid}: cannot take the user: ")?,
+                    SpawnStage::Directory => {
                         write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
                     }
-                    Stage::Parent => f.write_str("drainit's parent is gone: ")?,
+                    SpawnStage::Parent => f.write_str("drainit's parent is gone: ")?,
                 }
                 error.fmt(f)?;
                 let path = std::path::Path::new(command);
-                if *stage == Stage::Exec && error.kind() == ErrorKind::NotFound && path.exists() {
+                if *stage == SpawnStage::Exec && error.kind() == ErrorKind::NotFound && path.exists() {
                     f.write_str(" (it is there, but the interpreter or loader that it names is not)")?;
                 }
                 Ok(())

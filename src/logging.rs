@@ -61,7 +61,6 @@ impl Log for Lazy {
     fn flush(&self) {}
 }
 
-#[cold]
 fn logger() -> Logger {
     env_logger::Builder::new()
         .filter_level(log::max_level())
@@ -112,8 +111,18 @@ pub fn say_error(problem: &dyn std::fmt::Display) {
     Stderr::default().write_line(render(Level::Error, &problem.to_string()).as_bytes());
 }
 
+/// Memory cannot be had, also not for the words that say so: one line, and 125.
+pub fn exit_without_memory() -> ! {
+    let line: &[u8] = if JSON.load(Ordering::Relaxed) {
+        b"{\"level\":\"error\",\"message\":\"out of memory\"}\n"
+    } else {
+        b"drainit: error: out of memory\n"
+    };
+    Stderr::default().write_line(line);
+    process::exit_now(outcome::INIT_FAILED)
+}
+
 /// A defect of drainit must not look like the command's own end: one line, and 125.
-#[cfg(worded_panics)]
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
@@ -124,16 +133,6 @@ pub fn report_panics() {
         say_error(&format_args!("a defect of drainit{place}: {reason}"));
         process::exit_now(outcome::INIT_FAILED);
     }));
-}
-
-/// The same for one that only the kernel tells of. If there is a second one in here, the line is left out.
-#[cold]
-pub fn say_defect(address: usize) -> ! {
-    static SAYING: AtomicBool = AtomicBool::new(false);
-    if !SAYING.swap(true, Ordering::Relaxed) {
-        say_error(&format_args!("a defect of drainit at {address:#x}"));
-    }
-    process::exit_now(outcome::INIT_FAILED)
 }
 
 #[cfg(test)]

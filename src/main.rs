@@ -7,21 +7,22 @@ use std::ffi::OsString;
 use drainit::cli::{self, Instead};
 use drainit::error::StartError;
 use drainit::logging;
-use drainit::settings::{self, Settings};
+use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
-use drainit::sys::{defect, machine, output, process, signals};
+use drainit::sys::memory::Allocator;
+use drainit::sys::{machine, output, signals};
 
 drainit::entry!(run);
 
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator { failed: logging::exit_without_memory };
+
 /// Nothing is done before every signal is blocked; from then on none can be lost.
 fn run(arguments: Vec<OsString>) -> u8 {
-    let open = defect::report(logging::say_defect);
-    let inherited_mask = signals::block_all_but(open);
+    let inherited_mask = signals::block_all();
     signals::reset_child_signal();
-    #[cfg(worded_panics)]
     logging::report_panics();
-    // Below this frame there is nothing but the loop's, for as long as the container runs.
     match start(arguments, inherited_mask) {
         Ok((mut supervisor, power_off)) => end(supervisor.run(), power_off),
         Err(code) => code,
@@ -29,7 +30,6 @@ fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 /// The command was started; or the exit code.
-#[inline(never)]
 fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Supervisor>, bool), u8> {
     let settings = read_settings(arguments)?;
     logging::set_up(settings.log_level, settings.log_format);
@@ -51,25 +51,14 @@ fn end(code: u8, power_off: bool) -> u8 {
 }
 
 /// What is to be done; or the exit code, where that has been said or printed.
-// Its frame is not to stay below the loop's.
-#[inline(never)]
 fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
         Err(Instead::Print(text)) => return Err(print(&text)),
         Err(Instead::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
     };
-    let settings = if typed.is_plain() && !has_variables() {
-        Settings::plain(typed)
-    } else {
-        Settings::new(typed, |name| std::env::var_os(name))
-    };
+    let settings = Settings::new(typed, |name| std::env::var_os(name));
     settings.map_err(|problem| refuse(&StartError::Usage(problem)))
-}
-
-/// Most containers have none of them, and then none has to be looked for.
-fn has_variables() -> bool {
-    process::environment().any(|entry| settings::is_setting(entry.to_bytes()))
 }
 
 /// The init of a machine must not exit, and nobody else may switch it off.
@@ -86,14 +75,12 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
 }
 
 /// Returns only where that failed; then there is nothing better to do than to exit.
-#[cold]
 fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {error}"));
     }
 }
 
-#[cold]
 fn refuse(error: &StartError) -> u8 {
     logging::say_error(error);
     error.exit_code()

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use drainit::settings::Settings;
-use drainit::signal::{Signal, SignalSet};
+use drainit::signal::Signal;
 use drainit::supervisor::Supervisor;
 use drainit::survivors::Process;
 use drainit::sys::{kill, procfs, signals};
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 
 /// As `src/main.rs`, after a line that says where the count is.
 fn be_drainit(arguments: Vec<OsString>) -> u8 {
-    let mask = signals::block_all_but(SignalSet::default());
+    let mask = signals::block_all();
     signals::reset_child_signal();
     println!("{}", (&raw const COUNT).addr());
     let Ok(typed) = cli::parse(arguments) else { return 2 };

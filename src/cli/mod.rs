@@ -66,9 +66,6 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
     parse_options(name, arguments)
 }
 
-/// Kept apart from what every start runs through, and its frame out of the one that stays.
-#[cold]
-#[inline(never)]
 fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead> {
     let mut options =
         definition::options().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
@@ -156,12 +153,6 @@ impl Typed {
     #[must_use]
     pub fn quiet(&self) -> bool {
         self.has(QUIET)
-    }
-
-    /// Whether no option was typed.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.options.is_none()
     }
 
     /// The command and its arguments; empty where none was typed.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use boon::{Compiler, SchemaIndex, Schemas};
+use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -19,48 +19,37 @@ fn schema() -> Value {
     serde_json::from_str(SCHEMA_TEXT).expect("the schema is JSON")
 }
 
-struct Validator(Schemas, SchemaIndex);
+static VALIDATOR: LazyLock<Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&schema()).expect("a valid schema"));
 
-static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
-
-impl Validator {
-    fn new() -> Self {
-        let mut schemas = Schemas::new();
-        let mut compiler = Compiler::new();
-        compiler.add_resource("report.json", schema()).expect("a resource");
-        let index = compiler.compile("report.json", &mut schemas).expect("a valid schema");
-        Self(schemas, index)
+/// What is wrong with this report; nothing if it is empty.
+fn problem(report: &str) -> String {
+    let lines = report.bytes().filter(|&byte| byte == b'\n').count();
+    if lines != 1 || !report.ends_with("}\n") || !report.starts_with("{\"schema\":1,\"version\":") {
+        return format!("not one line that begins with its version: {report:?}");
     }
-
-    /// What is wrong with this report; nothing if it is empty.
-    fn problem(&self, report: &str) -> String {
-        let lines = report.bytes().filter(|&byte| byte == b'\n').count();
-        if lines != 1 || !report.ends_with("}\n") || !report.starts_with("{\"schema\":1,\"version\":") {
-            return format!("not one line that begins with its version: {report:?}");
-        }
-        if report.trim_end().chars().any(char::is_control) {
-            return format!("a control character: {report:?}");
-        }
-        match serde_json::from_str(report) {
-            Ok(value) => {
-                self.0.validate(&value, self.1).map_or_else(|e| format!("{e:#}"), |()| String::new())
-            }
-            Err(error) => format!("{error}: {report}"),
-        }
+    if report.trim_end().chars().any(char::is_control) {
+        return format!("a control character: {report:?}");
+    }
+    match serde_json::from_str(report) {
+        Ok(value) => VALIDATOR
+            .validate(&value)
+            .map_or_else(|error| format!("{}: {error}", error.instance_path()), |()| String::new()),
+        Err(error) => format!("{error}: {report}"),
     }
 }
 
 /// The report as a value, after it was found good.
 fn checked(record: &Record) -> Value {
     let report = json(record);
-    assert_eq!(VALIDATOR.problem(&report), "");
+    assert_eq!(problem(&report), "");
     serde_json::from_str(&report).expect("it was read before")
 }
 
 #[test]
 fn the_schema_refuses_what_is_none_of_it() {
     let good = json(&happy());
-    assert_eq!(VALIDATOR.problem(&good), "");
+    assert_eq!(problem(&good), "");
     for (from, to) in [
         ("\"exit_code\":0", "\"exit_code\":256"),
         ("\"exit_code\":0", "\"exit_code\":0,\"more\":1"),
@@ -72,7 +61,7 @@ fn the_schema_refuses_what_is_none_of_it() {
         ("\"sleeping\"", "null"),
     ] {
         assert!(good.contains(from), "{from}");
-        assert_ne!(VALIDATOR.problem(&good.replacen(from, to, 1)), "", "{to}");
+        assert_ne!(problem(&good.replacen(from, to, 1)), "", "{to}");
     }
 }
 
@@ -173,7 +162,7 @@ proptest! {
 
     #[test]
     fn whatever_happened_fits_the_schema(record in records()) {
-        prop_assert_eq!(VALIDATOR.problem(&json(&record)), "");
+        prop_assert_eq!(problem(&json(&record)), "");
     }
 }
 

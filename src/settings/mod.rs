@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-pub use peers::{VARIABLES as VARIABLES_OF_PEERS, is_setting};
+pub use peers::VARIABLES as VARIABLES_OF_PEERS;
 
 use crate::cli::{self, Setting, Typed};
 use crate::outcome::ExitMap;
@@ -97,32 +97,6 @@ impl Settings {
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {
         self.rehearse.is_some()
-    }
-
-    /// Everything at its default; or that nothing is to be run.
-    ///
-    /// # Errors
-    /// No command was typed.
-    pub fn plain(typed: Typed) -> Result<Self, UsageError> {
-        let stop = StopPolicy { forward_to: stop::default_target(typed.name()), ..StopPolicy::default() };
-        let settings = Self {
-            command: typed.into_command(),
-            pause: false,
-            stop,
-            exit_map: ExitMap::default(),
-            parent_death_signal: None,
-            propagate_signal: false,
-            warn_on_reap: false,
-            user: None,
-            directory: None,
-            power_off: false,
-            report: None,
-            termination_log: None,
-            rehearse: None,
-            log_level: LevelFilter::Warn,
-            log_format: LogFormat::default(),
-        };
-        settings.with_command()
     }
 
     fn with_command(self) -> Result<Self, UsageError> {
@@ -231,15 +205,6 @@ mod tests {
         assert_eq!(typed.user, Some(User { uid: 2, gid: 3 }));
         assert_eq!(typed.log_level, LevelFilter::Error);
         assert_eq!([1, 7].map(|code| typed.exit_map.apply(code)), [0, 7]);
-    }
-
-    #[test]
-    fn where_nothing_is_set_nothing_has_to_be_read() {
-        let typed =
-            || cli::parse(["drainit", "x", "-y"].map(OsString::from).to_vec()).expect("clap takes it");
-        assert!(typed().is_plain());
-        let (plain, read) = (Settings::plain(typed()), Settings::new(typed(), |_| None));
-        assert_eq!(format!("{plain:?}"), format!("{read:?}"));
     }
 
     #[test]

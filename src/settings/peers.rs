@@ -18,16 +18,6 @@ const CATATONIT_DEBUG: &str = "CATATONIT_DEBUG";
 pub const VARIABLES: [&str; 5] =
     [TINI_KILL_PROCESS_GROUP, TINI_VERBOSITY, DUMB_INIT_DEBUG, DUMB_INIT_SETSID, CATATONIT_DEBUG];
 
-/// Whether this entry of the environment (`NAME=value`) may change a setting. Every start asks this of each of them.
-#[must_use]
-pub fn is_setting(entry: &[u8]) -> bool {
-    let names = |name: &&str| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
-    match entry.first() {
-        Some(b'D' | b'T' | b'C') => entry.starts_with(b"DRAINIT_") || VARIABLES.iter().any(names),
-        _ => false,
-    }
-}
-
 /// tini's is on when it is there at all; dumb-init's is off only when it is `0`.
 pub(super) fn target(values: &Values<'_>) -> Option<Target> {
     if values.foreign(TINI_KILL_PROCESS_GROUP).is_some() {
@@ -127,9 +117,6 @@ mod tests {
             assert_eq!(target(&["-g", "x"], &[]), Target::Group);
             assert_eq!(target(&["x"], &[("TINI_KILL_PROCESS_GROUP", "0")]), Target::Group);
             assert_eq!(target(&["x"], &[("DRAINIT_FORWARD_TO", "all")]), Target::All);
-            let typed = cli::parse([name, "--", "x"].map(OsString::from).to_vec()).expect("good");
-            assert!(typed.is_plain());
-            assert_eq!(Settings::plain(typed).expect("good").stop.forward_to, Target::Main);
         }
     }
 
@@ -150,20 +137,5 @@ mod tests {
             );
         }
         assert_eq!(settings(&["drainit", "x"], &[("CATATONIT_DEBUG", "")]).log_level, LevelFilter::Debug);
-    }
-
-    #[test]
-    fn a_start_without_settings_is_known_by_its_environment() {
-        for name in VARIABLES {
-            assert!(is_setting(format!("{name}=").as_bytes()), "{name}");
-            assert!(!is_setting(name.as_bytes()), "{name} without a value is no variable");
-            assert!(!is_setting(format!("{name}X=1").as_bytes()), "{name}X");
-        }
-        assert!(is_setting(b"DRAINIT_LOG=info"));
-        for entry in
-            [&b""[..], b"PATH=/bin", b"TINI_VERSION=v0.19.0", b"TINI_SUBREAPER=", b"TERM=xterm", b"DRAINIT=1"]
-        {
-            assert!(!is_setting(entry), "{entry:?}");
-        }
     }
 }

@@ -27,7 +27,7 @@ pub fn pause(settings: &Settings) -> Result<u8, StartError> {
     let signals = open_signals(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
     process::leave_directory();
     descriptors::close_inherited(signals.descriptor().as_slice());
-    process::return_memory();
+    process::return_stack();
     loop {
         let at_once = reap(settings);
         let timeout = at_once.then_some(Duration::ZERO);

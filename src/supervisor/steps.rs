@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::survivors;
 use crate::sys::kill;
-use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, Stage, Stdin};
+use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, Stdin};
 
 const MAIN_PID: &str = "DRAINIT_MAIN_PID";
 const STOP_SIGNAL: &str = "DRAINIT_STOP_SIGNAL";
@@ -233,10 +233,10 @@ impl Supervisor {
 
 fn why(SpawnError { stage, error }: &SpawnError) -> String {
     let what = match stage {
-        Stage::Prepare | Stage::Exec | Stage::Parent => "",
-        Stage::Clone => "no process can be made: ",
-        Stage::Groups | Stage::GroupId | Stage::UserId => "cannot run as that user: ",
-        Stage::Directory => "cannot enter its directory: ",
+        SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent => "",
+        SpawnStage::Clone => "no process can be made: ",
+        SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId => "cannot run as that user: ",
+        SpawnStage::Directory => "cannot enter its directory: ",
     };
     format!("{what}{error}")
 }

@@ -42,7 +42,7 @@ impl Supervisor {
     /// The first turn still belongs to the start: what only they need goes when both are over.
     fn settle(&mut self) {
         if !std::mem::replace(&mut self.has_settled, true) {
-            process::return_memory();
+            process::return_stack();
         }
     }
 }

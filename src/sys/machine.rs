@@ -23,7 +23,6 @@ pub fn is_ours() -> bool {
 
 /// The kernel starts its init without /proc. Then the call that an init makes anyway tells: in another pid namespace the
 /// kernel refuses it (EINVAL, since Linux 3.4).
-#[cold]
 fn is_first_pid_namespace() -> bool {
     match std::fs::read_link("/proc/self/ns/pid") {
         Ok(namespace) => namespace.as_os_str() == FIRST_PID_NAMESPACE,

@@ -6,11 +6,11 @@
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 
 pub mod clock;
-pub mod defect;
 pub mod descriptors;
 pub mod entry;
 pub mod kill;
 pub mod machine;
+pub mod memory;
 pub mod output;
 pub mod process;
 pub mod procfs;

@@ -126,14 +126,9 @@ fn is_ours_already(file: &File) -> io::Result<bool> {
 
 /// Waits until the descriptor takes more, for what is left of a moment that has begun with the clock.
 fn is_ready(descriptor: i32, clock: Clock) -> bool {
-    loop {
-        let left = PATIENCE.saturating_sub(i32::try_from(clock.now().as_millis()).unwrap_or(i32::MAX)).max(0);
-        let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one pollfd of ours, and a timeout.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, left) };
-        // A handler has run (signal(7): poll is not begun anew).
-        if ready != -1 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return ready == 1 && poll.revents & libc::POLLOUT != 0;
-        }
-    }
+    let left = PATIENCE.saturating_sub(i32::try_from(clock.now().as_millis()).unwrap_or(i32::MAX)).max(0);
+    let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd of ours, and a timeout.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, left) };
+    ready == 1 && poll.revents & libc::POLLOUT != 0
 }

@@ -114,23 +114,15 @@ pub fn leave_directory() {
     let _ = nix::unistd::chdir(c"/");
 }
 
-/// Gives the memory that the start needed, and nobody needs any more, back to the kernel: an init stays for long.
-// Inlined, it could have somebody else's frame below its own.
+/// Gives back what is below this frame of the stack's memory: the start was deeper than the loop is when it waits.
+// Inlined, it could have another function's frame below its own.
 #[inline(never)]
-pub fn return_memory() {
-    #[cfg(not(target_env = "gnu"))]
-    return_instructions();
-    return_stack();
-}
-
-/// Takes what is below this frame out of the stack's memory: the start was deeper than the loop is when it waits.
-#[inline(never)]
-fn return_stack() {
+pub fn return_stack() {
     /// More than what the calls in here have below its frame.
     const IN_USE: usize = 256;
     /// More than the start needs. A part of it may not be there, and is left out by the kernel.
     const DEPTH: usize = 128 * 1024;
-    /// Where pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
+    /// If pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
     const PAGE: usize = 4096;
 
     let here = MaybeUninit::<u8>::uninit();
@@ -138,24 +130,6 @@ fn return_stack() {
     // SAFETY: stacks grow down, so nothing of this process is there, and nothing that is mapped for another purpose is so close to one
     // (stack_guard_gap, 1 MiB).
     unsafe { libc::madvise(ptr::without_provenance_mut(end - DEPTH), DEPTH, libc::MADV_DONTNEED) };
-}
-
-#[cfg(not(target_env = "gnu"))]
-unsafe extern "C" {
-    /// The linker's names for the first byte of the program and for the end of its instructions.
-    static __executable_start: u8;
-    static etext: u8;
-}
-
-/// Takes the program's instructions out of this process's memory: the start ran through most of them, the loop needs few, and those
-/// come back from the file when they are reached. With glibc, whose program is four times as large, this would take too long.
-#[cfg(not(target_env = "gnu"))]
-fn return_instructions() {
-    let start = &raw const __executable_start;
-    let length = (&raw const etext).addr().saturating_sub(start.addr());
-    // SAFETY: the pages from the one to the other are the program file's, and this program only reads them: what is dropped comes from the
-    // file again. (A debugger's breakpoints go with them.)
-    unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
 }
 
 /// Ends this process at once, from wherever it is: for a panic, which must not look like the command's own end.

@@ -11,7 +11,7 @@ use std::ptr;
 use std::time::Duration;
 
 use super::signals::{self, Received};
-use super::{check, defect, descriptors};
+use super::{check, descriptors};
 use crate::signal::{Signal, SignalSet};
 
 const EVERY: SignalSet = SignalSet::from_bits(u64::MAX);
@@ -119,7 +119,6 @@ fn read(descriptor: &OwnedFd) -> Option<Received> {
     // SAFETY: zeroed is a valid struct of numbers, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
     let signal = Signal::new(info.ssi_signo.cast_signed())?;
-    defect::taken(signal);
     Some(Received {
         signal,
         code: info.ssi_code,

@@ -1,16 +1,15 @@
-//! Signals for this process: blocked from the first moment, taken one by one, never handled (but for [`defect`]).
+//! Signals for this process: blocked from the first moment, taken one by one, never handled.
 //! The loop takes them from a [`SignalQueue`](super::signal_queue::SignalQueue).
 //!
 //! Masks go to the kernel as 64 bits by raw calls: the C libraries' `sigfillset` leaves out the signals that they use
 //! for threads (32 and 33 in glibc, 32 to 34 in musl), and those must be forwarded like any other.
 
-use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use super::{check, defect, entry, process};
+use super::{check, entry, process};
 use crate::signal::{Signal, SignalSet};
 
 /// The size of the kernel's signal set on every architecture with 64 signals.
@@ -28,9 +27,9 @@ pub struct Received {
     pub sender_uid: u32,
 }
 
-/// Blocks every signal that can be blocked but for these, and returns the mask that the program was started with.
-pub fn block_all_but(open: SignalSet) -> SignalSet {
-    let found = change_mask(libc::SIG_SETMASK, !open.bits()).unwrap_or(0);
+/// Blocks every signal that can be blocked, and returns the mask that the program was started with.
+pub fn block_all() -> SignalSet {
+    let found = change_mask(libc::SIG_SETMASK, u64::MAX).unwrap_or(0);
     SignalSet::from_bits(found & entry::mask_at_entry())
 }
 
@@ -63,21 +62,14 @@ fn change_mask(how: i32, set: u64) -> io::Result<u64> {
 pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let mut info = MaybeUninit::zeroed();
     let (number, info) = take(set, timeout, &mut info)?;
-    let signal = Signal::new(number)?;
-    defect::taken(signal);
-    Some(received(signal, info))
-}
-
-#[inline]
-fn received(signal: Signal, info: &libc::siginfo_t) -> Received {
-    Received {
-        signal,
+    Some(Received {
+        signal: Signal::new(number)?,
         code: info.si_code,
         // SAFETY: for signals that were sent, these bytes are the sender's pid; for others they are plain bytes too.
         sender: unsafe { info.si_pid() },
         // SAFETY: as for the pid.
         sender_uid: unsafe { info.si_uid() },
-    }
+    })
 }
 
 /// Whether the signal is waiting for this process.
@@ -150,7 +142,7 @@ pub(super) fn take_back(signal: Signal) {
 }
 
 /// Sends this process what it has got already, with its sender. It only makes system calls.
-pub(super) fn send_again(signal: Signal, info: &libc::siginfo_t) {
+fn send_again(signal: Signal, info: &libc::siginfo_t) {
     let own = process::id();
     // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
     unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, signal.number(), ptr::from_ref(info)) };
@@ -216,60 +208,6 @@ pub fn ignore(signal: Signal) {
 /// Gives the signal its default action back. It only makes a system call.
 pub fn restore_default(signal: Signal) {
     set_disposition(signal, libc::SIG_DFL);
-}
-
-/// The handler gets the signal, what is known of it, and what it has interrupted.
-pub(super) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut c_void);
-
-/// Has the signal handled, unless it is ignored. Returns whether that is so.
-///
-/// The handler may run wherever the signal is not blocked, so it may only do what signal-safety(7) allows, unless it does not return.
-pub(super) fn handle(signal: Signal, handler: Handler) -> bool {
-    let action = KernelSigaction {
-        handler: handler as libc::sighandler_t,
-        flags: FLAGS,
-        restorer: restorer(),
-        mask: 0,
-    };
-    // SAFETY: the handler has the form that SA_SIGINFO asks for.
-    let before = unsafe { change_action(signal, Some(&action)) };
-    if before == Some(libc::SIG_IGN) {
-        ignore(signal);
-    }
-    before.is_some_and(|before| before != libc::SIG_IGN)
-}
-
-/// With what is known of the signal; calls that it interrupts go on.
-const HANDLED: libc::c_int = libc::SA_SIGINFO | libc::SA_RESTART;
-
-#[cfg(not(target_arch = "x86_64"))]
-const FLAGS: libc::c_ulong = HANDLED.cast_unsigned() as libc::c_ulong;
-/// There the kernel has no code of its own to end a handler with (`SA_RESTORER`, sigreturn(2)).
-#[cfg(target_arch = "x86_64")]
-const FLAGS: libc::c_ulong = HANDLED.cast_unsigned() as libc::c_ulong | 0x0400_0000;
-
-#[cfg(target_arch = "x86_64")]
-std::arch::global_asm!(
-    ".pushsection .text.drainit_restorer,\"ax\",@progbits",
-    ".type drainit_restorer,@function",
-    "drainit_restorer:",
-    "mov eax, {rt_sigreturn}",
-    "syscall",
-    ".size drainit_restorer, . - drainit_restorer",
-    ".popsection",
-    rt_sigreturn = const libc::SYS_rt_sigreturn,
-);
-
-#[cfg(target_arch = "x86_64")]
-unsafe extern "C" {
-    fn drainit_restorer();
-}
-
-fn restorer() -> usize {
-    #[cfg(target_arch = "x86_64")]
-    return drainit_restorer as *const () as usize;
-    #[cfg(not(target_arch = "x86_64"))]
-    0
 }
 
 /// The kernel's sigaction: not the C library's, which refuses the signals that it keeps for itself.

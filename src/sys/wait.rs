@@ -1,5 +1,6 @@
 //! Reaping.
 
+use std::io;
 use std::ptr;
 
 use crate::outcome::Ended;
@@ -63,6 +64,12 @@ fn wait_any(status: &mut i32, options: i32) -> i32 {
 /// Waits for this child, which is about to end: one that could not be executed.
 pub(super) fn wait_for(pid: i32) {
     let mut status = 0;
-    // SAFETY: the pointer is to an int of ours; an interrupted wait cannot happen, as every signal is blocked.
-    unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+    // A stop and a continue of this process interrupt the wait, whatever is blocked.
+    loop {
+        // SAFETY: the pointer is to an int of ours.
+        let reaped = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+        if reaped != -1 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
 }

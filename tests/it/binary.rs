@@ -38,11 +38,6 @@ fn words(program: &str) -> impl Fn(usize, usize) -> usize {
     }
 }
 
-/// Where the kernel begins, as an address.
-pub(crate) fn entry_point(program: &str) -> u64 {
-    words(program)(24, 8) as u64
-}
-
 fn segments(program: &str) -> Vec<Segment> {
     let word = words(program);
     let (table, size, count) = (word(32, 8), word(54, 2), word(56, 2));

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::super::tty::Terminal;
 use super::super::{check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
-use super::{DirectoryAs, Ids, STAGES, Stage, Stdin};
+use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin};
 use crate::signal::Signal;
 
 /// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
@@ -28,7 +28,7 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
 /// - groups, then the group, then the user, because the user may not change groups any more;
 /// - the parent death signal after them, because changing ids clears it (prctl(2));
 /// - the mask last, so that no signal finds a half-made child.
-fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
+fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
     // SAFETY: two numbers. It cannot fail for a new child that leads no session.
     unsafe { libc::setpgid(0, 0) };
     // SAFETY: no arguments.
@@ -56,7 +56,7 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) };
         // SAFETY: no arguments.
         if unsafe { libc::getppid() } != prepared.parent {
-            return Err(Stage::Parent);
+            return Err(SpawnStage::Parent);
         }
     }
     if let Some(room) = &mut prepared.listen_pid {
@@ -64,7 +64,7 @@ fn become_command(prepared: &mut Prepared) -> Result<Stage, Stage> {
     }
     signals::set_mask(prepared.mask);
     execute(prepared);
-    Err(Stage::Exec)
+    Err(SpawnStage::Exec)
 }
 
 /// Whoever never gets the terminal must not be stopped by a word to it, or by a read (termios(3), TOSTOP).
@@ -75,10 +75,10 @@ fn stay_in_background() {
     }
 }
 
-fn enter_directory(prepared: &Prepared) -> Result<(), Stage> {
+fn enter_directory(prepared: &Prepared) -> Result<(), SpawnStage> {
     if let Some(directory) = &prepared.directory {
         // SAFETY: a string that ends in NUL.
-        check(c_long::from(unsafe { libc::chdir(directory.as_ptr()) })).map_err(|_| Stage::Directory)?;
+        check(c_long::from(unsafe { libc::chdir(directory.as_ptr()) })).map_err(|_| SpawnStage::Directory)?;
     }
     Ok(())
 }
@@ -102,21 +102,21 @@ pub(super) fn take_null_as_stdin() {
 }
 
 /// Raw system calls: the C library's functions of these names also tell other threads, of which there are none.
-pub(super) fn take_ids(ids: Ids) -> Result<(), Stage> {
+pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
     let none = ptr::null::<libc::gid_t>();
     // SAFETY: no groups, so the null pointer is not read.
     let dropped = check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) });
     // Who may not drop them may have none to drop.
     if dropped.is_err() && !has_only(ids.gid) {
         nix::errno::Errno::EPERM.set();
-        return Err(Stage::Groups);
+        return Err(SpawnStage::Groups);
     }
     // SAFETY: numbers only.
     check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) })
-        .map_err(|_| Stage::GroupId)?;
+        .map_err(|_| SpawnStage::GroupId)?;
     // SAFETY: numbers only.
     check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) })
-        .map_err(|_| Stage::UserId)?;
+        .map_err(|_| SpawnStage::UserId)?;
     Ok(())
 }
 

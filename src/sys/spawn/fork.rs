@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::super::{check, process, signals};
 use super::prepared::{Prepared, read_failure};
-use super::{Ids, SpawnError, Stage, child};
+use super::{Ids, SpawnError, SpawnStage, child};
 use crate::signal::{Signal, SignalSet};
 
 /// Runs `work` in a forked child, which ends with the exit status that it returns, and returns the child's pid.
@@ -24,7 +24,7 @@ pub fn run_in_child(ids: Option<Ids>, work: impl FnOnce() -> u8) -> Result<i32, 
 pub(super) fn fork(work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
     // SAFETY: one thread, so the child finds all memory in order.
     let forked = check(c_long::from(unsafe { libc::fork() }));
-    match forked.map_err(|error| SpawnError { stage: Stage::Clone, error })? {
+    match forked.map_err(|error| SpawnError { stage: SpawnStage::Clone, error })? {
         0 => {
             // SAFETY: two numbers. The parent does the same, whoever comes first.
             unsafe { libc::setpgid(0, 0) };

@@ -4,7 +4,7 @@
 //! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
 //! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
 //!
-//! The child shares all memory with us, our stack too, and makes only system calls: nothing there allocates, takes a lock or can
+//! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
 
 mod child;
@@ -16,10 +16,11 @@ use std::ffi::{OsStr, OsString, c_long, c_void};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::{check, defect, wait};
+use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
+use stack::Stack;
 
 /// Numeric ids to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub enum DirectoryAs {
 
 /// What failed on the way to the new program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum SpawnStage {
     /// An argument has a NUL byte in it, or there is no command.
     Prepare,
     /// No process could be made.
@@ -83,21 +84,21 @@ pub enum Stage {
     Exec,
 }
 
-const STAGES: [Stage; 8] = [
-    Stage::Prepare,
-    Stage::Clone,
-    Stage::Groups,
-    Stage::GroupId,
-    Stage::UserId,
-    Stage::Directory,
-    Stage::Parent,
-    Stage::Exec,
+const STAGES: [SpawnStage; 8] = [
+    SpawnStage::Prepare,
+    SpawnStage::Clone,
+    SpawnStage::Groups,
+    SpawnStage::GroupId,
+    SpawnStage::UserId,
+    SpawnStage::Directory,
+    SpawnStage::Parent,
+    SpawnStage::Exec,
 ];
 
 /// Nothing was started.
 #[derive(Debug)]
 pub struct SpawnError {
-    pub stage: Stage,
+    pub stage: SpawnStage,
     pub error: io::Error,
 }
 
@@ -109,8 +110,8 @@ impl Spawn<'_> {
     /// No process could be made.
     pub fn start_forked(self) -> Result<(i32, Failure), SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
-        let failure = Failure::new().map_err(|error| SpawnError { stage: Stage::Clone, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
+        let failure = Failure::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
         let pid = fork::fork(|| {
             let argument = (&raw mut prepared).cast::<c_void>();
             let code = child::run(argument);
@@ -126,12 +127,15 @@ impl Spawn<'_> {
     /// What failed, where; the child is gone and reaped then.
     pub fn start(self) -> Result<i32, SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: Stage::Prepare, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
         let argument = (&raw mut prepared).cast::<c_void>();
-        // SAFETY: `prepared` outlives the child's use of it, because this call does not return before the child has executed another
-        // program or has ended. Its handler is kept away.
-        let cloned = defect::unhandled(|| unsafe { stack::clone(child::run, argument) });
-        let pid = check(c_long::from(cloned)).map_err(|error| SpawnError { stage: Stage::Clone, error })?;
+        let stack = Stack::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: `prepared` and the stack outlive the child's use of them, because this call does not return before the child has
+        // executed another program or has ended. The child does not unwind.
+        let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
+        let pid =
+            check(c_long::from(cloned)).map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
         match prepared.failure() {
             None => Ok(pid),

@@ -1,28 +1,51 @@
-//! What the child runs on until it executes its program: the part of this process's stack that is not in use.
-//!
-//! That is how vfork(2) has it. Memory of its own would have to be mapped, protected and unmapped at every start
-//! (docs/decisions/what-a-start-costs.md).
+//! What the child runs on until it executes its program: memory of its own, with a guard below it.
 
-use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
-use std::ptr;
+use std::ffi::c_void;
+use std::io;
+use std::ptr::{self, NonNull};
 
-/// More than the C library's `clone` has below the frame that calls it.
-const IN_USE: usize = 1024;
+use super::super::check;
 
-/// Runs `child` in a new process, which shares all memory with this one; this one goes on when it has executed a program or has
-/// ended. Returns its pid, or -1.
-///
-/// # Safety
-/// `child` gets `argument`, and does not unwind. No handler may run in this process meanwhile: the C library leaves there what the child is to
-/// do, a signal that came would have the kernel begin the call anew, and the handler's frame would be in that place.
-// Inlined, the frame above could be larger than what is left free.
-#[inline(never)]
-pub(super) unsafe fn clone(child: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> c_int {
-    let here = MaybeUninit::<u8>::uninit();
-    let below = (here.as_ptr().addr() - IN_USE) & !15;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: stacks grow down, and this process, which stands still and runs no handler, does not use what is below until the child has
-    // left it. It is aligned as every ABI wants it, and as deep as the kernel lets stacks be.
-    unsafe { libc::clone(child, ptr::without_provenance_mut(below), flags, argument) }
+/// A page is enough for what the child does; a C library may want more of it.
+const SIZE: usize = 64 * 1024;
+
+/// Memory for a stack. Whatever outgrows it hits a page that cannot be touched.
+#[derive(Debug)]
+pub(super) struct Stack {
+    lowest: NonNull<c_void>,
+    guard: usize,
+}
+
+impl Stack {
+    pub(super) fn new() -> io::Result<Self> {
+        // SAFETY: sysconf takes a number.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        let guard = usize::try_from(page).map_err(io::Error::other)?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        // SAFETY: a new anonymous mapping touches no memory of ours.
+        let mapped = unsafe { libc::mmap(ptr::null_mut(), guard + SIZE, libc::PROT_NONE, flags, -1, 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self { lowest: NonNull::new(mapped).ok_or(io::ErrorKind::OutOfMemory)?, guard };
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the guard lies inside the mapping.
+        let usable = unsafe { mapped.byte_add(guard) };
+        // SAFETY: the rest of the mapping, which begins at a page and which nothing refers to.
+        check(libc::c_long::from(unsafe { libc::mprotect(usable, SIZE, access) }))?;
+        Ok(stack)
+    }
+
+    /// Where it begins: stacks grow down. It is a page's first byte, which is aligned as every ABI wants a stack.
+    pub(super) fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping.
+        unsafe { self.lowest.as_ptr().byte_add(self.guard + SIZE) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping that was made; no process runs on it any more.
+        unsafe { libc::munmap(self.lowest.as_ptr(), self.guard + SIZE) };
+    }
 }
