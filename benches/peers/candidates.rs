@@ -50,15 +50,17 @@ const PEERS: [(&str, How); 4] = [
 fn build() -> io::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let host = Command::new("rustc").args(["--print", "host-tuple"]).output()?;
+    let host = String::from_utf8_lossy(&host.stdout).trim().to_owned();
     let status = Command::new(cargo)
-        .args(["build", "--release", "--bin", "drainit", "--target-dir"])
+        .args(["build", "--release", "--bin", "drainit", "--target", &host, "--target-dir"])
         .arg(&folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     if !status.success() {
         return Err(io::Error::other("drainit cannot be built"));
     }
-    Ok(folder.join("release/drainit"))
+    Ok(folder.join(host).join("release/drainit"))
 }
 
 impl Candidate {

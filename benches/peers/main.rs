@@ -4,6 +4,7 @@
 //! slower gets slower for all of them, and on one processor, so that it is the inits that are compared and not where
 //! the scheduler puts them. To add a row, write a function like those in [`rows`] and list it there.
 
+mod bench;
 mod candidates;
 mod machine;
 mod process;
@@ -12,6 +13,7 @@ mod scheduling;
 mod stats;
 mod table;
 mod tools;
+mod trouble;
 mod watchdog;
 
 use std::fs::File;
@@ -21,20 +23,13 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::candidates::Candidate;
-use crate::rows::{ROWS, Row, Trouble};
+use crate::bench::Bench;
+use crate::rows::{ROWS, Row};
 use crate::stats::Effort;
 use crate::table::Line;
 use crate::tools::Tools;
+use crate::trouble::Trouble;
 use crate::watchdog::Watchdog;
-
-/// What every row works with.
-struct Bench {
-    candidates: Vec<Candidate>,
-    tools: Tools,
-    effort: Effort,
-    watchdog: Watchdog,
-}
 
 fn main() -> ExitCode {
     match run(&command_line().get_matches()) {

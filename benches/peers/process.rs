@@ -1,14 +1,14 @@
 //! Inits that are started, watched and ended; and what /proc tells about them.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Watchdog, pause};
 
 /// How long what should be over soon may take.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -145,11 +145,6 @@ pub(crate) fn eventually(
         pause(Duration::from_millis(10));
     }
     Ok(true)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pause between two looks; other processes are looked at")]
-pub(crate) fn pause(duration: Duration) {
-    thread::sleep(duration);
 }
 
 fn pid_of(child: &Child) -> Pid {

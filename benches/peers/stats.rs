@@ -1,6 +1,6 @@
 //! Rounds in turns, and what is left of many numbers: the quartiles.
 
-use crate::rows::Trouble;
+use crate::trouble::Trouble;
 
 /// How many rounds.
 #[derive(Clone, Copy)]

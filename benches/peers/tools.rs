@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use tempfile::TempDir;
 
 use crate::process::succeed;
-use crate::rows::Trouble;
+use crate::trouble::Trouble;
 use crate::watchdog::Watchdog;
 
 /// A small environment, the same for all, as in a container: programs differ in what they do with a large one.

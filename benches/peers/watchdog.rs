@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::process;
-
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,7 +20,7 @@ impl Watchdog {
         let shared = Arc::clone(&watched);
         thread::spawn(move || {
             loop {
-                process::pause(Duration::from_secs(1));
+                pause(Duration::from_secs(1));
                 kill_if_late(&mut lock(&shared));
             }
         });
@@ -54,4 +52,9 @@ fn kill_if_late(watched: &mut Option<(Pid, Instant)>) {
         // It is still our child, so the number is its own; that it has died meanwhile is fine.
         let _ = kill(pid, Signal::SIGKILL);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks; other processes are looked at")]
+pub(crate) fn pause(duration: Duration) {
+    thread::sleep(duration);
 }

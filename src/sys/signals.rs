@@ -1,5 +1,5 @@
 //! Signals for this process: blocked from the first moment, taken one by one, never handled.
-//! The loop takes them from a [`SignalQueue`](super::signal_queue::SignalQueue).
+//! The loop takes them from a `SignalQueue`.
 //!
 //! Masks go to the kernel as 64 bits by raw calls: the C libraries' `sigfillset` leaves out the signals that they use
 //! for threads (32 and 33 in glibc, 32 to 34 in musl), and those must be forwarded like any other.

@@ -14,6 +14,7 @@ use drainit::survivors::Process;
 use drainit::sys::{kill, procfs};
 
 pub(crate) use crate::binary::DRAINIT;
+use crate::dispositions;
 pub(crate) use crate::gate::Gate;
 use crate::idle::wait_of;
 
@@ -55,6 +56,7 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn new(mode: Mode) -> Self {
+        dispositions::reset();
         let environment = Vec::new();
         Self {
             mode,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use drainit::signal::Signal;
@@ -9,6 +10,7 @@ use drainit::sys::kill;
 
 use crate::drain::MAIN;
 use crate::harness::{BOTH, DRAINIT, Init, Running, WORKLOAD, stays, took, wait_until};
+use crate::runtimes::not_run;
 use crate::start::workload_for_all;
 
 #[test]
@@ -113,29 +115,53 @@ fn first_of_two(init: &mut Running, name: &str) -> i32 {
     lines[0].trim_start_matches(&format!("{name} ready ")).parse().expect("a pid")
 }
 
+/// Where cgroups of the freezer of version 1 can be made: mounted by the system, or by this test.
+struct Freezer {
+    folder: PathBuf,
+    own: Option<tempfile::TempDir>,
+}
+
+impl Freezer {
+    fn find() -> Result<Self, String> {
+        let folder = Path::new("/sys/fs/cgroup/freezer").to_owned();
+        if folder.join("cgroup.procs").exists() {
+            return Ok(Self { folder, own: None });
+        }
+        let own = tempfile::tempdir().expect("a scratch folder");
+        let mount = ["-t", "cgroup", "-o", "freezer", "cgroup"];
+        let mounted = Command::new("mount").args(mount).arg(own.path()).output().expect("mount can be run");
+        if !mounted.status.success() {
+            return Err(format!("no freezer of version 1 can be had: {mounted:?}"));
+        }
+        Ok(Self { folder: own.path().to_owned(), own: Some(own) })
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            let _ = Command::new("umount").arg(&self.folder).status();
+        }
+    }
+}
+
 /// A process in a cgroup that is frozen (in version 1, where not even KILL ends it). Let go at the end.
 struct Frozen {
     cgroup: PathBuf,
     pid: i32,
+    _freezer: Freezer,
 }
 
 impl Frozen {
-    fn new(pid: i32) -> Option<Self> {
-        let freezer = Path::new("/sys/fs/cgroup/freezer");
-        if !freezer.join("cgroup.procs").exists() {
-            eprintln!("not run: there is no freezer of version 1 here");
-            return None;
-        }
-        let cgroup = freezer.join(format!("drainit-test-{}-{pid}", std::process::id()));
-        if let Err(error) = fs::create_dir(&cgroup) {
-            eprintln!("not run: {}: {error}", cgroup.display());
-            return None;
-        }
-        let frozen = Self { cgroup, pid };
+    fn new(pid: i32) -> Result<Self, String> {
+        let freezer = Freezer::find()?;
+        let cgroup = freezer.folder.join(format!("drainit-test-{}-{pid}", std::process::id()));
+        fs::create_dir(&cgroup).map_err(|error| format!("{}: {error}", cgroup.display()))?;
+        let frozen = Self { cgroup, pid, _freezer: freezer };
         frozen.write("cgroup.procs", &pid.to_string());
         frozen.write("freezer.state", "FROZEN");
         wait_until("it is frozen", || (frozen.read("freezer.state").trim() == "FROZEN").then_some(()));
-        Some(frozen)
+        Ok(frozen)
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -160,7 +186,10 @@ fn whom_even_kill_cannot_end_is_named_and_left_behind() {
     let family = format!("daemon{{ name=daemon ready hold }} {MAIN}");
     let mut init = Init::subreaper().flags(&["--grace-period=500ms"]).workload(&family).start();
     let pid = first_of_two(&mut init, "daemon");
-    let Some(frozen) = Frozen::new(pid) else { return };
+    let frozen = match Frozen::new(pid) {
+        Ok(frozen) => frozen,
+        Err(obstacle) => return not_run("a frozen process", &obstacle),
+    };
     let begun = Instant::now();
     init.signal(Signal::TERM);
     assert_eq!(init.ended(), 4);

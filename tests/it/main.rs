@@ -6,9 +6,11 @@ mod server;
 mod terminal;
 
 mod binary;
+mod circles;
 mod cli;
 mod cli_steps;
 mod defect;
+mod dispositions;
 mod docs;
 mod drain;
 mod drain_http;

@@ -5,12 +5,12 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 
-use super::Trouble;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::process::Running;
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
 use crate::tools::plain_command;
+use crate::trouble::Trouble;
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let helper = [bench.tools.helper.as_os_str(), "signals".as_ref()];

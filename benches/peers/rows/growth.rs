@@ -1,11 +1,12 @@
 //! Whether an init that has reaped many orphans holds more memory than one that has reaped few.
 
 use super::idle::settled;
-use super::{Trouble, orphans};
-use crate::Bench;
+use super::orphans;
+use crate::bench::Bench;
 use crate::process::number_in;
 use crate::stats::{Effort, Samples, in_turns};
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 /// The orphans of one lot, all of them at once.
 const LOT: u32 = 1_000;

@@ -3,12 +3,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Trouble;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::candidates::Candidate;
 use crate::process::{Running, SOON, eventually, number_in, proc_file, stat_of};
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 /// Keys of /proc/PID/smaps_rollup and what they are to a reader.
 const MEMORY: [(&str, &str); 2] =

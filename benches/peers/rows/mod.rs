@@ -8,10 +8,9 @@ mod size;
 mod start;
 mod stop;
 
-use std::io;
-
-use crate::Bench;
+use crate::bench::Bench;
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 /// A measurement that makes some lines of the table.
 pub(crate) struct Row {
@@ -32,16 +31,3 @@ pub(crate) const ROWS: [Row; 10] = [
     Row { name: "scan", measure: stop::scan },
     Row { name: "size", measure: size::measure },
 ];
-
-/// Why a row has no lines.
-pub(crate) enum Trouble {
-    /// This machine cannot measure it.
-    Missing(String),
-    Failed(io::Error),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error)
-    }
-}

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::Trouble;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::candidates::Candidate;
 use crate::process::{Running, children_of, eventually, proc_file};
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 /// How the orphans come.
 struct Stream {

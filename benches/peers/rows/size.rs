@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::Trouble;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::stats::Samples;
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let mut samples = Samples::lanes(bench.candidates.len());

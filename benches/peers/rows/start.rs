@@ -4,13 +4,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{fs, io};
 
-use super::Trouble;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::candidates::Candidate;
 use crate::process::succeed;
 use crate::stats::{Samples, in_turns};
 use crate::table::Line;
 use crate::tools::plain_command;
+use crate::trouble::Trouble;
 
 /// Two commands one after the other, which is no less than an init and its command are; then one per candidate, and none for who is
 /// no init here.

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 
-use super::Trouble;
 use super::orphans::cpu_ns;
-use crate::Bench;
+use crate::bench::Bench;
 use crate::candidates::{Candidate, Side};
 use crate::process::Running;
 use crate::stats::{Effort, Samples, in_turns};
 use crate::table::Line;
+use crate::trouble::Trouble;
 
 /// How many children, and how often that is measured.
 const FAMILIES: [(u32, usize); 3] = [(100, 30), (1_000, 8), (10_000, 2)];

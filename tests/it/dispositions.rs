@@ -1,0 +1,49 @@
+//! What the tests were started with is not to be what their processes are started with.
+
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
+
+use drainit::signal::Signal;
+use drainit::sys::signals;
+
+use crate::harness::Init;
+use crate::start::mask;
+
+/// The tests may run in the background, or under nohup: then INT, QUIT or HUP is ignored, and processes would inherit that.
+///
+/// Such a signal gets a handler that does nothing. An exec gives it its default back, and the tests themselves go on as they were to.
+pub(crate) fn reset() {
+    static RESET: Once = Once::new();
+    RESET.call_once(|| {
+        // PIPE is the Rust runtime's, which gives it its default back itself.
+        let inherited =
+            Signal::all().filter(|signal| *signal != Signal::PIPE && signals::is_ignored(*signal));
+        for signal in inherited {
+            let handled = signal_hook::flag::register(signal.number(), Arc::new(AtomicBool::new(false)));
+            handled.unwrap_or_else(|error| panic!("{signal} stays ignored in every process: {error}"));
+        }
+    });
+}
+
+#[test]
+fn the_command_ignores_nothing() {
+    let run = Init::subreaper().workload("state").run();
+    run.exits(0);
+    let state = run.stdout.first().expect("a line");
+    assert_eq!(mask(state, "SigIgn"), 0, "{state}");
+}
+
+/// As `nohup cargo test &` starts it.
+#[test]
+fn nor_does_it_where_the_tests_were_started_with_ignored_signals() {
+    let tests = std::env::current_exe().expect("this program");
+    let output = Command::new("env")
+        .args(["--ignore-signal=INT,QUIT,HUP"])
+        .arg(tests)
+        .args(["--exact", "dispositions::the_command_ignores_nothing"])
+        .output()
+        .expect("env is there");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:#?}");
+}
