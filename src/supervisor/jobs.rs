@@ -252,7 +252,7 @@ impl Supervisor {
     /// Stops drainit until it is continued.
     fn suspend(&mut self, signal: Signal, who: Stopped, why: Suspended) {
         // A CONT that is waiting already came after the stop, and a new stop signal would take it away.
-        if !signals::is_pending(Signal::CONT) {
+        if !self.signals.has(Signal::CONT) {
             signals::suspend(signal, who);
         }
         self.jobs.suspended = Some(why);

@@ -24,7 +24,7 @@ use crate::sys::{descriptors, process};
 pub fn pause(settings: &Settings) -> Result<u8, StartError> {
     let own_pid = process::id();
     take_the_place_of_init(settings, own_pid);
-    let signals = open_signals(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
+    let mut signals = open_signals(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
     process::leave_directory();
     descriptors::close_inherited(signals.descriptor().as_slice());
     process::return_stack();

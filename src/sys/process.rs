@@ -118,15 +118,15 @@ pub fn leave_directory() {
 // Inlined, it could have another function's frame below its own.
 #[inline(never)]
 pub fn return_stack() {
-    /// More than what the calls in here have below its frame.
-    const IN_USE: usize = 256;
+    /// What the loop has below this frame when it passes a signal on or reaps: it may not find memory for that any more.
+    const KEPT: usize = 4096;
     /// More than the start needs. A part of it may not be there, and is left out by the kernel.
     const DEPTH: usize = 128 * 1024;
     /// If pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
     const PAGE: usize = 4096;
 
     let here = MaybeUninit::<u8>::uninit();
-    let end = (here.as_ptr().addr() - IN_USE) & !(PAGE - 1);
+    let end = (here.as_ptr().addr() - KEPT) & !(PAGE - 1);
     // SAFETY: stacks grow down, so nothing of this process is there, and nothing that is mapped for another purpose is so close to one
     // (stack_guard_gap, 1 MiB).
     unsafe { libc::madvise(ptr::without_provenance_mut(end - DEPTH), DEPTH, libc::MADV_DONTNEED) };

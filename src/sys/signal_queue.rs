@@ -21,6 +21,8 @@ const EVERY: SignalSet = SignalSet::from_bits(u64::MAX);
 pub struct SignalQueue {
     source: Source,
     urgent: SignalSet,
+    /// Read along with the one before it.
+    next: Option<Received>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl SignalQueue {
                 Source::Call(error)
             }
         };
-        Ok(Self { source, urgent })
+        Ok(Self { source, urgent, next: None })
     }
 
     /// What has to stay open.
@@ -69,15 +71,39 @@ impl SignalQueue {
     ///
     /// Returns `None` when the time is over, and also when the wait was interrupted: the caller looks at the clock again either way.
     #[must_use]
-    pub fn take(&self, timeout: Option<Duration>) -> Option<Received> {
-        // Without a wait the call leaves the mask alone. If it is refused, the order is the kernel's.
-        signals::wait(self.urgent, Some(Duration::ZERO)).or_else(|| match &self.source {
-            Source::Descriptor(descriptor) => match timeout {
-                Some(timeout) if !is_readable(descriptor, timeout).unwrap_or(false) => None,
-                Some(_) | None => read(descriptor),
-            },
-            Source::Call(_) => signals::wait(EVERY, timeout),
-        })
+    pub fn take(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        match (&self.source, self.next.take()) {
+            // There may be others behind it. If the look is refused, the order is the kernel's.
+            (Source::Descriptor(_), Some(next)) => {
+                let first = if self.urgent.contains(next.signal) { None } else { self.look_for_urgent() };
+                if first.is_some() {
+                    self.next = Some(next);
+                }
+                first.or(Some(next))
+            }
+            (Source::Descriptor(descriptor), None) => {
+                if timeout.is_some_and(|timeout| !is_readable(descriptor, timeout).unwrap_or(false)) {
+                    return None;
+                }
+                let [first, second] = read(descriptor);
+                let is_urgent = second.is_some_and(|second| self.urgent.contains(second.signal));
+                let (first, second) = if is_urgent { (second, first) } else { (first, second) };
+                self.next = second;
+                first
+            }
+            (Source::Call(_), _) => self.look_for_urgent().or_else(|| signals::wait(EVERY, timeout)),
+        }
+    }
+
+    /// Whether the signal is about to be taken.
+    #[must_use]
+    pub fn has(&self, signal: Signal) -> bool {
+        self.next.is_some_and(|next| next.signal == signal) || signals::is_pending(signal)
+    }
+
+    /// Without a wait the call leaves the mask alone.
+    fn look_for_urgent(&self) -> Option<Received> {
+        signals::wait(self.urgent, Some(Duration::ZERO))
     }
 }
 
@@ -109,20 +135,76 @@ fn is_readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
     check(libc::c_long::from(ready)).map(|ready| ready > 0)
 }
 
-fn read(descriptor: &OwnedFd) -> Option<Received> {
-    let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
-    // SAFETY: the pointer and the length are of one struct of ours.
-    let length = unsafe { libc::read(descriptor.as_raw_fd(), info.as_mut_ptr().cast(), size_of_val(&info)) };
-    if usize::try_from(length) != Ok(size_of_val(&info)) {
-        return None;
-    }
-    // SAFETY: zeroed is a valid struct of numbers, and the kernel has filled it in.
-    let info = unsafe { info.assume_init() };
-    let signal = Signal::new(info.ssi_signo.cast_signed())?;
+/// Waits for a signal, and reads it. If a second one is there too, it comes along: if none does, nothing else was pending.
+fn read(descriptor: &OwnedFd) -> [Option<Received>; 2] {
+    let mut infos = MaybeUninit::<[libc::signalfd_siginfo; 2]>::zeroed();
+    // SAFETY: the pointer and the length are of one array of ours.
+    let length =
+        unsafe { libc::read(descriptor.as_raw_fd(), infos.as_mut_ptr().cast(), size_of_val(&infos)) };
+    // SAFETY: zeroed are valid structs of numbers, filled in or not.
+    let infos = unsafe { infos.assume_init() };
+    let count = usize::try_from(length).unwrap_or(0) / size_of::<libc::signalfd_siginfo>();
+    let [first, second] = infos.map(|info| received(&info));
+    [first.filter(|_| count > 0), second.filter(|_| count > 1)]
+}
+
+fn received(info: &libc::signalfd_siginfo) -> Option<Received> {
     Some(Received {
-        signal,
+        signal: Signal::new(info.ssi_signo.cast_signed())?,
         code: info.ssi_code,
         sender: info.ssi_pid.cast_signed(),
         sender_uid: info.ssi_uid,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To this thread alone, where it is blocked: to the process, another thread of the tests would take it.
+    fn send(signal: Signal) {
+        // SAFETY: no arguments.
+        let thread = unsafe { libc::pthread_self() };
+        // SAFETY: this thread is there, and the signal is a number.
+        assert_eq!(unsafe { libc::pthread_kill(thread, signal.number()) }, 0);
+    }
+
+    fn take(queue: &mut SignalQueue) -> Option<i32> {
+        queue.take(Some(Duration::ZERO)).map(|received| received.signal.number())
+    }
+
+    fn sources() -> [Source; 2] {
+        let descriptor = open_descriptor().expect("a signalfd can be made");
+        [Source::Descriptor(descriptor), Source::Call(io::ErrorKind::Unsupported.into())]
+    }
+
+    #[test]
+    fn urgent_signals_overtake_the_others() {
+        let _ = signals::block_all();
+        let [other, urgent] = [34, 37].map(|number| Signal::new(number).expect("a signal"));
+        for source in sources() {
+            let mut queue = SignalQueue { source, urgent: SignalSet::default().with(urgent), next: None };
+            [other, other, other, other, urgent].into_iter().for_each(send);
+            let order: Vec<i32> = std::iter::from_fn(|| take(&mut queue)).collect();
+            let place = order.iter().position(|number| *number == urgent.number());
+            // It may have been read behind another one, or that one before it was there.
+            assert!(place.is_some_and(|place| place <= 1) && order.len() == 5, "{queue:?}: {order:?}");
+            [other, urgent].into_iter().for_each(send);
+            assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(37), Some(34), None]);
+        }
+    }
+
+    #[test]
+    fn what_was_read_along_is_still_to_be_taken() {
+        let _ = signals::block_all();
+        for source in sources() {
+            let mut queue = SignalQueue { source, urgent: SignalSet::default(), next: None };
+            [Signal::USR1, Signal::CONT].into_iter().for_each(send);
+            assert!(queue.has(Signal::USR1) && queue.has(Signal::CONT));
+            assert_eq!(take(&mut queue), Some(Signal::USR1.number()));
+            assert!(!queue.has(Signal::USR1) && queue.has(Signal::CONT));
+            assert_eq!(take(&mut queue), Some(Signal::CONT.number()));
+            assert!(!queue.has(Signal::CONT) && take(&mut queue).is_none());
+        }
+    }
 }

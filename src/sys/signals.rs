@@ -74,7 +74,7 @@ pub fn wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
 
 /// Whether the signal is waiting for this process.
 #[must_use]
-pub fn is_pending(signal: Signal) -> bool {
+pub(super) fn is_pending(signal: Signal) -> bool {
     let mut pending = 0_u64;
     // SAFETY: the pointer is to 8 bytes of ours, and 8 is the size that is passed.
     let result = check(unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_SIZE) });

@@ -70,8 +70,11 @@ fn no_warning_is_given_where_none_is_wanted() {
 /// A step is expected to end, and is not warned of.
 #[test]
 fn steps_are_not_warned_of() {
-    let flags = ["-w", "--post-exit", "true", "--pre-stop", "true", "--stop-after", "0"];
-    let run = Init::subreaper().flags(&flags).workload("orphan{ } ready hold").run();
+    let flags = ["-w", "--post-exit", "true", "--pre-stop", "true"];
+    let mut init = Init::subreaper().flags(&flags).workload("orphan{ } ready hold").start();
+    init.line_after("ready");
+    init.signal(Signal::TERM);
+    let run = init.finish();
     assert_eq!(warned_of(run.exits(143)).len(), 1, "{run:?}");
 }
 

@@ -101,7 +101,8 @@ fn without_a_descriptor_signals_are_taken_all_the_same() {
     for mode in BOTH {
         let command = with_descriptors("name=main take=USR1 catch=TERM:1ms:4 ready hold");
         let mut init = Init::new(mode).under(&WITHOUT_DESCRIPTOR).flags(&["-v"]).command(&command).start();
-        init.says("no signalfd (Too many open files (os error 24))");
+        let said = init.says("no signalfd (");
+        assert!(said.contains("(os error 24)"), "{said}");
         init.ready(&["main"]).signal(Signal::USR1).line("main got USR1");
         wait_until("it waits", || (wait_of(init.pid()) == Some(Wait::WithoutDescriptor)).then_some(()));
         init.signal(Signal::TERM);
