@@ -198,6 +198,10 @@ impl Workload {
             Some(catcher) if self.taken == SignalSet::default() => return catcher.rest(timeout),
             Some(_) | None => {}
         }
+        if self.taken == SignalSet::default() {
+            // Not in sigtimedwait(2), in which a process takes signals.
+            return timeout.map_or_else(std::thread::park, std::thread::park_timeout);
+        }
         // A handler that runs just before sigtimedwait(2) begins does not interrupt it: with handlers, look again soon.
         let timeout = if self.catcher.is_some() { Some(timeout.unwrap_or(POLL).min(POLL)) } else { timeout };
         if let Some(received) = signals::wait(self.taken, timeout) {

@@ -6,8 +6,8 @@
 //! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
 //! - [`supervisor`]: the loop that observes, asks the plan and performs.
 //! - [`report`]: what happened, and what is made of it.
-//! - [`hooks`]: what the steps do that are no commands.
-//! - [`survivors`]: who is left, and who of them was asked.
+//! - [`workers`]: what the steps do that are no commands.
+//! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
 //! - [`error`], [`logging`], [`text`]: what is said.
@@ -18,14 +18,14 @@
 
 pub mod cli;
 pub mod error;
-pub mod hooks;
 pub mod logging;
 pub mod outcome;
 pub mod plan;
+pub mod processes;
 pub mod report;
 pub mod settings;
 pub mod signal;
 pub mod supervisor;
-pub mod survivors;
 pub mod sys;
 pub mod text;
+pub mod workers;

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-use drainit::cli::{self, Instead};
+use drainit::cli::{self, EarlyExit};
 use drainit::error::StartError;
 use drainit::logging;
 use drainit::settings::Settings;
@@ -56,8 +56,8 @@ fn end(code: u8, power_off: bool) -> u8 {
 fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
-        Err(Instead::Print(text)) => return Err(print(&text)),
-        Err(Instead::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
+        Err(EarlyExit::Print(text)) => return Err(print(&text)),
+        Err(EarlyExit::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
     };
     let settings = Settings::new(typed, |name| std::env::var_os(name));
     settings.map_err(|problem| refuse(&StartError::Usage(problem)))

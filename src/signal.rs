@@ -206,6 +206,18 @@ impl SignalSet {
         Self(self.0 & !signal.bit())
     }
 
+    /// What is in one of the two.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any signal is in both.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Those members for which that is true.
     #[must_use]
     pub fn filter(self, keep: impl Fn(Signal) -> bool) -> Self {

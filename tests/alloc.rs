@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use drainit::settings::Settings;
 use drainit::signal::Signal;
 use drainit::supervisor::Supervisor;
-use drainit::survivors::Process;
 use drainit::sys::{kill, procfs, signals};
 use drainit::{cli, logging};
 
@@ -306,14 +305,16 @@ fn until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> 
 fn children_of(parent: i32) -> usize {
     let mut count = 0;
     procfs::each_process(|_, stat| {
-        count += usize::from(Process::parse(stat).is_some_and(|process| process.parent == parent));
+        count += usize::from(
+            drainit::processes::stat::parse(stat).is_some_and(|process| process.parent == parent),
+        );
     });
     count
 }
 
 fn descendants_of(root: i32) -> Vec<i32> {
     let mut everybody = Vec::new();
-    procfs::each_process(|_, stat| everybody.extend(Process::parse(stat)));
+    procfs::each_process(|_, stat| everybody.extend(drainit::processes::stat::parse(stat)));
     let mut found = vec![root];
     let mut at = 0;
     while let Some(&parent) = found.get(at) {

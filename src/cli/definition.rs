@@ -208,9 +208,17 @@ const fn flag(id: &'static str, help: &'static str) -> Entry {
 
 const SIGNALS: &[Entry] = &[
     valued(Setting::STOP_SIGNAL, "SIG[,SIG]", "What counts as a request to stop [default: TERM]"),
-    repeatable(Setting::REWRITE, "FROM:TO", "Receive FROM, forward TO; 0 or none drops it (repeatable)")
-        .short('r'),
-    valued(Setting::FORWARD_TO, "TARGET", "Who gets the signals: group, main or all [default: group]"),
+    repeatable(
+        Setting::REWRITE,
+        "FROM:TO[@TARGET]",
+        "Receive FROM, forward TO; 0 or none drops it (repeatable)",
+    )
+    .short('r'),
+    valued(
+        Setting::FORWARD_TO,
+        "TARGET",
+        "Which processes get the signals: auto, group, main or all [default: auto]",
+    ),
     flag(GROUP, "As --forward-to group").short('g'),
     flag(SINGLE_CHILD, "As --forward-to main").short('c'),
 ];

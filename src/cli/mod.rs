@@ -15,7 +15,7 @@ use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use definition::definition;
-pub use name::Name;
+pub use name::InvokedAs;
 pub use setting::Setting;
 
 const COMMAND: &str = "COMMAND";
@@ -35,13 +35,13 @@ pub const TERMINATION_LOG: &str = "/dev/termination-log";
 pub struct Typed {
     /// `None` where no option was typed.
     options: Option<ArgMatches>,
-    name: Name,
+    name: InvokedAs,
     command: Vec<OsString>,
 }
 
 /// What to do instead of running a command.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Instead {
+pub enum EarlyExit {
     /// Print this on stdout and exit with 0.
     Print(String),
     /// The command line is wrong: say this in one line.
@@ -54,8 +54,8 @@ pub enum Instead {
 ///
 /// # Errors
 /// What to do instead where no command is to be run.
-pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
-    let name = Name::of(arguments.first());
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
+    let name = InvokedAs::of(arguments.first());
     match arguments.get(1).map(|first| first.as_encoded_bytes()) {
         Some(b"--") => return Ok(Typed { options: None, name, command: arguments.split_off(2) }),
         Some(first) if !first.starts_with(b"-") => {
@@ -66,11 +66,11 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, Instead> {
     parse_options(name, arguments)
 }
 
-fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead> {
+fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
     let mut options =
         definition::options().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
     if options.get_flag(LICENSE) {
-        return Err(Instead::Print(include_str!("../../LICENSE").to_owned()));
+        return Err(EarlyExit::Print(include_str!("../../LICENSE").to_owned()));
     }
     let command = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
     Ok(Typed { options: Some(options), name, command })
@@ -78,7 +78,7 @@ fn parse_options(name: Name, arguments: Vec<OsString>) -> Result<Typed, Instead>
 
 /// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
 #[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own word for them serves")]
-fn instead(name: Name, error: &clap::Error) -> Instead {
+fn instead(name: InvokedAs, error: &clap::Error) -> EarlyExit {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.as_str()],
         Some(ContextValue::Strings(texts)) => texts.iter().map(String::as_str).collect(),
@@ -88,8 +88,8 @@ fn instead(name: Name, error: &clap::Error) -> Instead {
     let options = |kind| context(kind).into_iter().map(option).collect::<Vec<_>>().join(" or ");
     let argument = options(ContextKind::InvalidArg);
     let text = match error.kind() {
-        ErrorKind::DisplayHelp => return Instead::Print(definition::HELP.to_owned()),
-        ErrorKind::DisplayVersion => return Instead::Print(name.version().to_owned()),
+        ErrorKind::DisplayHelp => return EarlyExit::Print(definition::HELP.to_owned()),
+        ErrorKind::DisplayVersion => return EarlyExit::Print(name.version().to_owned()),
         ErrorKind::UnknownArgument => format!("unknown option '{}'", text(ContextKind::InvalidArg)),
         ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{argument} needs a value"),
         ErrorKind::TooManyValues => {
@@ -100,7 +100,7 @@ fn instead(name: Name, error: &clap::Error) -> Instead {
         }
         kind => format!("{argument}: {}", kind.as_str().unwrap_or("not understood")),
     };
-    Instead::Refuse(text)
+    EarlyExit::Refuse(text)
 }
 
 /// An option's own name, without the `<VALUE>` that clap shows behind it.
@@ -139,7 +139,7 @@ impl Typed {
 
     /// The name that the program was started under.
     #[must_use]
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InvokedAs {
         self.name
     }
 
@@ -177,7 +177,7 @@ mod tests {
 
     fn refusal(line: &[&str]) -> String {
         match parse(["drainit"].iter().chain(line).map(OsString::from).collect()) {
-            Err(Instead::Refuse(text)) => text,
+            Err(EarlyExit::Refuse(text)) => text,
             other => panic!("{line:?} gave {other:?}"),
         }
     }
@@ -237,10 +237,10 @@ mod tests {
     fn the_version_is_tini_s_under_the_names_of_others() {
         let version =
             |name: &str| parse([name, "--version"].map(OsString::from).to_vec()).expect_err("printed");
-        let own = Instead::Print(format!("drainit {}\n", env!("CARGO_PKG_VERSION")));
+        let own = EarlyExit::Print(format!("drainit {}\n", env!("CARGO_PKG_VERSION")));
         assert_eq!(version("/usr/bin/drainit"), own);
-        for name in Name::OF_PEERS {
-            let Instead::Print(text) = version(&format!("/usr/libexec/{name}")) else {
+        for name in InvokedAs::TINI_LIKE {
+            let EarlyExit::Print(text) = version(&format!("/usr/libexec/{name}")) else {
                 panic!("{name}: refused")
             };
             assert_eq!(

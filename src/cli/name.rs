@@ -2,25 +2,32 @@
 
 use std::ffi::OsString;
 
-/// Runtimes have the path of their init built in. Whoever puts drainit there wants it to be what was there before.
+/// Runtimes have the path of their init built in. Under the name of another init drainit behaves as that one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// Its own, or one that means nothing.
-    Own,
-    /// That of an init whose signals go to the command alone.
-    Peer,
+pub enum InvokedAs {
+    /// Its own name, or one that means nothing.
+    Drainit,
+    /// The name of an init whose signals go to the command alone.
+    TiniLike,
+    /// dumb-init's, whose signals go to the command's group.
+    DumbInit,
 }
 
-impl Name {
+impl InvokedAs {
     /// tini's and catatonit's own names, and those under which Docker and Podman install them.
-    pub const OF_PEERS: [&str; 5] = ["docker-init", "tini", "tini-static", "podman-init", "catatonit"];
+    pub const TINI_LIKE: [&str; 5] = ["docker-init", "tini", "tini-static", "podman-init", "catatonit"];
 
     /// By the file's name, whatever its folder.
     pub(super) fn of(program: Option<&OsString>) -> Self {
         let path = program.map(|path| path.as_encoded_bytes()).unwrap_or_default();
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let is_peer = Self::OF_PEERS.iter().any(|peer| peer.as_bytes() == name);
-        if is_peer { Self::Peer } else { Self::Own }
+        if Self::TINI_LIKE.iter().any(|peer| peer.as_bytes() == name) {
+            Self::TiniLike
+        } else if name == b"dumb-init" {
+            Self::DumbInit
+        } else {
+            Self::Drainit
+        }
     }
 
     /// What `--version` prints.
@@ -29,8 +36,8 @@ impl Name {
     /// commit behind it, which old versions of Docker compare with the one that they were built with, and warn; so there is none.
     pub(super) fn version(self) -> &'static str {
         match self {
-            Self::Own => concat!("drainit ", env!("CARGO_PKG_VERSION"), "\n"),
-            Self::Peer => concat!("tini version ", env!("CARGO_PKG_VERSION"), "_drainit\n"),
+            Self::Drainit | Self::DumbInit => concat!("drainit ", env!("CARGO_PKG_VERSION"), "\n"),
+            Self::TiniLike => concat!("tini version ", env!("CARGO_PKG_VERSION"), "_drainit\n"),
         }
     }
 }
@@ -44,11 +51,12 @@ mod tests {
         for path in
             ["tini", "/sbin/docker-init", "./podman-init", "/usr/libexec/podman/catatonit", "//tini-static"]
         {
-            assert_eq!(Name::of(Some(&path.into())), Name::Peer, "{path}");
+            assert_eq!(InvokedAs::of(Some(&path.into())), InvokedAs::TiniLike, "{path}");
         }
-        for path in ["drainit", "/tini/drainit", "", "/", "tini/", "mytini", "tini2", "dumb-init"] {
-            assert_eq!(Name::of(Some(&path.into())), Name::Own, "{path}");
+        for path in ["drainit", "/tini/drainit", "", "/", "tini/", "mytini", "tini2", "dumb-init2"] {
+            assert_eq!(InvokedAs::of(Some(&path.into())), InvokedAs::Drainit, "{path}");
         }
-        assert_eq!(Name::of(None), Name::Own);
+        assert_eq!(InvokedAs::of(Some(&"/usr/bin/dumb-init".into())), InvokedAs::DumbInit);
+        assert_eq!(InvokedAs::of(None), InvokedAs::Drainit);
     }
 }

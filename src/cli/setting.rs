@@ -41,6 +41,39 @@ impl Setting {
     /// Has no flag of this name: `-v` and `-q` are its flags.
     pub const LOG: Self = Self::new("log", "DRAINIT_LOG");
 
+    /// Every setting.
+    pub const ALL: [Self; 29] = [
+        Self::STOP_SIGNAL,
+        Self::REWRITE,
+        Self::FORWARD_TO,
+        Self::GRACE_PERIOD,
+        Self::PRE_STOP,
+        Self::PRE_STOP_SLEEP,
+        Self::PRE_STOP_HTTP,
+        Self::PRE_STOP_IDLE,
+        Self::PRE_STOP_TIMEOUT,
+        Self::STOP_SCHEDULE,
+        Self::IGNORED_AFTER,
+        Self::STOP_AFTER,
+        Self::POST_EXIT,
+        Self::POST_EXIT_SLEEP,
+        Self::POST_EXIT_HTTP,
+        Self::WAIT_FOR_ALL,
+        Self::REMAP_EXIT,
+        Self::PARENT_DEATH_SIGNAL,
+        Self::SUBREAPER,
+        Self::PROPAGATE_SIGNAL,
+        Self::WARN_ON_REAP,
+        Self::USER,
+        Self::WORKDIR,
+        Self::REPORT,
+        Self::TERMINATION_LOG,
+        Self::POWEROFF,
+        Self::REHEARSE,
+        Self::LOG_FORMAT,
+        Self::LOG,
+    ];
+
     const fn new(name: &'static str, variable: &'static str) -> Self {
         Self { name, variable }
     }
@@ -64,37 +97,7 @@ mod tests {
 
     #[test]
     fn every_variable_is_named_after_its_option() {
-        for setting in [
-            Setting::STOP_SIGNAL,
-            Setting::REWRITE,
-            Setting::FORWARD_TO,
-            Setting::GRACE_PERIOD,
-            Setting::PRE_STOP,
-            Setting::PRE_STOP_SLEEP,
-            Setting::PRE_STOP_HTTP,
-            Setting::PRE_STOP_IDLE,
-            Setting::PRE_STOP_TIMEOUT,
-            Setting::STOP_SCHEDULE,
-            Setting::IGNORED_AFTER,
-            Setting::STOP_AFTER,
-            Setting::POST_EXIT,
-            Setting::POST_EXIT_SLEEP,
-            Setting::POST_EXIT_HTTP,
-            Setting::WAIT_FOR_ALL,
-            Setting::REMAP_EXIT,
-            Setting::PARENT_DEATH_SIGNAL,
-            Setting::SUBREAPER,
-            Setting::PROPAGATE_SIGNAL,
-            Setting::WARN_ON_REAP,
-            Setting::USER,
-            Setting::WORKDIR,
-            Setting::REPORT,
-            Setting::TERMINATION_LOG,
-            Setting::POWEROFF,
-            Setting::REHEARSE,
-            Setting::LOG_FORMAT,
-            Setting::LOG,
-        ] {
+        for setting in Setting::ALL {
             let name = setting.name().to_ascii_uppercase().replace('-', "_");
             assert_eq!(setting.variable(), format!("DRAINIT_{name}"));
         }

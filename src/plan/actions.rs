@@ -2,31 +2,80 @@
 
 use std::time::Duration;
 
-use super::Target;
+use super::{StopSignal, Target};
 use crate::signal::Signal;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Pass a signal on, after rewriting. [`Target::All`] where main is gone.
-    Forward { signal: Signal, target: Target },
-    /// Note who is there, send the signal to the target and CONT behind it, so that a stopped process can die.
-    Ask { signal: Signal, target: Target },
-    /// Send the signal, and CONT, to everyone left who was not asked, until a look finds nobody new.
-    AskTheRest { signal: Signal },
-    /// Look whether those who are left ignore this signal, and report it as [`Event::Looked`](super::Event::Looked).
-    Look { signal: Signal },
-    /// Start a step, which has so much time, and report its end, where it is a process, as
+    /// A stop has begun, for this reason.
+    BeginStop(StopReason),
+    /// Pass on a signal that is no request to stop.
+    Forward { signal: Signal, to: Recipients },
+    /// Begin a stage: note which processes are there, then send the signal to the target, and CONT to those that are stopped.
+    Signal { signal: StopSignal, target: Target, cause: Cause },
+    /// Send the stage's signal to those that no rule has reached so far, because KILL would come next.
+    SignalOthers,
+    /// Send the stage's signal to every process that has not got it: KILL comes soon.
+    LastCall { until_kill: Duration },
+    /// Signal the orphans that were adopted since the last look, continue what has been stopped since, and, if the look is to judge, find out
+    /// whether waiting can help. Report it as [`Event::Looked`](super::Event::Looked).
+    Look { judges: bool },
+    /// Say which processes are waited for, and why.
+    SayWaiting { since: Duration },
+    /// Look which processes have ended: a rehearsal draws it.
+    Observe,
+    /// Start a step, which has so much time, and report its end, if it is a process, as
     /// [`Event::StepEnded`](super::Event::StepEnded).
     StartStep { step: StepId, time_left: Duration },
-    /// Send TERM to the step's group, where it has one.
+    /// Send TERM to the step's group, if it has one.
     EndStep { step: StepId, why: StepEnd },
+    /// Send TERM to every process that the steps after the end have left behind.
+    SignalLeftovers,
     /// Send KILL to what is left of the last step's group.
     KillStep,
-    /// Send KILL to everyone left.
-    Kill(Reason),
+    /// Send KILL to every process that is left.
+    Kill(KillReason),
     /// End.
-    Leave(Farewell),
+    Leave(ExitReason),
+}
+
+/// Why a stop begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// This signal came.
+    Signal(Signal),
+    /// `--stop-after` or `--rehearse` has elapsed.
+    Elapsed,
+    /// Main has exited by itself.
+    OwnExit,
+}
+
+/// Why a stage begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is the first one of a stop that was requested.
+    Requested,
+    /// It is the first one after main's own exit.
+    OwnExit,
+    /// The time of the stage before it has elapsed.
+    Elapsed,
+    /// The processes that are left ignore this signal.
+    Ignored(Signal),
+}
+
+/// Which processes get a signal that is no request to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    Main,
+    Group,
+    /// Main alone if it handles the signal, else its group.
+    MainOrGroup,
+    /// Main is gone: the processes that drainit has adopted, in its place.
+    Adopted,
+    /// As the one before, each alone if it handles the signal, else with those of its group.
+    AdoptedOrGroups,
+    All,
 }
 
 /// Which step.
@@ -37,38 +86,40 @@ pub struct StepId {
     pub at: usize,
 }
 
-/// When a step is carried out.
+/// When a step runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Before anybody is asked to leave.
+    /// Before the processes are signalled.
     PreStop,
-    /// After the last process has gone.
+    /// After the last process has ended.
     PostExit,
 }
 
 /// Why a step that is under way is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepEnd {
-    TimeIsUp,
+    /// Its time has elapsed.
+    Elapsed,
     /// It has not even begun.
     NoTimeLeft,
     /// There is nothing left to drain.
     MainIsGone,
 }
 
-/// Why everybody is killed.
+/// Why KILL is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    TimeIsUp,
-    /// Those who are left ignore this signal, so that waiting cannot help.
+pub enum KillReason {
+    /// The grace period, the schedule or the limit after main's own exit has elapsed.
+    Elapsed,
+    /// The processes that are left ignore this signal, so that waiting cannot help.
     Ignored(Signal),
 }
 
-/// Why it is over.
+/// Why the run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
-    /// Everybody has left.
-    NobodyLeft,
+pub enum ExitReason {
+    /// No process is left.
+    NoneLeft,
     /// Some are left that KILL does not end.
     SomeCannotBeKilled,
 }
@@ -79,21 +130,21 @@ pub enum Farewell {
 pub struct Actions([Option<Action>; Self::ROOM]);
 
 impl Actions {
-    const ROOM: usize = 3;
+    const ROOM: usize = 4;
 
     pub(super) fn none() -> Self {
         Self([None; Self::ROOM])
     }
 
     pub(super) fn one(action: Action) -> Self {
-        Self([Some(action), None, None])
+        Self([Some(action), None, None, None])
     }
 
     /// This action, and then these.
     pub(super) fn before(action: Action, then: Self) -> Self {
-        let [first, second, third] = then.0;
-        debug_assert!(third.is_none(), "room for three");
-        Self([Some(action), first, second])
+        let [first, second, third, fourth] = then.0;
+        debug_assert!(fourth.is_none(), "room for four");
+        Self([Some(action), first, second, third])
     }
 }
 

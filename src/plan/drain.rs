@@ -31,7 +31,7 @@ impl Plan {
     pub(super) fn drain(&mut self, now: Duration, signal: Signal) -> Actions {
         let ends = self.drain_ends(now);
         if self.policy.pre_stop.is_empty() || ends <= now {
-            return self.ask(now, Cause::Requested, signal);
+            return self.signal_all(now, true, signal);
         }
         self.begin_drain_step(now, Drain { signal, at: 0, slept: None, ends })
     }
@@ -46,7 +46,7 @@ impl Plan {
 
     fn begin_drain_step(&mut self, now: Duration, mut drain: Drain) -> Actions {
         let Some(step) = self.policy.pre_stop.get(drain.at) else {
-            return self.ask(now, Cause::Requested, drain.signal);
+            return self.signal_all(now, true, drain.signal);
         };
         if drain.ends <= now {
             return self.end_drain(now, drain, StepEnd::NoTimeLeft);
@@ -63,11 +63,11 @@ impl Plan {
         self.begin_drain_step(now, Drain { at: drain.at + 1, ..drain })
     }
 
-    pub(super) fn drain_on(&mut self, now: Duration, drain: Drain) -> Actions {
+    pub(super) fn drain_tick(&mut self, now: Duration, drain: Drain) -> Actions {
         if drain.slept.is_some_and(|slept| slept <= now && slept <= drain.ends) {
             self.begin_drain_step(now, Drain { at: drain.at + 1, ..drain })
         } else if drain.ends <= now {
-            self.end_drain(now, drain, StepEnd::TimeIsUp)
+            self.end_drain(now, drain, StepEnd::Elapsed)
         } else {
             Actions::none()
         }
@@ -81,8 +81,8 @@ impl Plan {
     fn end_drain(&mut self, now: Duration, drain: Drain, why: StepEnd) -> Actions {
         let is_process = drain.slept.is_none() && why != StepEnd::NoTimeLeft;
         self.kill_step_at = is_process.then(|| now.saturating_add(STEP_PATIENCE));
-        let asking = self.ask(now, Cause::Requested, drain.signal);
-        Actions::before(Action::EndStep { step: drain.step(), why }, asking)
+        let signalling = self.signal_all(now, true, drain.signal);
+        Actions::before(Action::EndStep { step: drain.step(), why }, signalling)
     }
 }
 

@@ -28,8 +28,10 @@ pub struct StopPolicy {
     pub ignored_after: Option<Duration>,
     /// When a stop begins that nobody asks for.
     pub stop_after: Option<Duration>,
-    /// The command's own exit stops nobody.
+    /// Main's own exit stops nothing.
     pub wait_for_all: bool,
+    /// The ends of all processes are looked for all the time: a rehearsal draws them.
+    pub observes: bool,
 }
 
 impl Default for StopPolicy {
@@ -38,7 +40,7 @@ impl Default for StopPolicy {
             stop_signals: SignalSet::default().with(Signal::TERM),
             own_signal: Signal::TERM,
             rewrites: Rewrites::default(),
-            forward_to: Target::Group,
+            forward_to: Target::Auto,
             pre_stop: Vec::new(),
             pre_stop_timeout: Duration::from_secs(5),
             post_exit: Vec::new(),
@@ -47,40 +49,67 @@ impl Default for StopPolicy {
             ignored_after: Some(Duration::from_secs(2)),
             stop_after: None,
             wait_for_all: false,
+            observes: false,
         }
     }
 }
 
+/// A signal as it came, and what the rewriting makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopSignal {
+    pub received: Signal,
+    pub rewritten: Signal,
+}
+
+impl StopSignal {
+    /// One that is not rewritten.
+    #[must_use]
+    pub fn plain(signal: Signal) -> Self {
+        Self { received: signal, rewritten: signal }
+    }
+}
+
+/// What becomes of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// What is sent instead; `None` is nothing.
+    pub to: Option<Signal>,
+    /// Which processes it is for, if not those that every signal is for.
+    pub target: Option<Target>,
+}
+
 /// What each signal is forwarded as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Rewrites([Option<Signal>; 64]);
+pub struct Rewrites([Rewrite; 64]);
 
 impl Default for Rewrites {
     fn default() -> Self {
-        Self(std::array::from_fn(|at| i32::try_from(at + 1).ok().and_then(Signal::new)))
+        let unchanged = |at| Rewrite { to: i32::try_from(at + 1).ok().and_then(Signal::new), target: None };
+        Self(std::array::from_fn(unchanged))
     }
 }
 
 impl std::fmt::Debug for Rewrites {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let changed =
-            Signal::all().map(|from| (from, self.apply(from))).filter(|&(from, to)| to != Some(from));
+        let all = Signal::all().map(|from| (from, self.apply(from)));
+        let changed = all.filter(|&(from, rewrite)| rewrite != Rewrite { to: Some(from), target: None });
         f.debug_map().entries(changed).finish()
     }
 }
 
 impl Rewrites {
-    /// From now on `from` is forwarded as `to`, or dropped; a later rule for the same signal wins.
-    pub fn set(&mut self, from: Signal, to: Option<Signal>) {
+    /// From now on `from` becomes this; a later rule for the same signal wins.
+    pub fn set(&mut self, from: Signal, rewrite: Rewrite) {
         if let Some(entry) = usize::try_from(from.number() - 1).ok().and_then(|at| self.0.get_mut(at)) {
-            *entry = to;
+            *entry = rewrite;
         }
     }
 
-    /// What goes out where `signal` came in; `None` is nothing. Applied once: the result is not rewritten again.
+    /// What becomes of `signal`. Applied once: the result is not rewritten again.
     #[must_use]
-    pub fn apply(&self, signal: Signal) -> Option<Signal> {
-        usize::try_from(signal.number() - 1).ok().and_then(|at| self.0.get(at).copied().flatten())
+    pub fn apply(&self, signal: Signal) -> Rewrite {
+        let entry = usize::try_from(signal.number() - 1).ok().and_then(|at| self.0.get(at));
+        entry.copied().unwrap_or(Rewrite { to: Some(signal), target: None })
     }
 }
 
@@ -91,14 +120,16 @@ mod tests {
     #[test]
     fn a_rewrite_applies_once_and_the_later_rule_wins() {
         let mut rewrites = Rewrites::default();
-        assert!(Signal::all().all(|signal| rewrites.apply(signal) == Some(signal)));
-        rewrites.set(Signal::TERM, Some(Signal::INT));
-        rewrites.set(Signal::INT, Some(Signal::TERM));
-        rewrites.set(Signal::HUP, None);
-        assert_eq!(rewrites.apply(Signal::TERM), Some(Signal::INT));
-        assert_eq!(rewrites.apply(Signal::INT), Some(Signal::TERM));
-        assert_eq!(rewrites.apply(Signal::HUP), None);
-        rewrites.set(Signal::HUP, Some(Signal::HUP));
-        assert_eq!(rewrites.apply(Signal::HUP), Some(Signal::HUP));
+        let to = |signal| Rewrite { to: signal, target: None };
+        assert!(Signal::all().all(|signal| rewrites.apply(signal) == to(Some(signal))));
+        rewrites.set(Signal::TERM, to(Some(Signal::INT)));
+        rewrites.set(Signal::INT, to(Some(Signal::TERM)));
+        rewrites.set(Signal::HUP, to(None));
+        assert_eq!(rewrites.apply(Signal::TERM), to(Some(Signal::INT)));
+        assert_eq!(rewrites.apply(Signal::INT), to(Some(Signal::TERM)));
+        assert_eq!(rewrites.apply(Signal::HUP), to(None));
+        let only_main = Rewrite { to: Some(Signal::HUP), target: Some(Target::Main) };
+        rewrites.set(Signal::HUP, only_main);
+        assert_eq!(rewrites.apply(Signal::HUP), only_main);
     }
 }

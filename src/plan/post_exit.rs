@@ -6,7 +6,7 @@ use super::*;
 /// The steps that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PostExit {
-    farewell: Farewell,
+    reason: ExitReason,
     /// The step that is under way.
     at: usize,
     doing: Doing,
@@ -40,11 +40,11 @@ impl PostExit {
 }
 
 impl Plan {
-    pub(super) fn post_exit(&mut self, now: Duration, farewell: Farewell) -> Actions {
+    pub(super) fn post_exit(&mut self, now: Duration, reason: ExitReason) -> Actions {
         let (ends, leaves) = self.post_exit_ends(now);
-        let alone = farewell == Farewell::NobodyLeft;
+        let alone = reason == ExitReason::NoneLeft;
         let doing = Doing::Waiting;
-        self.begin_post_exit_step(now, PostExit { farewell, at: 0, doing, alone, ends: Some(ends), leaves })
+        self.begin_post_exit_step(now, PostExit { reason, at: 0, doing, alone, ends: Some(ends), leaves })
     }
 
     /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never past its end by more than KILL is given. Where
@@ -92,16 +92,16 @@ impl Plan {
         self.begin_post_exit_step(now, post_exit)
     }
 
-    pub(super) fn post_exit_on(&mut self, now: Duration, mut post_exit: PostExit) -> Actions {
+    pub(super) fn post_exit_tick(&mut self, now: Duration, mut post_exit: PostExit) -> Actions {
         match (post_exit.doing, post_exit.ends) {
             (Doing::Sleeping(until), Some(ends)) if until <= now && until <= ends => {
                 post_exit.at += 1;
                 self.begin_post_exit_step(now, post_exit)
             }
-            (_, Some(ends)) if ends <= now => self.end_post_exit(post_exit, StepEnd::TimeIsUp),
+            (_, Some(ends)) if ends <= now => self.end_post_exit(post_exit, StepEnd::Elapsed),
             (_, None) if post_exit.leaves <= now => {
-                let last = self.over(post_exit.farewell);
-                Actions::before(Action::Kill(Reason::TimeIsUp), last)
+                let last = self.over(post_exit.reason);
+                Actions::before(Action::Kill(KillReason::Elapsed), last)
             }
             (Doing::Running | Doing::Sleeping(_) | Doing::Waiting, _) => Actions::none(),
         }
@@ -119,21 +119,25 @@ impl Plan {
         }
     }
 
-    /// The time is up: the step that is under way is ended, and none follows.
+    /// The time has elapsed: the step that is under way is ended, none follows, and what the steps have left behind gets TERM.
     fn end_post_exit(&mut self, mut post_exit: PostExit, why: StepEnd) -> Actions {
         let ended = Action::EndStep { step: post_exit.step(), why };
         let steps_are_left = post_exit.at < self.policy.post_exit.len();
+        let are_left_over = !post_exit.alone && why == StepEnd::Elapsed;
         post_exit.ends = None;
         post_exit.doing = Doing::Waiting;
-        let waiting = self.wait_after_steps(post_exit);
-        if steps_are_left { Actions::before(ended, waiting) } else { waiting }
+        let mut actions = self.wait_after_steps(post_exit);
+        if are_left_over {
+            actions = Actions::before(Action::SignalLeftovers, actions);
+        }
+        if steps_are_left { Actions::before(ended, actions) } else { actions }
     }
 
     /// Behind the last step: what KILL cannot end has been waited for.
     fn wait_after_steps(&mut self, post_exit: PostExit) -> Actions {
-        if post_exit.alone || (post_exit.ends.is_some() && post_exit.farewell == Farewell::SomeCannotBeKilled)
+        if post_exit.alone || (post_exit.ends.is_some() && post_exit.reason == ExitReason::SomeCannotBeKilled)
         {
-            return self.over(post_exit.farewell);
+            return self.over(post_exit.reason);
         }
         self.phase = Phase::PostExit(post_exit);
         Actions::none()

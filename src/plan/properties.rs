@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::schedule::Stage;
 use super::*;
 use crate::signal::SignalSet;
 
@@ -27,7 +28,9 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         3 => (0..5_000_u64).prop_map(|time| Patience::For(Duration::from_millis(time))),
         1 => Just(Patience::Forever),
     ];
-    let target = prop::option::of(prop_oneof![Just(Target::Group), Just(Target::Main), Just(Target::All)]);
+    let target = prop::option::of(
+        prop_oneof![2 => Just(Target::Auto), 1 => Just(Target::Group), 1 => Just(Target::Main), 1 => Just(Target::All)],
+    );
     let stage = (signals(), target, patience).prop_map(|(signal, target, patience)| Stage {
         signal,
         target,
@@ -53,14 +56,14 @@ fn policies() -> impl Strategy<Value = StopPolicy> {
 }
 
 fn plain_policies() -> impl Strategy<Value = StopPolicy> {
-    let target = prop_oneof![Just(Target::Group), Just(Target::Main), Just(Target::All)];
+    let target = prop_oneof![2 => Just(Target::Auto), 1 => Just(Target::Group), 1 => Just(Target::Main), 1 => Just(Target::All)];
     let grace = prop_oneof![Just(None), Just(Some(0)), (1..20_000_u64).prop_map(Some), Just(Some(u64::MAX))];
     let rewrite = (signals(), prop::option::of(signals()));
     (target, grace, any::<bool>(), prop::option::of(rewrite), signals()).prop_map(
         |(forward_to, grace, wait_for_all, rewrite, own_signal)| {
             let mut rewrites = Rewrites::default();
             if let Some((from, to)) = rewrite {
-                rewrites.set(from, to);
+                rewrites.set(from, Rewrite { to, target: None });
             }
             StopPolicy {
                 stop_signals: SignalSet::default().with(own_signal),
@@ -82,7 +85,7 @@ struct Turn {
     pause: u64,
     what: What,
     /// What a look finds that the plan asks for in this turn.
-    found: Waiting,
+    found: Outlook,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +94,8 @@ enum What {
     MainEnds,
     /// The step that is under way, where one is.
     StepEnds,
-    NobodyIsLeft,
+    NoneIsLeft,
+    ChildEnds,
     /// Ticks come at random times too: a late or an early one is legal.
     Tick,
 }
@@ -101,19 +105,20 @@ fn stories() -> impl Strategy<Value = Vec<Turn>> {
         4 => signals().prop_map(What::Signal),
         2 => Just(What::MainEnds),
         3 => Just(What::StepEnds),
-        1 => Just(What::NobodyIsLeft),
+        1 => Just(What::ChildEnds),
+        1 => Just(What::NoneIsLeft),
         3 => Just(What::Tick),
     ];
     let turn = (0..4_000_u64, what, findings()).prop_map(|(pause, what, found)| Turn { pause, what, found });
     prop::collection::vec(turn, 0..40)
 }
 
-fn findings() -> impl Strategy<Value = Waiting> {
+fn findings() -> impl Strategy<Value = Outlook> {
     prop_oneof![
-        3 => Just(Waiting::Helps),
-        1 => Just(Waiting::AskFirst),
-        2 => Just(Waiting::IsInVain),
-        1 => Just(Waiting::CannotTell),
+        3 => Just(Outlook::KeepWaiting),
+        1 => Just(Outlook::SignalOthersFirst),
+        2 => Just(Outlook::Futile),
+        1 => Just(Outlook::Unknown),
     ]
 }
 
@@ -125,7 +130,7 @@ struct World {
     now: Duration,
     main_lives: bool,
     step: Option<StepId>,
-    found: Waiting,
+    found: Outlook,
 }
 
 impl World {
@@ -136,7 +141,7 @@ impl World {
             now: Duration::ZERO,
             main_lives: true,
             step: None,
-            found: Waiting::Helps,
+            found: Outlook::KeepWaiting,
         }
     }
 
@@ -165,32 +170,38 @@ impl World {
                     self.feed(Event::StepEnded(step));
                 }
             }
-            What::NobodyIsLeft => {
+            What::NoneIsLeft => {
                 let step = self.step.take();
-                self.feed(Event::NobodyLeft);
+                self.feed(Event::NoneLeft);
                 if let Some(step) = step {
                     self.feed(Event::StepEnded(step));
                 }
             }
+            What::ChildEnds => self.feed(Event::ChildEnded),
             What::Tick => self.feed(Event::Tick),
             What::MainEnds => {}
         }
     }
 
     fn feed(&mut self, event: Event) {
-        self.main_lives &= !matches!(event, Event::MainEnded | Event::NobodyLeft);
+        self.main_lives &= !matches!(event, Event::MainEnded | Event::NoneLeft);
         for action in self.plan.handle(self.now, event) {
             self.history.push((self.now, action));
             match action {
-                Action::Look { .. } => self.feed(Event::Looked(self.found)),
+                Action::Look { judges } => self.feed(Event::Looked(judges.then_some(self.found))),
                 Action::StartStep { step, .. } => {
                     let is_process = !matches!(self.plan.step(step), Some(Step::Sleep(_)));
                     self.step = is_process.then_some(step);
                 }
-                Action::Forward { .. }
-                | Action::Ask { .. }
-                | Action::AskTheRest { .. }
+                Action::BeginStop(_)
+                | Action::Forward { .. }
+                | Action::Signal { .. }
+                | Action::SignalOthers
+                | Action::LastCall { .. }
+                | Action::SayWaiting { .. }
+                | Action::Observe
                 | Action::EndStep { .. }
+                | Action::SignalLeftovers
                 | Action::KillStep
                 | Action::Kill(_)
                 | Action::Leave(_) => {}
@@ -221,18 +232,9 @@ impl World {
     }
 }
 
-/// The signal of an action that asks.
-fn asks_with(action: Action) -> Option<Signal> {
-    match action {
-        Action::Ask { signal, .. } | Action::AskTheRest { signal } => Some(signal),
-        Action::Forward { .. }
-        | Action::Look { .. }
-        | Action::StartStep { .. }
-        | Action::EndStep { .. }
-        | Action::KillStep
-        | Action::Kill(_)
-        | Action::Leave(_) => None,
-    }
+/// The signal of an action that begins a stage.
+fn signals_with(action: Action) -> Option<Signal> {
+    if let Action::Signal { signal, .. } = action { Some(signal.rewritten) } else { None }
 }
 
 proptest! {
@@ -263,7 +265,7 @@ proptest! {
         if world.leaves() == 1 {
             prop_assert!(matches!(world.actions().last(), Some(Action::Leave(_))));
             prop_assert_eq!(world.plan.deadline(), None);
-            for event in [Event::Tick, Event::NobodyLeft, Event::Signal(Signal::TERM)] {
+            for event in [Event::Tick, Event::NoneLeft, Event::Signal(Signal::TERM)] {
                 prop_assert_eq!(world.plan.handle(world.now, event), Actions::none());
             }
         }
@@ -272,16 +274,16 @@ proptest! {
     #[test]
     fn when_nobody_is_left_it_leaves_at_once_or_after_the_last_step(policy in policies(), story in stories()) {
         let mut world = World::play(&policy, &story, false);
-        world.happen(What::NobodyIsLeft);
+        world.happen(What::NoneIsLeft);
         prop_assert!(!policy.post_exit.is_empty() || world.leaves() == 1);
         for _ in 0..policy.post_exit.len() {
-            world.happen(What::NobodyIsLeft);
+            world.happen(What::NoneIsLeft);
             while let (None, Some(due)) = (world.step, world.plan.deadline()) {
                 world.now = due.max(world.now);
                 world.feed(Event::Tick);
             }
         }
-        world.happen(What::NobodyIsLeft);
+        world.happen(What::NoneIsLeft);
         prop_assert_eq!(world.leaves(), 1);
     }
 
@@ -310,7 +312,7 @@ proptest! {
             let later = world.actions().skip(first);
             for action in later {
                 let is_late = matches!(action, Action::Forward { .. } | Action::Look { .. });
-                prop_assert!(asks_with(action).is_none() && !is_late, "{:?}", action);
+                prop_assert!(signals_with(action).is_none() && !is_late, "{:?}", action);
             }
         }
     }
@@ -318,14 +320,14 @@ proptest! {
     #[test]
     fn kill_comes_behind_an_asking_and_where_it_is_ignored_behind_term(policy in policies(), story in stories()) {
         let mut world = World::play(&policy, &story, true);
-        world.found = Waiting::IsInVain;
+        world.found = Outlook::Futile;
         world.let_time_pass();
         let Some(first) = world.first_kill() else { return Ok(()) };
-        let asked: Vec<_> = world.actions().take(first).filter_map(asks_with).collect();
+        let asked: Vec<_> = world.actions().take(first).filter_map(signals_with).collect();
         match world.actions().nth(first) {
-            Some(Action::Kill(Reason::Ignored(_))) => prop_assert!(asked.contains(&Signal::TERM)),
+            Some(Action::Kill(KillReason::Ignored(_))) => prop_assert!(asked.contains(&Signal::TERM)),
             _ => {
-                let dropped = Signal::all().any(|signal| policy.rewrites.apply(signal).is_none());
+                let dropped = Signal::all().any(|signal| policy.rewrites.apply(signal).to.is_none());
                 let at_the_end = world.actions().any(|action| matches!(
                     action,
                     Action::StartStep { step: StepId { when: When::PostExit, .. }, .. }
@@ -353,7 +355,7 @@ proptest! {
         let is_pre_stop = |action: Action| {
             matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. })
         };
-        let asked = world.actions().position(|action| asks_with(action).is_some());
+        let asked = world.actions().position(|action| signals_with(action).is_some());
         let last_step = world.actions().collect::<Vec<_>>().into_iter().rposition(is_pre_stop);
         if let (Some(asked), Some(last_step)) = (asked, last_step) {
             prop_assert!(last_step < asked);
@@ -363,7 +365,7 @@ proptest! {
     #[test]
     fn no_step_before_a_stop_is_started_where_main_has_ended_by_itself(policy in policies(), rest in stories()) {
         let policy = StopPolicy { wait_for_all: false, stop_after: None, ..policy };
-        let main_ends = Turn { pause: 0, what: What::MainEnds, found: Waiting::Helps };
+        let main_ends = Turn { pause: 0, what: What::MainEnds, found: Outlook::KeepWaiting };
         let world = World::play(&policy, &[&[main_ends], rest.as_slice()].concat(), true);
         for action in world.actions() {
             let starts = matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. });
@@ -380,18 +382,18 @@ proptest! {
         world.let_time_pass();
         // The scheduled ones, or the stop signal, and the TERM that goes before KILL.
         let stages = 1 + policy.schedule.as_ref().map_or(1, |schedule| (0..).take_while(|&at| schedule.stage(at).is_some()).count());
-        let asked = world.actions().filter(|action| matches!(action, Action::Ask { .. })).count();
-        let rest = world.actions().filter(|action| matches!(action, Action::AskTheRest { .. })).count();
+        let asked = world.actions().filter(|action| matches!(action, Action::Signal { .. })).count();
+        let rest = world.actions().filter(|action| matches!(action, Action::SignalOthers)).count();
         prop_assert!(asked <= stages, "{asked} > {stages}");
-        prop_assert!(rest <= 2 * stages, "{rest} > {stages} * 2");
+        prop_assert!(rest <= stages, "{rest} > {stages}");
     }
 
     #[test]
     fn kill_is_never_sent_before_the_limit(policy in plain_policies(), story in stories()) {
-        let helps: Vec<_> = story.into_iter().map(|turn| Turn { found: Waiting::Helps, ..turn }).collect();
+        let helps: Vec<_> = story.into_iter().map(|turn| Turn { found: Outlook::KeepWaiting, ..turn }).collect();
         let world = World::play(&policy, &helps, false);
         let killed = world.history.iter().find(|(_, action)| matches!(action, Action::Kill(_)));
-        if let (Some((asked, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| asks_with(*action).is_some()), killed) {
+        if let (Some((asked, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| signals_with(*action).is_some()), killed) {
             let patience = policy.grace_period.unwrap_or(OWN_EXIT_LIMIT);
             prop_assert!(*killed >= asked.saturating_add(patience));
         }
@@ -406,8 +408,9 @@ proptest! {
             world.found = turn.found;
             world.happen(turn.what);
             for (_, action) in world.history.iter().skip(seen) {
-                if let Action::Forward { target, .. } | Action::Ask { target, .. } = action {
-                    prop_assert!(world.main_lives || *target == Target::All, "{:?}", action);
+                if let Action::Forward { to, .. } = action {
+                    let is_main = matches!(to, Recipients::Main | Recipients::Group | Recipients::MainOrGroup);
+                    prop_assert!(world.main_lives || !is_main, "{:?}", action);
                 }
             }
         }
@@ -422,16 +425,16 @@ proptest! {
         match phase {
             Phase::Over | Phase::Killing { .. } | Phase::PostExit(_) => prop_assert_eq!(actions, vec![]),
             Phase::Draining(_) if is_request => prop_assert_eq!(actions, vec![]),
-            Phase::Stopping(stop) if is_request && now - stop.asked_at < DUPLICATE_WINDOW => {
+            Phase::Stopping(stop) if is_request && now - stop.signalled_at < DUPLICATE_WINDOW => {
                 prop_assert_eq!(actions, vec![]);
             }
             Phase::Running if is_request => {
                 let drains = matches!(plan.phase, Phase::Draining(_));
-                let dropped = policy.rewrites.apply(signal).is_none();
-                prop_assert!(drains || dropped || actions.len() == 1);
+                let dropped = policy.rewrites.apply(signal).to.is_none();
+                prop_assert!(drains || dropped || actions.len() == 2);
             }
             Phase::Running | Phase::Draining(_) | Phase::Stopping(_) => {
-                let passed_on = usize::from(policy.rewrites.apply(signal).is_some());
+                let passed_on = usize::from(policy.rewrites.apply(signal).to.is_some());
                 prop_assert_eq!(actions.len(), passed_on);
             }
         }

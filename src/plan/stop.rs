@@ -1,43 +1,78 @@
-//! Asking everybody to leave, waiting, and going on along the schedule.
+//! Signalling the processes, waiting for them, and escalating along the schedule.
 
+use super::processes::ignoring::Outlook;
 use super::*;
+
+/// Between two looks for orphans that may be new, at least.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// When to look for orphans after a signal; later every [`LOOK_EVERY`].
+const EARLY_LOOKS: [Duration; 5] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+/// So long before KILL the processes that were not signalled are, but not before half of the time has elapsed.
+pub(super) const LAST_CALL: Duration = Duration::from_secs(5);
+/// When to say which processes are waited for; every later time is twice the one before.
+pub(super) const FIRST_WARNING: Duration = Duration::from_secs(5);
 
 /// A stop that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
-    pub(super) cause: Cause,
+    pub(super) is_requested: bool,
     /// When the first signal was sent.
-    pub(super) asked_at: Duration,
-    stage: Round,
+    pub(super) signalled_at: Duration,
+    stage: Stage,
     /// The stage's place in the schedule.
     at: usize,
-    /// When the next stage begins; `None` where the schedule has no time for it.
+    /// When the stage began.
+    began_at: Duration,
+    /// When the next stage begins; `None` if the schedule has no time for it.
     next_at: Option<Duration>,
-    /// When to look whether the signal is ignored.
+    /// When to look for orphans, and whether the signal is ignored.
     look_at: Option<Duration>,
-    /// The last look found that waiting is in vain. A shell that ignores the signal, and whose job has just ended, may be about to
+    /// When the last look was.
+    looked_at: Duration,
+    /// From when on looks judge whether waiting can help; `None` is never.
+    judge_from: Option<Duration>,
+    /// When the processes that were not signalled are.
+    last_call_at: Option<Duration>,
+    /// When to say which processes are waited for.
+    pub(super) say_at: Duration,
+    /// When to look which processes have ended.
+    observe_at: Option<Duration>,
+    /// The last look found that waiting is futile. A shell that ignores the signal, and whose job has just ended, may be about to
     /// leave: the next look has to say the same.
-    was_in_vain: bool,
-    /// A look has found somebody who was not asked; those who come after are their own affair.
-    has_asked_first: bool,
-    /// Whether TERM has been sent; it goes before KILL where another signal is ignored.
+    was_futile: bool,
+    /// A look has found processes that were not signalled; what they start since is their own affair.
+    has_signalled_others: bool,
+    /// Whether TERM has been sent; it goes before KILL if another signal is ignored.
     has_sent_term: bool,
     /// When KILL comes; `None` is never.
     limit: Option<Duration>,
 }
 
-/// What is sent, and to whom.
+/// What is sent, and to which processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Round {
-    /// `None` where a rewrite drops it.
-    signal: Option<Signal>,
+struct Stage {
+    /// `None` if a rewrite drops it.
+    signal: Option<StopSignal>,
     target: Target,
     patience: Option<Patience>,
 }
 
 impl Stop {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        earliest(self.limit, earliest(self.next_at, self.look_at))
+        let acting = earliest(self.limit, earliest(self.next_at, self.last_call_at));
+        let looking = earliest(self.look_at, self.observe_at);
+        earliest(Some(self.say_at), earliest(acting, looking))
+    }
+
+    /// When it goes on, whatever the processes do.
+    pub(super) fn acts_at(&self) -> Option<Duration> {
+        earliest(self.limit, self.next_at)
     }
 
     fn waits_for_ever(&self) -> bool {
@@ -47,145 +82,247 @@ impl Stop {
 
 impl Plan {
     /// Sends the first signal.
-    pub(super) fn ask(&mut self, now: Duration, cause: Cause, received: Signal) -> Actions {
-        let stage = self.scheduled(0).unwrap_or_else(|| Round {
-            signal: self.policy.rewrites.apply(received),
-            target: self.policy.forward_to,
-            patience: None,
+    pub(super) fn signal_all(&mut self, now: Duration, is_requested: bool, received: Signal) -> Actions {
+        let stage = self.scheduled(0).unwrap_or_else(|| {
+            let Rewrite { to, target } = self.policy.rewrites.apply(received);
+            let signal = to.map(|rewritten| StopSignal { received, rewritten });
+            Stage { signal, target: target.unwrap_or(self.policy.forward_to), patience: None }
         });
-        let limit = self.grace_ends.or(match cause {
-            Cause::OwnExit if self.policy.schedule.is_none() => Some(now.saturating_add(OWN_EXIT_LIMIT)),
-            Cause::OwnExit | Cause::Requested => None,
-        });
+        let own_limit =
+            (!is_requested && self.policy.schedule.is_none()).then(|| now.saturating_add(OWN_EXIT_LIMIT));
         let stop = Stop {
-            cause,
-            asked_at: now,
+            is_requested,
+            signalled_at: now,
             stage,
             at: 0,
+            began_at: now,
             next_at: None,
             look_at: None,
-            was_in_vain: false,
-            has_asked_first: false,
+            looked_at: now,
+            judge_from: None,
+            last_call_at: None,
+            say_at: now.saturating_add(FIRST_WARNING),
+            observe_at: self.policy.observes.then_some(now),
+            was_futile: false,
+            has_signalled_others: false,
             has_sent_term: false,
-            limit,
+            limit: self.grace_ends.or(own_limit),
         };
-        self.begin_stage(now, stop)
+        self.begin_stage(now, stop, if is_requested { Cause::Requested } else { Cause::OwnExit })
     }
 
-    fn scheduled(&self, at: usize) -> Option<Round> {
+    fn scheduled(&self, at: usize) -> Option<Stage> {
         let stage = self.policy.schedule.as_ref().and_then(|schedule: &Schedule| schedule.stage(at))?;
-        Some(Round {
-            signal: Some(stage.signal),
+        Some(Stage {
+            signal: Some(StopSignal::plain(stage.signal)),
             target: stage.target.unwrap_or(self.policy.forward_to),
             patience: Some(stage.patience),
         })
     }
 
-    fn begin_stage(&mut self, now: Duration, mut stop: Stop) -> Actions {
+    fn begin_stage(&mut self, now: Duration, mut stop: Stop, cause: Cause) -> Actions {
         match stop.stage.patience {
             Some(Patience::For(patience)) => stop.next_at = Some(now.saturating_add(patience)),
             Some(Patience::Forever) => stop.next_at = None,
             // What is sent out of turn does not delay what comes.
             None => {}
         }
-        stop.was_in_vain = false;
-        stop.has_asked_first = false;
-        stop.has_sent_term |= stop.stage.signal == Some(Signal::TERM);
-        stop.look_at = self.first_look(now, &stop);
+        stop.stage = self.reachable(stop.stage);
+        stop.began_at = now;
+        stop.was_futile = false;
+        stop.has_signalled_others = false;
+        stop.has_sent_term |= stop.stage.signal.is_some_and(|signal| signal.rewritten == Signal::TERM);
+        stop.look_at = stop.stage.signal.and(EARLY_LOOKS.first()).map(|first| now.saturating_add(*first));
+        stop.looked_at = now;
+        stop.judge_from = self.judging_begins(now, &stop);
+        stop.last_call_at = self.last_call(&stop);
         self.phase = Phase::Stopping(stop);
         match stop.stage.signal {
             None => Actions::none(),
-            Some(signal) if stop.at == 0 && !self.main_lives => Actions::one(Action::AskTheRest { signal }),
-            Some(signal) => Actions::one(Action::Ask { signal, target: self.reachable(stop.stage.target) }),
+            Some(signal) => Actions::one(Action::Signal { signal, target: stop.stage.target, cause }),
         }
     }
 
-    /// Nobody can ignore what was not sent, and where the schedule has no end there is nothing to go on to.
-    fn first_look(&self, now: Duration, stop: &Stop) -> Option<Duration> {
+    /// Main's pid and its group's number may be another process's once main is reaped: then the rule decides. What main would have been
+    /// sent in place of the signal is for main alone.
+    fn reachable(&self, stage: Stage) -> Stage {
+        let to_others = |StopSignal { received, rewritten }| match stage.target {
+            Target::Main => StopSignal::plain(received),
+            Target::Group | Target::All => StopSignal::plain(rewritten),
+            Target::Auto => StopSignal { received, rewritten },
+        };
+        match stage.target {
+            Target::Main | Target::Group if !self.main_lives => {
+                Stage { signal: stage.signal.map(to_others), target: Target::Auto, ..stage }
+            }
+            Target::Auto | Target::Main | Target::Group | Target::All => stage,
+        }
+    }
+
+    /// No process can ignore what was not sent, and if the schedule has no end there is nothing to escalate to.
+    fn judging_begins(&self, now: Duration, stop: &Stop) -> Option<Duration> {
         let patience = self.policy.ignored_after?;
         (stop.stage.signal.is_some() && !stop.waits_for_ever()).then(|| now.saturating_add(patience))
     }
 
-    /// Main is gone: whoever was not asked is asked, and has the same patience.
-    pub(super) fn ask_the_rest(&mut self, now: Duration, mut stop: Stop) -> Actions {
-        let Some(signal) = stop.stage.signal else { return Actions::none() };
-        stop.was_in_vain = false;
-        if stop.look_at.is_some() {
-            stop.look_at = self.first_look(now, &stop);
+    /// When the last call comes: only if the rule left some processes out, and a clock will send KILL.
+    fn last_call(&self, stop: &Stop) -> Option<Duration> {
+        if stop.stage.target != Target::Auto || stop.stage.signal.is_none() {
+            return None;
         }
-        self.phase = Phase::Stopping(stop);
-        Actions::one(Action::AskTheRest { signal })
+        let is_last = self.scheduled(stop.at + 1).is_none();
+        let kill_at = earliest(stop.limit, stop.next_at.filter(|_| is_last))?;
+        if stop.next_at.is_some_and(|next| next < kill_at) {
+            return None;
+        }
+        let half = kill_at.saturating_sub(stop.began_at) / 2;
+        Some(kill_at.saturating_sub(LAST_CALL.min(half)))
     }
 
-    pub(super) fn stop_on(&mut self, now: Duration, mut stop: Stop) -> Actions {
+    pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        if let Some(held_until) = held(stop.limit, now) {
+            // Frozen, or suspended: the processes may not even have taken the signals that wait for them.
+            stop.limit = Some(held_until);
+            stop.next_at = stop.next_at.map(|next| next.max(held_until));
+            self.phase = Phase::Stopping(stop);
+            return Actions::none();
+        }
         if is_due(stop.limit, now) {
-            return self.kill(now, Reason::TimeIsUp);
+            return self.kill(now, KillReason::Elapsed);
         }
         if is_due(stop.next_at, now) {
-            return self.go_on(now, stop, Reason::TimeIsUp);
+            return self.next_stage(now, stop, Cause::Elapsed);
         }
-        match stop.stage.signal {
-            Some(signal) if is_due(stop.look_at, now) => {
-                stop.look_at = Some(now.saturating_add(LOOK_EVERY));
-                self.phase = Phase::Stopping(stop);
-                Actions::one(Action::Look { signal })
+        if is_due(stop.last_call_at, now) {
+            let kill_at = earliest(stop.limit, stop.next_at).unwrap_or(now);
+            stop.last_call_at = None;
+            self.phase = Phase::Stopping(stop);
+            return Actions::one(Action::LastCall { until_kill: kill_at.saturating_sub(now) });
+        }
+        if is_due(stop.look_at, now) {
+            return self.look(now, stop);
+        }
+        if stop.say_at <= now {
+            let since = now.saturating_sub(stop.signalled_at);
+            // Twice as late each time; what was missed while drainit was held is not said again.
+            let mut next = stop.say_at.saturating_sub(stop.signalled_at);
+            while next <= since {
+                next = next.saturating_mul(2).max(FIRST_WARNING);
             }
-            Some(_) | None => Actions::none(),
+            stop.say_at = stop.signalled_at.saturating_add(next);
+            self.phase = Phase::Stopping(stop);
+            return Actions::one(Action::SayWaiting { since });
         }
+        if is_due(stop.observe_at, now) {
+            stop.observe_at = Some(now.saturating_add(LOOK_AGAIN));
+            self.phase = Phase::Stopping(stop);
+            return Actions::one(Action::Observe);
+        }
+        Actions::none()
     }
 
-    pub(super) fn judge(&mut self, now: Duration, mut stop: Stop, waiting: Waiting) -> Actions {
-        let (Some(signal), Some(_)) = (stop.stage.signal, stop.look_at) else { return Actions::none() };
-        match waiting {
-            Waiting::AskFirst if !stop.has_asked_first => {
-                stop.has_asked_first = true;
-                return self.ask_the_rest(now, stop);
-            }
-            Waiting::AskFirst | Waiting::IsInVain if stop.was_in_vain => {
-                return self.go_on(now, stop, Reason::Ignored(signal));
-            }
-            Waiting::AskFirst | Waiting::IsInVain => stop.was_in_vain = true,
-            Waiting::Helps => stop.was_in_vain = false,
-            Waiting::CannotTell => stop.look_at = None,
+    fn look(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        let judges = is_due(stop.judge_from, now);
+        let since = now.saturating_sub(stop.began_at);
+        let early = EARLY_LOOKS.iter().find(|early| since < **early);
+        let next = early.map_or(now.saturating_add(LOOK_EVERY), |early| stop.began_at.saturating_add(*early));
+        let judging = stop.judge_from.filter(|from| now < *from);
+        stop.look_at = earliest(Some(next), judging);
+        stop.looked_at = now;
+        self.phase = Phase::Stopping(stop);
+        Actions::one(Action::Look { judges })
+    }
+
+    /// A child has ended, so that others may have been left behind and adopted.
+    pub(super) fn look_soon(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        if stop.stage.signal.is_none() {
+            return Actions::none();
         }
-        // Where there are many to look at a look takes its time; most of it is to be left to them.
-        stop.look_at = stop.look_at.map(|due| {
-            let took = now.saturating_add(LOOK_EVERY).saturating_sub(due);
-            now.saturating_add(LOOK_EVERY.max(took * 4))
-        });
+        let soonest = stop.looked_at.saturating_add(LOOK_AGAIN);
+        if now < soonest && now != stop.began_at {
+            stop.look_at = earliest(stop.look_at, Some(soonest));
+            self.phase = Phase::Stopping(stop);
+            return Actions::none();
+        }
+        self.look(now, stop)
+    }
+
+    /// Main is gone: what it has left behind is looked for at once, and has the same patience.
+    pub(super) fn main_gone(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        stop.was_futile = false;
+        if stop.judge_from.is_some() {
+            stop.judge_from = self.judging_begins(now, &stop);
+        }
+        if stop.stage.signal.is_none() {
+            self.phase = Phase::Stopping(stop);
+            return Actions::none();
+        }
+        self.look(now, stop)
+    }
+
+    pub(super) fn looked(&mut self, now: Duration, mut stop: Stop, outlook: Option<Outlook>) -> Actions {
+        let Some(signal) = stop.stage.signal else { return Actions::none() };
+        match outlook {
+            Some(Outlook::SignalOthersFirst) if !stop.has_signalled_others => {
+                stop.has_signalled_others = true;
+                stop.was_futile = false;
+                stop.judge_from = self.judging_begins(now, &stop);
+                self.phase = Phase::Stopping(stop);
+                return Actions::one(Action::SignalOthers);
+            }
+            Some(Outlook::SignalOthersFirst | Outlook::Futile) if stop.was_futile => {
+                return self.next_stage(now, stop, Cause::Ignored(signal.rewritten));
+            }
+            Some(Outlook::SignalOthersFirst | Outlook::Futile) => stop.was_futile = true,
+            Some(Outlook::KeepWaiting) => stop.was_futile = false,
+            Some(Outlook::Unknown) => stop.judge_from = None,
+            None => {}
+        }
+        // If there are many to look at a look takes its time; most of it is to be left to them.
+        let took = now.saturating_sub(stop.looked_at);
+        stop.look_at = stop.look_at.map(|next| next.max(now.saturating_add(took.saturating_mul(4))));
         self.phase = Phase::Stopping(stop);
         Actions::none()
     }
 
     /// The next stage; KILL behind the last one.
-    fn go_on(&mut self, now: Duration, stop: Stop, reason: Reason) -> Actions {
-        let (at, stage) = match (self.scheduled(stop.at + 1), reason) {
+    fn next_stage(&mut self, now: Duration, stop: Stop, cause: Cause) -> Actions {
+        let (at, stage) = match (self.scheduled(stop.at + 1), cause) {
             (Some(stage), _) => (stop.at + 1, stage),
             // What ignores another signal may know TERM; KILL comes no later for it.
-            (None, Reason::Ignored(_)) if !stop.has_sent_term => {
-                let target = self.policy.forward_to;
-                (stop.at + 1, Round { signal: Some(Signal::TERM), target, patience: None })
+            (None, Cause::Ignored(_)) if !stop.has_sent_term => {
+                let signal = Some(StopSignal::plain(Signal::TERM));
+                (stop.at + 1, Stage { signal, target: self.policy.forward_to, patience: None })
             }
-            (None, Reason::Ignored(_) | Reason::TimeIsUp) => return self.kill(now, reason),
+            (None, Cause::Ignored(signal)) => return self.kill(now, KillReason::Ignored(signal)),
+            (None, Cause::Elapsed | Cause::Requested | Cause::OwnExit) => {
+                return self.kill(now, KillReason::Elapsed);
+            }
         };
-        self.begin_stage(now, Stop { at, stage, ..stop })
+        self.begin_stage(now, Stop { at, stage, ..stop }, cause)
     }
 
     /// A stop signal while a stop is under way restarts nothing, but after main's own exit it is the first request, and takes
-    /// the limit away that holds where nobody asked.
+    /// the limit away that holds if there was none.
     pub(super) fn signal_while_stopping(&mut self, now: Duration, mut stop: Stop, signal: Signal) -> Actions {
         if !self.policy.stop_signals.contains(signal) {
             return self.forward(signal);
         }
-        if stop.cause == Cause::OwnExit {
-            stop.cause = Cause::Requested;
+        if !stop.is_requested {
+            stop.is_requested = true;
             stop.limit = self.grace_ends;
+            stop.last_call_at = stop.last_call_at.and(self.last_call(&stop));
             self.phase = Phase::Stopping(stop);
         }
-        if now.saturating_sub(stop.asked_at) < DUPLICATE_WINDOW {
+        if now.saturating_sub(stop.signalled_at) < DUPLICATE_WINDOW {
             Actions::none()
         } else {
             self.forward(signal)
         }
     }
+}
+
+/// Until when KILL waits if drainit itself was held past its time; `None` if it was not.
+fn held(limit: Option<Duration>, now: Duration) -> Option<Duration> {
+    limit.filter(|limit| limit.saturating_add(HELD_AFTER) < now).map(|_| now.saturating_add(HELD_PATIENCE))
 }

@@ -1,11 +1,15 @@
 //! The whole policy as one document, checked in: a change of behaviour is a visible difference.
+//!
+//! `docs/policy.md` is for people: it has what changes something, and only if it differs from the situation that it is compared with.
+//! `policy-table.txt` beside this file has every row.
 
 use std::fmt::Write;
 
+use super::situations::{FIRST, FIRST_AFTER, Situation, TERM, situations};
 use super::*;
-use crate::signal::SignalSet;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
+const FOR_PEOPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
+const WHOLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/policy-table.txt");
 const BLESS: &str = "DRAINIT_BLESS";
 
 const HEAD: &str = "\
@@ -13,213 +17,53 @@ const HEAD: &str = "\
 
 Generated from the plan by a test (`DRAINIT_BLESS=1 cargo test policy_table` writes it); do not edit.
 
-Each table begins in one situation. A row is one event, `then` is what drainit does about it, `next` is where it is then and when
-it looks again by itself. Times are seconds since drainit started; a stop is asked for at 10.
-`everyone` is every descendant; `the rest` is everyone left who was not asked before. A look finds that waiting *helps*, that it is
-*in vain* because the signal is ignored, that some were *not asked* yet, or that there is *no /proc*.
+```text
+            stop signal               drain over           schedule or grace period elapsed
+ Running -----------------> Draining -----------> Stopping -----------------------------> Killing
+    |                          |                    |  ^   or waiting is futile              |
+    |   main's own exit (not --wait-for-all)        |  |                                     |
+    +--------------------------+--------------------|--+                                     |
+    |                          |                    |                                        |
+    +--- none left ------------+--------------------+-----> PostExit <--- none left, 2 s ----+
+                                                               |
+                                                               +---> Over
+```
+
+Each section is a situation. Its first table shows what drainit does as time goes by if nothing else happens; its second table shows what it does
+when something happens, at 10.6. Rows that change nothing are left out, and so are rows that are the same in the section that it is compared with.
+Times are seconds since drainit started; a stop is requested at 10. `next` is the phase, and when drainit acts again by itself.
+
+*By the rule* means that a process that handles the signal answers for its descendants ([the rule](processes.md)). Between these rows drainit looks
+for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 250 ms, and whenever a child ends. From `--ignored-after` on a
+look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal.
 ";
 
-#[derive(Clone)]
-/// How to get into a phase: a name, the options, and the events that lead there.
-struct Situation {
-    name: &'static str,
-    policy: StopPolicy,
-    events: Vec<(u64, Event)>,
+/// A line of a table: when, what happens, what drainit does, where it is then.
+#[derive(Clone, PartialEq, Eq)]
+struct Row {
+    at: String,
+    event: String,
+    then: String,
+    next: String,
+    /// It changes something.
+    matters: bool,
 }
 
-const TERM: Event = Event::Signal(Signal::TERM);
-
-fn grace(milliseconds: u64) -> StopPolicy {
-    StopPolicy { grace_period: Some(Duration::from_millis(milliseconds)), ..StopPolicy::default() }
-}
-
-fn rewriting(to: Option<Signal>) -> StopPolicy {
-    let mut policy = grace(5_000);
-    policy.rewrites.set(Signal::TERM, to);
-    policy
-}
-
-const IN_VAIN: Event = Event::Looked(Waiting::IsInVain);
-const SLEEP: Step = Step::Sleep(Duration::from_secs(1));
-const FIRST: StepId = StepId { when: When::PreStop, at: 0 };
-const FIRST_AFTER: StepId = StepId { when: When::PostExit, at: 0 };
-
-fn command() -> Step {
-    Step::Command(vec!["step".into()])
-}
-
-fn draining(pre_stop: Vec<Step>) -> StopPolicy {
-    StopPolicy { pre_stop, ..StopPolicy::default() }
-}
-
-fn ending(post_exit: Vec<Step>) -> StopPolicy {
-    StopPolicy { post_exit, ..StopPolicy::default() }
-}
-
-/// `--stop-schedule TERM@main/5/INT/1/KILL`, or as patient at the end as is said.
-fn scheduled(last: Patience) -> StopPolicy {
-    let five = Patience::For(Duration::from_secs(5));
-    let schedule = Schedule::new(vec![
-        Stage { signal: Signal::TERM, target: Some(Target::Main), patience: five },
-        Stage { signal: Signal::INT, target: None, patience: last },
-    ]);
-    StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }
-}
-
-fn situations() -> Vec<Situation> {
-    [running(), stopping(), along_the_schedule(), with_steps()].concat()
-}
-
-fn situation(name: &'static str, policy: &StopPolicy, events: &[(u64, Event)]) -> Situation {
-    Situation { name, policy: policy.clone(), events: events.to_vec() }
-}
-
-fn running() -> Vec<Situation> {
-    let plain = StopPolicy::default();
-    let to = |forward_to| StopPolicy { forward_to, ..StopPolicy::default() };
-    let patient = StopPolicy { wait_for_all: true, ..StopPolicy::default() };
-    let stop_after = StopPolicy { stop_after: Some(Duration::from_secs(11)), ..StopPolicy::default() };
-    let two_signals = StopPolicy {
-        stop_signals: SignalSet::default().with(Signal::QUIT).with(Signal::INT),
-        own_signal: Signal::QUIT,
-        ..StopPolicy::default()
-    };
-    vec![
-        situation("Running", &plain, &[]),
-        situation("Running, `--forward-to main`", &to(Target::Main), &[]),
-        situation("Running, `--forward-to all`", &to(Target::All), &[]),
-        situation("Running, `--rewrite TERM:QUIT --grace-period 5`", &rewriting(Some(Signal::QUIT)), &[]),
-        situation("Running, `--rewrite TERM:none --grace-period 5`", &rewriting(None), &[]),
-        situation("Running, `--grace-period 0`", &grace(0), &[]),
-        situation("Running, `--stop-signal QUIT,INT`", &two_signals, &[]),
-        situation("Running, `--wait-for-all`", &patient, &[]),
-        situation("Running, `--wait-for-all`, main has exited", &patient, &[(9_000, Event::MainEnded)]),
-        situation("Running, `--stop-after 11`", &stop_after, &[]),
-    ]
-}
-
-fn stopping() -> Vec<Situation> {
-    let plain = StopPolicy::default();
-    let never = StopPolicy { ignored_after: None, ..grace(5_000) };
-    vec![
-        situation("Asked to stop", &plain, &[(10_000, TERM)]),
-        situation("Asked to stop, `--grace-period 5`", &grace(5_000), &[(10_000, TERM)]),
-        situation(
-            "Asked to stop, main is gone",
-            &grace(5_000),
-            &[(10_000, TERM), (10_100, Event::MainEnded)],
-        ),
-        situation(
-            "Asked with a signal that is dropped, `--rewrite TERM:none --grace-period 5`",
-            &rewriting(None),
-            &[(10_000, TERM)],
-        ),
-        situation("Main has exited by itself", &plain, &[(10_000, Event::MainEnded)]),
-        situation(
-            "Main has exited by itself, `--grace-period 5`",
-            &grace(5_000),
-            &[(10_000, Event::MainEnded)],
-        ),
-        situation("Asked to stop, `--ignored-after never --grace-period 5`", &never, &[(10_000, TERM)]),
-        situation(
-            "Asked to stop, `--rewrite TERM:QUIT --grace-period 5`",
-            &rewriting(Some(Signal::QUIT)),
-            &[(10_000, TERM)],
-        ),
-        situation(
-            "QUIT is ignored, TERM was sent behind it, `--rewrite TERM:QUIT --grace-period 5`",
-            &rewriting(Some(Signal::QUIT)),
-            &[(10_000, TERM), (10_250, IN_VAIN), (10_500, IN_VAIN)],
-        ),
-        situation("A look has found that waiting is in vain", &plain, &[(10_000, TERM), (10_500, IN_VAIN)]),
-        situation(
-            "The look has found somebody who was not asked",
-            &plain,
-            &[(10_000, TERM), (10_500, Event::Looked(Waiting::AskFirst))],
-        ),
-        situation(
-            "There is no /proc",
-            &plain,
-            &[(10_000, TERM), (10_500, Event::Looked(Waiting::CannotTell))],
-        ),
-        situation("Killing", &grace(500), &[(10_000, TERM), (10_500, Event::Tick)]),
-        situation("Over", &plain, &[(10_000, Event::NobodyLeft)]),
-    ]
-}
-
-fn along_the_schedule() -> Vec<Situation> {
-    let policy = scheduled(Patience::For(Duration::from_secs(1)));
-    let capped = StopPolicy { grace_period: Some(Duration::from_secs(3)), ..policy.clone() };
-    let later = [(10_000, TERM), (10_250, IN_VAIN), (10_500, IN_VAIN)];
-    vec![
-        situation("First stage of `--stop-schedule TERM@main/5/INT/1/KILL`", &policy, &[(10_000, TERM)]),
-        situation("The same, `--grace-period 3`", &capped, &[(10_000, TERM)]),
-        situation("The same, main has exited by itself", &policy, &[(10_000, Event::MainEnded)]),
-        situation("Second stage", &policy, &later),
-        situation(
-            "Second stage of `--stop-schedule TERM@main/5/INT/forever`",
-            &scheduled(Patience::Forever),
-            &later,
-        ),
-    ]
-}
-
-fn with_steps() -> Vec<Situation> {
-    let two = draining(vec![command(), SLEEP]);
-    let quick = StopPolicy { pre_stop_timeout: Duration::from_millis(500), ..two.clone() };
-    let in_grace = |grace| StopPolicy { grace_period: Some(Duration::from_secs(grace)), ..two.clone() };
-    let after = ending(vec![command(), SLEEP]);
-    let none = in_grace(0);
-    let sleep_first = draining(vec![SLEEP, command()]);
-    vec![
-        situation("Running, with steps before the stop", &two, &[]),
-        situation("Running, with steps before the stop, `--grace-period 0`", &none, &[]),
-        situation("The first step, a process, is under way", &two, &[(10_000, TERM)]),
-        situation("The same, `--grace-period 8`", &in_grace(8), &[(10_000, TERM)]),
-        situation("The same, `--grace-period 3`: half of it for the steps", &in_grace(3), &[(10_000, TERM)]),
-        situation("The same, `--grace-period 4 --pre-stop-timeout 500ms`", &quick, &[(10_000, TERM)]),
-        situation(
-            "The second step, a sleep of 1 s, is under way",
-            &two,
-            &[(10_000, TERM), (10_100, Event::StepEnded(FIRST))],
-        ),
-        situation("A sleep of 1 s is under way, a process follows", &sleep_first, &[(10_000, TERM)]),
-        situation("The steps timed out", &quick, &[(10_000, TERM), (10_500, Event::Tick)]),
-        situation("Running, with steps after the end", &after, &[]),
-        situation("The first step after the end is under way", &after, &[(10_000, Event::NobodyLeft)]),
-        situation(
-            "The second step after the end, a sleep of 1 s, is under way",
-            &after,
-            &[
-                (10_000, Event::NobodyLeft),
-                (10_100, Event::NobodyLeft),
-                (10_100, Event::StepEnded(FIRST_AFTER)),
-            ],
-        ),
-        situation(
-            "The steps after the end are over and have left somebody behind",
-            &ending(vec![command()]),
-            &[(10_000, Event::NobodyLeft), (10_100, Event::StepEnded(FIRST_AFTER))],
-        ),
-    ]
-}
-
-/// Every event, at the times that make a difference.
-fn rows() -> Vec<(u64, Event)> {
-    let looks =
-        [Waiting::Helps, Waiting::AskFirst, Waiting::IsInVain, Waiting::CannotTell].map(Event::Looked);
+/// The events that may happen at 10.6, and a repeated request at 11.
+fn events() -> Vec<(u64, Event)> {
+    let looks = [Outlook::KeepWaiting, Outlook::SignalOthersFirst, Outlook::Futile, Outlook::Unknown];
     let events = [
         TERM,
         Event::Signal(Signal::HUP),
         Event::MainEnded,
+        Event::ChildEnded,
         Event::StepEnded(FIRST),
         Event::StepEnded(FIRST_AFTER),
-        Event::NobodyLeft,
-        Event::Tick,
+        Event::NoneLeft,
     ];
+    let looks = looks.into_iter().map(|outlook| Event::Looked(Some(outlook)));
     let mut rows: Vec<_> = events.into_iter().chain(looks).map(|event| (10_600, event)).collect();
-    rows.extend([11_000, 12_500, 15_000, 20_000].map(|at| (at, Event::Tick)));
-    rows.push((11_000, TERM));
+    rows.insert(1, (11_000, TERM));
     rows
 }
 
@@ -231,28 +75,87 @@ fn can_happen(plan: &Plan, event: Event) -> bool {
         (Event::StepEnded(step), Phase::Draining(_)) => step.when == When::PreStop,
         (Event::StepEnded(step), Phase::PostExit(_)) => step.when == When::PostExit,
         (Event::StepEnded(_), _) => false,
-        (Event::Signal(_) | Event::NobodyLeft | Event::Tick, _) => true,
+        (Event::Signal(_) | Event::ChildEnded | Event::NoneLeft | Event::Tick, _) => true,
     }
 }
 
-fn render() -> String {
-    let mut text = HEAD.to_owned();
-    for situation in situations() {
-        let _ = write!(text, "\n## {}\n\n| at | event | then | next |\n|---|---|---|---|\n", situation.name);
-        let mut plan = Plan::new(situation.policy.clone());
-        for (at, event) in &situation.events {
-            let _ = plan.handle(Duration::from_millis(*at), *event);
-        }
-        for (at, event) in rows() {
-            if !can_happen(&plan, event) {
-                continue;
+fn start(situation: &Situation) -> Plan {
+    let mut plan = Plan::new(situation.policy.clone());
+    for (at, event) in &situation.events {
+        let _ = plan.handle(Duration::from_millis(*at), *event);
+    }
+    plan
+}
+
+/// What happens as time goes by: every tick at its time, up to 40. Looks, which find that waiting may help, and repeated KILLs are left out.
+fn timeline(situation: &Situation) -> Vec<Row> {
+    let mut plan = start(situation);
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(now) = plan.deadline().filter(|&at| at <= Duration::from_secs(40)) {
+        for action in plan.handle(now, Event::Tick) {
+            let has_killed = rows.iter().any(|row| row.then.starts_with("KILL to every"));
+            if matches!(action, Action::Look { .. }) {
+                let _ = plan.handle(now, Event::Looked(Some(Outlook::KeepWaiting)));
+            } else if !(has_killed && matches!(action, Action::Kill(_))) {
+                let (then, next) = (say_action(action), say_phase(&plan));
+                let event = "time passes".to_owned();
+                rows.push(Row { at: say_time(now), event, then, next, matters: true });
             }
-            let now = Duration::from_millis(at);
-            let mut plan = plan.clone();
-            let actions: Vec<_> = plan.handle(now, event).into_iter().map(say_action).collect();
-            let actions = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
-            let (event, next) = (say_event(event), say_phase(&plan));
-            let _ = writeln!(text, "| {} | {event} | {actions} | {next} |", now.as_secs_f64());
+        }
+    }
+    rows
+}
+
+fn reactions(situation: &Situation) -> Vec<Row> {
+    let start = start(situation);
+    let mut rows = Vec::new();
+    for (at, event) in events().into_iter().filter(|&(_, event)| can_happen(&start, event)) {
+        let now = Duration::from_millis(at);
+        let mut plan = start.clone();
+        let actions: Vec<_> = plan.handle(now, event).into_iter().map(say_action).collect();
+        let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
+        let next = say_phase(&plan);
+        let matters = then != "-" || next != say_phase(&start);
+        rows.push(Row { at: say_time(now), event: say_event(event), then, next, matters });
+    }
+    rows
+}
+
+fn say_time(at: Duration) -> String {
+    at.as_secs_f64().to_string()
+}
+
+fn write_rows(text: &mut String, rows: &[&Row]) {
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("\n| at | event | then | next |\n|---|---|---|---|\n");
+    for Row { at, event, then, next, .. } in rows {
+        let _ = writeln!(text, "| {at} | {event} | {then} | {next} |");
+    }
+}
+
+/// The document, with every row or with those that tell something.
+fn render(head: &str, is_whole: bool) -> String {
+    let mut text = head.to_owned();
+    let situations = situations();
+    for situation in &situations {
+        let like = situations.iter().find(|other| Some(other.name) == situation.like && !is_whole);
+        let _ = write!(text, "\n## {}\n", situation.name);
+        if let Some(like) = like {
+            let _ = write!(text, "\nCompared with *{}*:\n", like.name);
+        }
+        for table in [timeline, reactions] {
+            let (known, rows) = (like.map(table).unwrap_or_default(), table(situation));
+            let tells = |row: &&Row| is_whole || (row.matters && !known.contains(row));
+            write_rows(&mut text, &rows.iter().filter(tells).collect::<Vec<_>>());
+            let is_gone = |row: &&Row| {
+                row.matters
+                    && !rows.iter().any(|own| own.matters && (&own.event, &own.at) == (&row.event, &row.at))
+            };
+            for row in known.iter().filter(is_gone).take(3) {
+                let _ = write!(text, "\nNot here: {} at {} ({}).\n", row.then, row.at, row.event);
+            }
         }
     }
     text
@@ -262,50 +165,79 @@ fn say_event(event: Event) -> String {
     match event {
         Event::Signal(signal) => format!("signal {signal}"),
         Event::MainEnded => "main ends, others are left".to_owned(),
-        Event::NobodyLeft => "nobody is left".to_owned(),
+        Event::ChildEnded => "another child ends".to_owned(),
+        Event::NoneLeft => "no process is left".to_owned(),
         Event::StepEnded(step) => format!("step {} ends", step.at + 1),
-        Event::Looked(Waiting::Helps) => "look: it helps".to_owned(),
-        Event::Looked(Waiting::AskFirst) => "look: some were not asked".to_owned(),
-        Event::Looked(Waiting::IsInVain) => "look: in vain".to_owned(),
-        Event::Looked(Waiting::CannotTell) => "look: no /proc".to_owned(),
+        Event::Looked(Some(Outlook::KeepWaiting) | None) => "look: waiting may help".to_owned(),
+        Event::Looked(Some(Outlook::SignalOthersFirst)) => "look: some were not signalled".to_owned(),
+        Event::Looked(Some(Outlook::Futile)) => "look: futile".to_owned(),
+        Event::Looked(Some(Outlook::Unknown)) => "look: no /proc".to_owned(),
         Event::Tick => "time passes".to_owned(),
     }
 }
 
 fn say_action(action: Action) -> String {
-    let who = |target| match target {
-        Target::Group => "the group",
-        Target::Main => "main",
-        Target::All => "everyone",
-    };
+    let seconds = |time: Duration| time.as_secs_f64();
     match action {
-        Action::Forward { signal, target } => format!("{signal} to {}", who(target)),
-        Action::Ask { signal, target } => format!("{signal} and CONT to {}", who(target)),
-        Action::AskTheRest { signal } => format!("{signal} and CONT to the rest"),
-        Action::Look { signal } => format!("look who ignores {signal}"),
+        Action::BeginStop(StopReason::Signal(_)) => "the stop begins".to_owned(),
+        Action::BeginStop(StopReason::Elapsed) => "the stop begins (`--stop-after`)".to_owned(),
+        Action::BeginStop(StopReason::OwnExit) => "the stop begins (main's own exit)".to_owned(),
+        Action::Forward { signal, to } => format!("{signal} to {}", say_recipients(to)),
+        Action::Signal { signal, target, .. } => format!("{} {}", say_signal(signal), say_target(target)),
+        Action::SignalOthers => "the signal, by the rule, to those that were not signalled".to_owned(),
+        Action::LastCall { until_kill } => {
+            format!("last call: the signal to all that were not signalled, KILL in {} s", seconds(until_kill))
+        }
+        Action::Look { judges: false } => "look for orphans".to_owned(),
+        Action::Look { judges: true } => "look for orphans, and whether waiting can help".to_owned(),
+        Action::SayWaiting { since } => format!("warning: waiting for {} s", seconds(since)),
+        Action::Observe => "look which processes have ended".to_owned(),
         Action::StartStep { step, time_left } => {
-            format!("start step {} ({} s left)", step.at + 1, time_left.as_secs_f64())
+            format!("start step {} ({} s left)", step.at + 1, seconds(time_left))
         }
-        Action::EndStep { step, why: StepEnd::TimeIsUp } => {
-            format!("TERM to step {}, timed out", step.at + 1)
-        }
-        Action::EndStep { step, why: StepEnd::NoTimeLeft } => format!("no time for step {}", step.at + 1),
-        Action::EndStep { step, why: StepEnd::MainIsGone } => {
-            format!("TERM to step {}, dropped", step.at + 1)
-        }
+        Action::EndStep { step, why } => match why {
+            StepEnd::Elapsed => format!("TERM to step {}, timed out", step.at + 1),
+            StepEnd::NoTimeLeft => format!("no time for step {}", step.at + 1),
+            StepEnd::MainIsGone => format!("TERM to step {}, dropped", step.at + 1),
+        },
+        Action::SignalLeftovers => "TERM to what the steps have left behind".to_owned(),
         Action::KillStep => "KILL to the last step".to_owned(),
-        Action::Kill(Reason::TimeIsUp) => "KILL to everyone".to_owned(),
-        Action::Kill(Reason::Ignored(signal)) => format!("KILL to everyone, {signal} is ignored"),
-        Action::Leave(Farewell::NobodyLeft) => "leave".to_owned(),
-        Action::Leave(Farewell::SomeCannotBeKilled) => "leave, name who is left".to_owned(),
+        Action::Kill(KillReason::Elapsed) => "KILL to every process".to_owned(),
+        Action::Kill(KillReason::Ignored(signal)) => format!("KILL to every process, {signal} is ignored"),
+        Action::Leave(ExitReason::NoneLeft) => "leave".to_owned(),
+        Action::Leave(ExitReason::SomeCannotBeKilled) => "leave, name those that are left".to_owned(),
+    }
+}
+
+fn say_signal(StopSignal { received, rewritten }: StopSignal) -> String {
+    if received == rewritten { received.to_string() } else { format!("{rewritten} for {received}") }
+}
+
+fn say_target(target: Target) -> &'static str {
+    match target {
+        Target::Auto => "by the rule",
+        Target::Group => "to main's group",
+        Target::Main => "to main",
+        Target::All => "to every process",
+    }
+}
+
+fn say_recipients(recipients: Recipients) -> &'static str {
+    match recipients {
+        Recipients::Main => "main",
+        Recipients::Group => "main's group",
+        Recipients::MainOrGroup => "main if it handles that, else to its group",
+        Recipients::Adopted => "the adopted processes",
+        Recipients::AdoptedOrGroups => "the adopted processes that handle it, else to their groups",
+        Recipients::All => "every process",
     }
 }
 
 fn say_phase(plan: &Plan) -> String {
     let phase = match plan.phase {
         Phase::Running => "running",
-        Phase::Stopping(Stop { cause: Cause::Requested, .. }) => "stopping, requested",
-        Phase::Stopping(Stop { cause: Cause::OwnExit, .. }) => "stopping, main's own exit",
+        Phase::Stopping(stop) if stop.is_requested => "stopping, requested",
+        Phase::Stopping(_) => "stopping, main's own exit",
         Phase::Draining(_) => "draining",
         Phase::Killing { .. } => "killing",
         Phase::PostExit(_) => "after the end",
@@ -319,13 +251,14 @@ fn say_phase(plan: &Plan) -> String {
 
 #[test]
 fn policy_table_is_current() {
-    let current = render();
-    if std::env::var_os(BLESS).is_some() {
-        std::fs::write(FILE, &current).expect("docs/ can be written");
+    for (file, current) in [(FOR_PEOPLE, render(HEAD, false)), (WHOLE, render("", true))] {
+        if std::env::var_os(BLESS).is_some() {
+            std::fs::write(file, &current).expect("the tree can be written");
+        }
+        let known = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            known == current,
+            "the policy has changed: look at it with {BLESS}=1 cargo test policy_table, then git diff"
+        );
     }
-    let known = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        known == current,
-        "the policy has changed: look at it with {BLESS}=1 cargo test policy_table, then git diff"
-    );
 }

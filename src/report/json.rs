@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use serde_core::ser::{Serialize, Serializer};
 
-use super::{
-    Event, Fate, Killed, Member, Reason, Receiver, Record, SentSignal, Step, StepOutcome, Stop, words,
+use super::format;
+use super::record::{
+    ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, StopReason, StopRecord,
+    Timed,
 };
 use crate::outcome::Ended;
-use crate::plan::StepId;
-use crate::plan::Target;
+use crate::plan::{KillReason, StepId, When};
 use crate::signal::Signal;
 
-/// It is raised when a field changes or goes; new fields do not raise it.
-pub const SCHEMA: u8 = 1;
+/// Raised if a field changes or goes; new fields do not raise it.
+pub const SCHEMA: u8 = 2;
 
 /// The report, with the newline at its end.
 #[must_use]
 pub fn json(record: &Record) -> String {
-    // Nothing in it can fail to be written: the keys are text, and so is every name.
+    // Serializing cannot fail: every key is a string, and nothing is written to but memory.
     serde_json::to_string(&report(record)).map(|json| json + "\n").unwrap_or_default()
 }
 
@@ -56,31 +57,33 @@ fn report(record: &Record) -> Json {
     Json::Object(vec![
         ("schema", Json::Count(SCHEMA.into())),
         ("version", Json::Word(env!("CARGO_PKG_VERSION"))),
-        ("command", Json::Text(words::plain(&record.command))),
+        ("complete", Json::Bool(record.is_complete())),
+        ("command", Json::Text(format::escaped(&record.command))),
+        ("grace_ms", optional(record.grace_period, milliseconds)),
         ("stop", optional(record.stop, stop)),
-        ("asked_ms", optional(record.asked_at, milliseconds)),
+        ("signalled_ms", optional(record.signalled_at, milliseconds)),
         ("steps", list(&record.steps, step)),
         ("signals", list(&record.sent.last, sent)),
         ("earlier_signals", Json::Count(record.sent.before)),
-        ("main", optional(record.main_ended, main)),
-        ("processes", list(&record.members, |member| process(record, member))),
-        ("more_processes", Json::Count(record.more_members)),
+        ("main", main(record)),
+        ("processes", list(&record.processes, |one| process(record, one))),
+        ("more_processes", Json::Count(record.more_processes)),
         ("orphans_reaped", Json::Count(record.orphans_reaped)),
         ("killed", optional(record.killed, killed)),
-        ("ended_ms", milliseconds(record.ended_at)),
-        ("stop_ms", optional(words::stop_took(record), milliseconds)),
-        ("exit_code", Json::Count(record.exit_code.into())),
+        ("ended_ms", optional(record.ended_at, milliseconds)),
+        ("stop_ms", optional(record.stop_took(), milliseconds)),
+        ("exit_code", optional(record.exit_code, |code| Json::Count(code.into()))),
     ])
 }
 
-fn stop(stop: Stop) -> Json {
+fn stop(stop: StopRecord) -> Json {
     let (reason, sender) = match stop.reason {
-        Reason::Signal { sender, uid } => {
+        StopReason::Signal { sender, uid } => {
             let sender = vec![("pid", Json::Number(sender)), ("uid", Json::Count(uid.into()))];
             ("signal", Json::Object(sender))
         }
-        Reason::Time => ("time", Json::Null),
-        Reason::OwnExit => ("own_exit", Json::Null),
+        StopReason::Time => ("time", Json::Null),
+        StopReason::OwnExit => ("own_exit", Json::Null),
     };
     Json::Object(vec![
         ("at_ms", milliseconds(stop.at)),
@@ -90,8 +93,8 @@ fn stop(stop: Stop) -> Json {
     ])
 }
 
-fn step(step: &Step) -> Json {
-    let (kind, name) = words::kind_and_name(&step.name);
+fn step(step: &StepRecord) -> Json {
+    let (kind, name) = format::kind_and_name(&step.name);
     let (outcome, failure) = match step.ended.map(|end| end.what) {
         Some(StepOutcome::Succeeded) => (Json::Word("succeeded"), None),
         Some(StepOutcome::Failed(ended)) => (Json::Word("failed"), Some(ended)),
@@ -101,15 +104,14 @@ fn step(step: &Step) -> Json {
         None => (Json::Null, None),
     };
     let (code, signal) = code_and_signal(failure);
-    let duration = step.ended.map(|end| end.at.saturating_sub(step.began));
     Json::Object(vec![
-        ("when", Json::Word(words::when(step.id.when))),
-        ("place", place(step.id)),
-        ("kind", Json::Text(words::plain(kind))),
-        ("name", optional(name, |name| Json::Text(words::plain(name)))),
+        ("when", when(step.id)),
+        ("index", index(step.id)),
+        ("kind", Json::Text(format::escaped(kind))),
+        ("name", optional(name, |name| Json::Text(format::escaped(name)))),
         ("began_ms", milliseconds(step.began)),
         ("ended_ms", optional(step.ended, |end| milliseconds(end.at))),
-        ("duration_ms", optional(duration, milliseconds)),
+        ("duration_ms", optional(step.took(), milliseconds)),
         ("outcome", outcome),
         ("code", code),
         ("signal", signal),
@@ -118,12 +120,12 @@ fn step(step: &Step) -> Json {
 
 fn sent(sent: &SentSignal) -> Json {
     let (to, pid, step) = match sent.to {
-        Receiver::Target(Target::Group) => ("group", Json::Null, Json::Null),
-        Receiver::Target(Target::Main) => ("main", Json::Null, Json::Null),
-        Receiver::Target(Target::All) => ("all", Json::Null, Json::Null),
+        Receiver::Group => ("group", Json::Null, Json::Null),
+        Receiver::Main => ("main", Json::Null, Json::Null),
+        Receiver::All => ("all", Json::Null, Json::Null),
         Receiver::Process(pid) => ("process", Json::Number(pid), Json::Null),
         Receiver::Step(id) => {
-            let step = vec![("when", Json::Word(words::when(id.when))), ("place", place(id))];
+            let step = vec![("when", when(id)), ("index", index(id))];
             ("step", Json::Null, Json::Object(step))
         }
     };
@@ -136,34 +138,40 @@ fn sent(sent: &SentSignal) -> Json {
     ])
 }
 
-fn main(end: Event<Ended>) -> Json {
-    fate(Event { at: end.at, what: Fate::Reaped(end.what) })
+fn main(record: &Record) -> Json {
+    let ended = record.main_ended.map(|end| Timed { at: end.at, what: ProcessEnd::Reaped(end.what) });
+    Json::Object(vec![("pid", optional(record.main_pid, Json::Number)), ("ended", optional(ended, end))])
 }
 
-fn process(record: &Record, member: &Member) -> Json {
+fn process(record: &Record, process: &ProcessRecord) -> Json {
+    let parent = Some(process.parent).filter(|&parent| parent != 0);
     Json::Object(vec![
-        ("pid", Json::Number(member.pid)),
-        ("name", Json::Text(member.name.to_string())),
-        ("main", Json::Bool(member.is_main)),
-        ("seen_ms", milliseconds(member.seen_at)),
-        ("state", Json::Word(words::state(member.state))),
-        ("attitude", optional(member.attitude, |attitude| Json::Text(attitude.to_string()))),
-        ("asked", optional(member.asked, asked)),
-        ("ended", optional(words::end_of(record, member), fate)),
-        ("waited_ms", optional(words::waited(record, member), milliseconds)),
+        ("pid", Json::Number(process.pid)),
+        ("parent", optional(parent, Json::Number)),
+        ("group", Json::Number(process.group)),
+        ("name", Json::Text(process.name.to_string())),
+        ("main", Json::Bool(process.is_main)),
+        ("first_seen_ms", milliseconds(process.first_seen)),
+        ("last_seen_ms", optional(process.last_seen, milliseconds)),
+        ("state", Json::Word(format::state(process.state))),
+        ("disposition", optional(process.disposition, |one| Json::Word(format::disposition(one)))),
+        ("signalled", optional(process.signalled, timed_signal)),
+        ("refused", optional(process.refused, timed_signal)),
+        ("ended", optional(record.end_of(process), end)),
+        ("waited_ms", optional(record.waited(process), milliseconds)),
     ])
 }
 
-fn asked(asked: Event<Signal>) -> Json {
-    Json::Object(vec![("at_ms", milliseconds(asked.at)), ("signal", signal(asked.what))])
+fn timed_signal(sent: Timed<Signal>) -> Json {
+    Json::Object(vec![("at_ms", milliseconds(sent.at)), ("signal", signal(sent.what))])
 }
 
-fn fate(end: Event<Fate>) -> Json {
+fn end(end: Timed<ProcessEnd>) -> Json {
     let (how, ended) = match end.what {
-        Fate::Reaped(ended @ Ended::Exited(_)) => ("exited", Some(ended)),
-        Fate::Reaped(ended @ Ended::Killed(_)) => ("killed", Some(ended)),
-        Fate::Gone => ("gone", None),
-        Fate::LeftBehind => ("left_behind", None),
+        ProcessEnd::Reaped(ended @ Ended::Exited(_)) => ("exited", Some(ended)),
+        ProcessEnd::Reaped(ended @ Ended::Killed(_)) => ("killed", Some(ended)),
+        ProcessEnd::Gone => ("gone", None),
+        ProcessEnd::LeftBehind => ("left_behind", None),
     };
     let (code, signal) = code_and_signal(ended);
     Json::Object(vec![
@@ -174,10 +182,10 @@ fn fate(end: Event<Fate>) -> Json {
     ])
 }
 
-fn killed(killed: Event<Killed>) -> Json {
+fn killed(killed: Timed<KillReason>) -> Json {
     let (reason, ignored) = match killed.what {
-        Killed::TimeIsUp => ("time_is_up", Json::Null),
-        Killed::Ignored(ignored) => ("ignored", signal(ignored)),
+        KillReason::Elapsed => ("timed_out", Json::Null),
+        KillReason::Ignored(ignored) => ("ignored", signal(ignored)),
     };
     Json::Object(vec![
         ("at_ms", milliseconds(killed.at)),
@@ -198,12 +206,19 @@ fn signal(signal: Signal) -> Json {
     Json::Text(signal.to_string())
 }
 
-fn place(step: StepId) -> Json {
+fn when(step: StepId) -> Json {
+    Json::Word(match step.when {
+        When::PreStop => "pre_stop",
+        When::PostExit => "post_exit",
+    })
+}
+
+fn index(step: StepId) -> Json {
     Json::Count(u64::try_from(step.at).unwrap_or(u64::MAX))
 }
 
 fn milliseconds(time: Duration) -> Json {
-    Json::Count(words::milliseconds(time))
+    Json::Count(format::milliseconds(time))
 }
 
 fn optional<T>(value: Option<T>, written: impl FnOnce(T) -> Json) -> Json {

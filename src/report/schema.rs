@@ -1,16 +1,21 @@
-//! What [`json`] writes, against the schema; the schema against its description.
+//! Checks what [`json`] writes against the schema, and the schema against its description.
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value has null where it has nothing")]
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::samples::{at, happy, process, records, unhappy};
-use super::*;
+use super::fixtures::{happy, ms, process, timed, unhappy};
+use super::generator::records;
+use super::json::json;
+use super::record::*;
+use crate::plan::{StepId, When};
+use crate::signal::Signal;
 
 const SCHEMA_TEXT: &str = include_str!("../../docs/report.schema.json");
 const DESCRIPTION: &str = include_str!("../../docs/report.md");
@@ -25,7 +30,7 @@ static VALIDATOR: LazyLock<Validator> =
 /// What is wrong with this report; nothing if it is empty.
 fn problem(report: &str) -> String {
     let lines = report.bytes().filter(|&byte| byte == b'\n').count();
-    if lines != 1 || !report.ends_with("}\n") || !report.starts_with("{\"schema\":1,\"version\":") {
+    if lines != 1 || !report.ends_with("}\n") || !report.starts_with("{\"schema\":2,\"version\":") {
         return format!("not one line that begins with its version: {report:?}");
     }
     if report.trim_end().chars().any(char::is_control) {
@@ -55,7 +60,7 @@ fn the_schema_refuses_what_is_none_of_it() {
         ("\"exit_code\":0", "\"exit_code\":0,\"more\":1"),
         (",\"exit_code\":0", ""),
         ("\"TERM\"", "\"SIGTERM9\""),
-        ("\"catches\"", "\"likes\""),
+        ("\"caught\"", "\"liked\""),
         ("\"at_ms\":61000", "\"at_ms\":61000.5"),
         ("\"at_ms\":61000", "\"at_ms\":-1"),
         ("\"sleeping\"", "null"),
@@ -69,29 +74,56 @@ fn the_schema_refuses_what_is_none_of_it() {
 fn nothing_happened() {
     let report = checked(&Record::default());
     assert_eq!(
-        (&report["stop"], &report["main"], &report["stop_ms"]),
+        (&report["stop"], &report["main"]["ended"], &report["stop_ms"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
+fn a_report_of_a_run_that_goes_on_is_incomplete() {
+    let mut record = Record { ended_at: None, main_ended: None, exit_code: None, ..happy() };
+    record.processes.iter_mut().for_each(|process| process.ended = None);
+    let report = checked(&record);
+    assert_eq!((&report["complete"], &report["main"]["pid"]), (&false.into(), &7.into()));
+    let process = &report["processes"][0];
+    for unknown in [&report["exit_code"], &report["ended_ms"], &report["stop_ms"], &process["waited_ms"]] {
+        assert_eq!(unknown, &Value::Null, "{report:#}");
+    }
+    assert_eq!(checked(&happy())["complete"], true);
+}
+
+#[test]
+fn a_process_is_told_with_its_relations_and_what_it_was_refused() {
+    let mut record = happy();
+    let other = record.process(ms(61_100), &process(9, b"daemon", b'S'), false).expect("room");
+    other.refused = Some(timed(61_200, Signal::TERM));
+    other.parent = 0;
+    let report = checked(&record);
+    let [main, daemon] = [0, 1].map(|at| &report["processes"][at]);
+    assert_eq!((&main["parent"], &main["group"], &main["refused"]), (&1.into(), &7.into(), &Value::Null));
+    assert_eq!((&daemon["parent"], &daemon["last_seen_ms"]), (&Value::Null, &61_100.into()));
+    assert_eq!(daemon["refused"], serde_json::json!({"at_ms": 61_200, "signal": "TERM"}));
+}
+
+#[test]
 fn the_documented_example_is_what_is_written() {
     let mut record = happy();
     let drained = StepId { when: When::PreStop, at: 0 };
-    record.begin_step(at(61_000), drained, "sleep".to_owned());
-    record.end_step(at(64_001), drained, StepOutcome::Succeeded);
-    let later = |time: Duration| time + at(3_000);
-    record.asked_at = Some(at(64_002));
-    record.ended_at = later(record.ended_at);
-    record.main_ended = record.main_ended.map(|end| Event { at: later(end.at), ..end });
+    record.begin_step(ms(61_000), drained, "sleep".to_owned());
+    record.end_step(ms(64_001), drained, StepOutcome::Succeeded);
+    let later = |time: Duration| time + ms(3_000);
+    record.signalled_at = Some(ms(64_002));
+    record.ended_at = record.ended_at.map(later);
+    record.main_ended = record.main_ended.map(|end| Timed { at: later(end.at), ..end });
     for sent in &mut record.sent.last {
-        sent.at = at(64_002);
+        sent.at = ms(64_002);
     }
-    for member in &mut record.members {
-        member.seen_at = at(64_002);
-        member.asked = member.asked.map(|asked| Event { at: at(64_002), ..asked });
-        member.ended = member.ended.map(|end| Event { at: later(end.at), ..end });
+    for process in &mut record.processes {
+        process.first_seen = ms(64_002);
+        process.last_seen = Some(ms(64_002));
+        process.signalled = process.signalled.map(|sent| Timed { at: ms(64_002), ..sent });
+        process.ended = process.ended.map(|end| Timed { at: later(end.at), ..end });
     }
     let example = DESCRIPTION.lines().find_map(|line| line.strip_prefix("    ")).expect("an example");
     assert_eq!(json(&record).trim_end(), example);
@@ -103,11 +135,11 @@ fn everything_happened() {
     assert_eq!(report["stop"]["sender"], serde_json::json!({"pid": 0, "uid": 0}));
     assert_eq!(report["killed"], serde_json::json!({"at_ms": 63_300, "reason": "ignored", "signal": "TERM"}));
     assert_eq!(report["stop_ms"], 4_300);
-    assert_eq!(report["main"]["signal"], "KILL");
+    assert_eq!(report["main"]["ended"]["signal"], "KILL");
     let process = &report["processes"][0];
     assert_eq!(
-        (&process["name"], &process["attitude"], &process["waited_ms"]),
-        (&"bash".into(), &"ignores".into(), &2_310.into())
+        (&process["name"], &process["disposition"], &process["waited_ms"]),
+        (&"bash".into(), &"ignored".into(), &2_310.into())
     );
     let step = &report["steps"][0];
     assert_eq!(
@@ -117,11 +149,11 @@ fn everything_happened() {
 }
 
 #[test]
-fn main_that_was_not_seen_to_end_as_a_member_ended_when_it_did() {
+fn main_among_the_processes_ends_when_main_did() {
     let mut record = happy();
-    record.members.iter_mut().for_each(|member| member.ended = None);
+    record.processes.iter_mut().for_each(|process| process.ended = None);
     let report = checked(&record);
-    assert_eq!(report["processes"][0]["ended"], report["main"]);
+    assert_eq!(report["processes"][0]["ended"], report["main"]["ended"]);
     assert_eq!(report["processes"][0]["waited_ms"], 500);
 }
 
@@ -139,18 +171,18 @@ fn any_name_is_good() {
     ] {
         let mut record = happy();
         record.command = String::from_utf8_lossy(name).into_owned();
-        record.member(at(0), &process(9, name, b'S'), false).expect("room");
+        record.process(ms(0), &process(9, name, b'S'), false).expect("room");
         assert_eq!(checked(&record)["processes"][1]["name"], written);
     }
 }
 
 #[test]
 fn the_longest_times_are_as_long_as_can_be_written() {
-    let stop = happy().stop.map(|stop| Stop { at: Duration::MAX, ..stop });
+    let stop = happy().stop.map(|stop| StopRecord { at: Duration::MAX, ..stop });
     let report = checked(&Record {
         stop,
-        ended_at: Duration::MAX,
-        more_members: u64::MAX,
+        ended_at: Some(Duration::MAX),
+        more_processes: u64::MAX,
         orphans_reaped: u64::MAX,
         ..happy()
     });

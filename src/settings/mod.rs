@@ -138,6 +138,7 @@ impl Settings {
         values.switch(Setting::SUBREAPER)?;
         let stop = &mut settings.stop;
         stop.stop_after = [stop.stop_after, settings.rehearse].into_iter().flatten().min();
+        stop.observes = settings.rehearse.is_some();
         settings.command = typed.into_command();
         settings.with_command()
     }

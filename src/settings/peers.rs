@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_peer_s_name_changes_the_default_alone() {
-        for name in cli::Name::OF_PEERS {
+        for name in cli::InvokedAs::TINI_LIKE {
             let target = |line: &[&str], environment: &[(&str, &str)]| {
                 settings(&[&[name], line].concat(), environment).stop.forward_to
             };
@@ -132,7 +132,7 @@ mod tests {
             let settings = settings(&["drainit", "x"], &[(name, value)]);
             assert_eq!(
                 (settings.log_level, settings.stop.forward_to),
-                (LevelFilter::Warn, Target::Group),
+                (LevelFilter::Warn, Target::Auto),
                 "{name}={value}"
             );
         }

@@ -1,7 +1,8 @@
 //! `--stop-schedule`: which signals, to whom, how far apart.
 
 use super::{stop, values};
-use crate::plan::{Patience, Schedule, Stage, Target};
+use crate::plan::schedule::Stage;
+use crate::plan::{Patience, Schedule, Target};
 use crate::signal::Signal;
 
 /// `SIG[@TARGET]/DURATION/...`, ended by `KILL`, by `forever`, or by neither, which is KILL.

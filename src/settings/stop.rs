@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use super::values::{self, Values};
 use super::{UsageError, peers, schedule, step};
-use crate::cli::{Name, Setting};
-use crate::plan::{StopPolicy, Target};
+use crate::cli::{InvokedAs, Setting};
+use crate::plan::{Rewrite, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
 
-/// If nothing else is said: the inits whose name drainit may have signal the command alone.
-pub(super) fn default_target(name: Name) -> Target {
+/// If nothing else is said: under the name of another init, as that one has it.
+pub(super) fn default_target(name: InvokedAs) -> Target {
     match name {
-        Name::Own => Target::Group,
-        Name::Peer => Target::Main,
+        InvokedAs::Drainit => Target::Auto,
+        InvokedAs::TiniLike => Target::Main,
+        InvokedAs::DumbInit => Target::Group,
     }
 }
 
-pub(super) fn policy(values: &Values<'_>, name: Name) -> Result<StopPolicy, UsageError> {
+pub(super) fn policy(values: &Values<'_>, name: InvokedAs) -> Result<StopPolicy, UsageError> {
     let mut policy = StopPolicy::default();
     if let Some(signals) = values.one(Setting::STOP_SIGNAL, stop_signals)? {
         policy.own_signal = signals.first().copied().unwrap_or(policy.own_signal);
@@ -53,15 +54,23 @@ fn stop_signals(text: &str) -> Result<Vec<Signal>, String> {
     text.split(',').map(|part| values::signal(part.trim()).and_then(receivable)).collect()
 }
 
-/// `FROM:TO`, where TO may be `0` or `none`.
-fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), String> {
-    let (from, to) = text.split_once(':').ok_or("not of the form FROM:TO")?;
+/// `FROM:TO[@TARGET]`; TO may be `0` or `none`.
+fn rewrite(text: &str) -> Result<(Signal, Rewrite), String> {
+    let (from, to) = text.split_once(':').ok_or("not of the form FROM:TO or FROM:TO@TARGET")?;
     let from = values::signal(from.trim()).and_then(receivable)?;
-    match to.trim() {
-        "0" => Ok((from, None)),
-        none if none.eq_ignore_ascii_case("none") => Ok((from, None)),
-        to => Ok((from, Some(values::signal(to)?))),
+    let (to, target) = match to.split_once('@') {
+        Some((to, name)) => (to, Some(target(name.trim())?)),
+        None => (to, None),
+    };
+    let to = match to.trim() {
+        "0" => None,
+        none if none.eq_ignore_ascii_case("none") => None,
+        to => Some(values::signal(to)?),
+    };
+    if to.is_none() && target.is_some() {
+        return Err("what is dropped has no target".to_owned());
     }
+    Ok((from, Rewrite { to, target }))
 }
 
 fn duration_or_never(text: &str) -> Result<Option<Duration>, String> {
@@ -80,10 +89,11 @@ fn receivable(signal: Signal) -> Result<Signal, String> {
 
 pub(super) fn target(text: &str) -> Result<Target, String> {
     match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Target::Auto),
         "group" => Ok(Target::Group),
         "main" => Ok(Target::Main),
         "all" => Ok(Target::All),
-        _ => Err("not one of group, main, all".to_owned()),
+        _ => Err("not one of auto, group, main, all".to_owned()),
     }
 }
 
@@ -92,19 +102,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rewrites_take_any_spelling_and_both_ways_to_drop() {
-        assert_eq!(rewrite("TERM:QUIT"), Ok((Signal::TERM, Some(Signal::QUIT))));
-        assert_eq!(rewrite("15:SIGQUIT"), Ok((Signal::TERM, Some(Signal::QUIT))));
+    fn rewrites_take_any_spelling_a_target_and_both_ways_to_drop() {
+        let to = |signal| Rewrite { to: signal, target: None };
+        assert_eq!(rewrite("TERM:QUIT"), Ok((Signal::TERM, to(Some(Signal::QUIT)))));
+        assert_eq!(rewrite("15:SIGQUIT"), Ok((Signal::TERM, to(Some(Signal::QUIT)))));
         assert_eq!(
-            rewrite("sigrtminplus3:rtmax-2").map(|(from, to)| (from.number(), to.map(Signal::number))),
+            rewrite("sigrtminplus3:rtmax-2")
+                .map(|(from, rewrite)| (from.number(), rewrite.to.map(Signal::number))),
             Ok((37, Some(62)))
         );
         for text in ["HUP:0", "HUP:none", "HUP:NONE"] {
-            assert_eq!(rewrite(text), Ok((Signal::HUP, None)));
+            assert_eq!(rewrite(text), Ok((Signal::HUP, to(None))));
         }
-        for text in
-            ["TERM", "TERM:", ":TERM", "TERM:X", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "1:2:3", "0:1", ""]
-        {
+        for (text, target) in [
+            ("TERM:HUP@main", Target::Main),
+            ("TERM:HUP@Group", Target::Group),
+            ("TERM : HUP @ all", Target::All),
+            ("TERM:HUP@auto", Target::Auto),
+        ] {
+            let rewritten = Rewrite { to: Some(Signal::HUP), target: Some(target) };
+            assert_eq!(rewrite(text), Ok((Signal::TERM, rewritten)), "{text}");
+        }
+        for text in [
+            "TERM",
+            "TERM:",
+            ":TERM",
+            "TERM:X",
+            "KILL:TERM",
+            "STOP:TERM",
+            "CHLD:TERM",
+            "1:2:3",
+            "0:1",
+            "",
+            "TERM:HUP@",
+            "TERM:HUP@nobody",
+            "TERM:none@main",
+            "TERM:0@main",
+            "TERM@main:HUP",
+            "TERM:@main",
+        ] {
             assert!(rewrite(text).is_err(), "{text}");
         }
     }

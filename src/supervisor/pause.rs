@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use log::info;
 
-use super::waiting::open_signals;
-use super::{REAP_AT_ONCE, meaning, reaped_level, say_reaped, take_the_place_of_init};
+use super::inbox::Inbox;
+use super::start::{reaped_level, take_the_place_of_init};
+use super::{REAP_AT_ONCE, say_reaped};
 use crate::error::StartError;
 use crate::plan::Event;
 use crate::settings::Settings;
@@ -22,21 +23,19 @@ use crate::sys::{descriptors, process};
 /// # Errors
 /// Signals cannot be waited for.
 pub fn pause(settings: &Settings) -> Result<u8, StartError> {
-    let own_pid = process::id();
-    take_the_place_of_init(settings, own_pid);
-    let mut signals = open_signals(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
+    let pending = take_the_place_of_init(settings);
+    let mut inbox = Inbox::open(SignalSet::default().with(Signal::TERM).with(Signal::INT))?;
     process::leave_directory();
-    descriptors::close_inherited(signals.descriptor().as_slice());
-    process::return_stack();
+    descriptors::close_inherited(inbox.queue().descriptor().as_slice());
+    let mut event = pending;
     loop {
-        let at_once = reap(settings);
-        let timeout = at_once.then_some(Duration::ZERO);
-        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT))) =
-            signals.take(timeout).and_then(|received| meaning(received, own_pid))
-        {
+        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT))) = event {
             info!("{signal} ends the pause");
             return Ok(0);
         }
+        let at_once = reap(settings);
+        let received = inbox.take(at_once.then_some(Duration::ZERO));
+        event = received.and_then(|received| inbox.to_event(received));
     }
 }
 

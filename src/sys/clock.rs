@@ -32,8 +32,14 @@ fn read(clock: libc::clockid_t) -> Duration {
 #[must_use]
 pub fn boot_ticks() -> u64 {
     let now = read(libc::CLOCK_BOOTTIME);
+    let per_second = ticks_per_second();
+    now.as_secs() * per_second + u64::from(now.subsec_nanos()) * per_second / 1_000_000_000
+}
+
+/// Clock ticks in a second, as /proc counts them.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
     // SAFETY: sysconf takes a number.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
-    now.as_secs() * per_second + u64::from(now.subsec_nanos()) * per_second / 1_000_000_000
+    u64::try_from(per_second).unwrap_or(100).max(1)
 }

@@ -55,6 +55,12 @@ pub fn has_members(group: i32) -> bool {
     !looked.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
 }
 
+/// Whether a signal could not be sent because there is no such process.
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESRCH)
+}
+
 fn kill(pid: i32, signal: Signal) -> io::Result<()> {
     // SAFETY: kill takes two numbers and touches no memory.
     check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)

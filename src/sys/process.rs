@@ -105,7 +105,8 @@ pub fn environment() -> impl Iterator<Item = &'static CStr> {
 }
 
 /// The value of a variable, as it is.
-pub(super) fn variable(name: &str) -> Option<&'static [u8]> {
+#[must_use]
+pub fn variable(name: &str) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 

@@ -1,19 +1,17 @@
-//! Reading /proc. What the text means is decided elsewhere (`survivors`).
+//! Reading /proc. What the texts mean is decided elsewhere (`processes`).
 
 use std::ffi::CStr;
-use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::process;
-use crate::signal::SignalSet;
 
-/// More than the longest `stat` and than what is needed of `status`.
+/// More than the longest `stat`, which no user can lengthen.
 const FILE_SIZE: usize = 4096;
 
 /// Whether /proc shows this process's own pid namespace: a foreign one, mounted from outside, has other numbers.
@@ -23,10 +21,10 @@ pub fn is_ours() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|name| name.as_os_str() == own.as_str())
 }
 
-/// Calls `visit` with the pid and the `stat` line of every process that is there.
+/// Calls `visit` with the pid and the `stat` line of every process that is there, as long as it returns true.
 ///
-/// Returns whether /proc could be read.
-pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
+/// Returns whether all of /proc was read.
+pub fn each_process_while(mut visit: impl FnMut(i32, &[u8]) -> bool) -> bool {
     let Ok(mut proc) = open_directory(c"/proc") else { return false };
     let mut text = [0_u8; FILE_SIZE];
     for entry in proc.iter() {
@@ -34,11 +32,21 @@ pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
         let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
         let Some(pid) = parse_pid(name) else { continue };
-        if let Some(stat) = read(pid, "stat", &mut text) {
-            visit(pid, stat);
+        if let Some(stat) = read(pid, "stat", &mut text)
+            && !visit(pid, stat)
+        {
+            return false;
         }
     }
     true
+}
+
+/// The same for all of them.
+pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
+    each_process_while(|pid, stat| {
+        visit(pid, stat);
+        true
+    })
 }
 
 /// The `stat` line of one process, as long as it is there.
@@ -46,45 +54,58 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text)
 }
 
-/// The `status` file of one process, as long as it is there.
-pub fn status(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
-    read(pid, "status", text)
-}
+/// The numbers of system calls, as `/proc/PID/syscall` shows them.
+pub const RT_SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
+pub const WAIT4: libc::c_long = libc::SYS_wait4;
+pub const WAITID: libc::c_long = libc::SYS_waitid;
+pub const RT_SIGSUSPEND: libc::c_long = libc::SYS_rt_sigsuspend;
+pub const READ: libc::c_long = libc::SYS_read;
 
-/// What a process waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// These signals, in `sigtimedwait` or one of its kin; none where it waits for something else.
-    Signals(SignalSet),
-    /// It is running, or about to.
-    Running,
-    /// We may not look, or there is nothing to look at.
-    Hidden,
-}
-
-/// The signals that the process waits for.
-///
-/// The system call and its arguments stand in `/proc/PID/syscall` (proc(5)); the first one points to the set. Who may look is
-/// who may trace: with the process's own file system ids that is also somebody who has not the capability (ptrace(2)).
+/// Whether a file with these flags (open(2)) was opened for reading alone.
 #[must_use]
-pub fn awaited_signals(pid: i32) -> Awaited {
-    let mut text = buffer();
-    let Some(call) = read(pid, "syscall", &mut text)
-        .map(<[u8]>::to_vec)
-        .or_else(|| as_owner_of(pid, || read(pid, "syscall", &mut buffer()).map(<[u8]>::to_vec)))
-    else {
-        return Awaited::Hidden;
-    };
-    if call.starts_with(b"running") {
-        return Awaited::Running;
+pub fn is_read_only(flags: u32) -> bool {
+    flags & libc::O_ACCMODE.cast_unsigned() == libc::O_RDONLY.cast_unsigned()
+}
+
+/// A flag that `fdinfo` shows although it belongs to the descriptor.
+pub const CLOSED_ON_EXEC: u32 = libc::O_CLOEXEC.cast_unsigned();
+
+/// More than any file of /proc has: `status` names up to 65,536 groups.
+const LONGEST: usize = 16 << 20;
+
+/// A file of a process, to its end: a user can make some of them longer than any buffer. `None` if it is gone, may not be read, or there is
+/// no memory.
+#[must_use]
+pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
+    let file = open(pid, name)?;
+    let mut text: Vec<u8> = Vec::new();
+    loop {
+        let length = text.len();
+        text.try_reserve(FILE_SIZE).ok()?;
+        text.resize(length + FILE_SIZE, 0);
+        let read = nix::unistd::read(&file, text.get_mut(length..)?).ok()?;
+        text.truncate(length + read);
+        if read == 0 {
+            return (!text.is_empty()).then_some(text);
+        }
+        if LONGEST < text.len() {
+            return None;
+        }
     }
-    let Some(address) = awaited_set(&call) else { return Awaited::Signals(SignalSet::default()) };
-    let set = || {
-        let mut set = [0; size_of::<u64>()];
-        File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()?;
-        Some(SignalSet::from_bits(u64::from_ne_bytes(set)))
-    };
-    set().or_else(|| as_owner_of(pid, set)).map_or(Awaited::Hidden, Awaited::Signals)
+}
+
+/// The same for a file that only a process's owner, or who may trace it, can read (ptrace(2)).
+#[must_use]
+pub fn whole_file_as_owner(pid: i32, name: &str) -> Option<Vec<u8>> {
+    whole_file(pid, name).or_else(|| as_owner_of(pid, || whole_file(pid, name)))
+}
+
+/// Where a link of a process leads, as the kernel names it. The file behind it is not touched.
+#[must_use]
+pub fn link(pid: i32, name: &str) -> Option<Vec<u8>> {
+    let path = format!("/proc/{pid}/{name}");
+    let read = || nix::fcntl::readlink(path.as_str()).ok().map(OsStringExt::into_vec);
+    read().or_else(|| as_owner_of(pid, read))
 }
 
 /// Does something with the file system ids of the process's owner.
@@ -105,19 +126,16 @@ fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     found
 }
 
-/// The pid that this namespace has given away last (proc(5), `/proc/loadavg`).
+/// The pid that this namespace has given away last; `None` if the kernel does not tell (`CONFIG_CHECKPOINT_RESTORE`). Not
+/// from `/proc/loadavg`, which may be a file of lxcfs in a container: another program would have to answer.
 #[must_use]
 pub fn last_pid() -> Option<i32> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_ascii_whitespace().next_back()?.parse().ok()
-}
-
-/// Where the set is: `NUMBER 0xFIRST ...`.
-fn awaited_set(syscall: &[u8]) -> Option<u64> {
-    let mut words = std::str::from_utf8(syscall).ok()?.split_ascii_whitespace();
-    let number: libc::c_long = words.next()?.parse().ok()?;
-    let first = words.next()?.strip_prefix("0x")?;
-    (number == libc::SYS_rt_sigtimedwait).then(|| u64::from_str_radix(first, 16).ok())?
+    let file =
+        nix::fcntl::open(c"/proc/sys/kernel/ns_last_pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .ok()?;
+    let mut text = [0; 32];
+    let length = nix::unistd::read(&file, &mut text).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
 }
 
 /// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).
@@ -134,14 +152,18 @@ pub fn buffer() -> [u8; FILE_SIZE] {
 }
 
 fn read<'a>(pid: i32, file: &str, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
+    let file = open(pid, file)?;
+    let length = nix::unistd::read(&file, text).ok()?;
+    text.get(..length).filter(|text| !text.is_empty())
+}
+
+fn open(pid: i32, file: &str) -> Option<OwnedFd> {
     let mut path = [0_u8; 64];
     let mut rest = path.as_mut_slice();
     write!(rest, "/proc/{pid}/{file}").ok()?;
     let unused = rest.len();
     let path = path.get(..path.len() - unused)?;
-    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    let length = nix::unistd::read(&file, text).ok()?;
-    text.get(..length).filter(|text| !text.is_empty())
+    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
 /// The open descriptors of this process; empty where /proc is missing.

@@ -238,7 +238,7 @@ fn a_hook_reads_nothing() {
 fn a_hook_finds_out_what_the_stop_is_about() {
     for mode in BOTH {
         for signal in [Signal::TERM, Signal::QUIT] {
-            let look = hook("env=DRAINIT_MAIN_PID env=DRAINIT_STOP_SIGNAL env=DRAINIT_DEADLINE_MS");
+            let look = hook("env=DRAINIT_MAIN_PID env=DRAINIT_RECEIVED_SIGNAL env=DRAINIT_DEADLINE_MS");
             let flags = [
                 "--stop-signal=TERM,QUIT",
                 "--pre-stop-timeout=20s",
@@ -255,7 +255,7 @@ fn a_hook_finds_out_what_the_stop_is_about() {
             let mut left = [0_u64; 2];
             for milliseconds in &mut left {
                 init.line(&format!("hook env DRAINIT_MAIN_PID={main}"));
-                init.line(&format!("hook env DRAINIT_STOP_SIGNAL={signal}"));
+                init.line(&format!("hook env DRAINIT_RECEIVED_SIGNAL={signal}"));
                 *milliseconds = init
                     .line_after("hook env DRAINIT_DEADLINE_MS=")
                     .parse()
@@ -271,7 +271,7 @@ fn a_hook_finds_out_what_the_stop_is_about() {
 #[test]
 fn the_command_knows_nothing_of_it() {
     for mode in BOTH {
-        let names = "env=DRAINIT_MAIN_PID env=DRAINIT_STOP_SIGNAL env=DRAINIT_DEADLINE_MS exit=3";
+        let names = "env=DRAINIT_MAIN_PID env=DRAINIT_RECEIVED_SIGNAL env=DRAINIT_DEADLINE_MS exit=3";
         let run = Init::new(mode).flags(&["--pre-stop-sleep=1h"]).workload(names).run();
         run.exits(3).silently();
         assert!(run.stdout.iter().all(|line| line.ends_with(" unset")), "{run:?}");
@@ -436,7 +436,7 @@ fn with_wait_for_all_it_drains_when_the_command_is_gone() {
 #[test]
 fn a_stop_after_a_time_drains_too() {
     for mode in BOTH {
-        let look = hook("env=DRAINIT_STOP_SIGNAL sleep=100ms say=done");
+        let look = hook("env=DRAINIT_RECEIVED_SIGNAL sleep=100ms say=done");
         for init in [
             Init::new(mode).flags(&["--stop-after=300ms"]),
             Init::new(mode).env("DRAINIT_STOP_AFTER", "300ms"),
@@ -444,7 +444,7 @@ fn a_stop_after_a_time_drains_too() {
             let begun = Instant::now();
             let run = init.flags(&["--pre-stop", &look]).workload(MAIN).run();
             run.exits(4)
-                .in_order(&["hook env DRAINIT_STOP_SIGNAL=TERM", "hook done", "main got TERM"])
+                .in_order(&["hook env DRAINIT_RECEIVED_SIGNAL=TERM", "hook done", "main got TERM"])
                 .silently();
             took(begun, Duration::from_millis(400));
         }

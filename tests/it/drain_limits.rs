@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use drainit::processes::look_again;
 use drainit::signal::Signal;
-use drainit::survivors::look_again;
 
 use crate::drain::{MAIN, hook, stopped};
 use crate::harness::{BOTH, DRAINIT, Gate, Init, took, wait_until};

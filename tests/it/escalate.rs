@@ -9,7 +9,7 @@ use crate::harness::{BOTH, Finished, Gate, Init, Mode, WORKLOAD, stays, took, wa
 use crate::start::field;
 
 /// What is said of them.
-const IGNORED: &str = "TERM is ignored, waiting cannot help: killing ";
+const IGNORED: &str = "TERM is ignored, so waiting cannot help: killing ";
 
 /// How long they are waited for where nothing was said.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ fn whoever_has_not_been_asked_is_asked_before_anybody_is_killed() {
         let names = ["group", "session", "daemon", "worker", "main"];
         let init = Init::new(mode).flags(&[LONG, "--ignored-after=300ms"]).workload(family);
         let (run, begun) = asked(init, &names);
-        took(begun, Duration::from_millis(1_000));
+        took(begun, Duration::from_millis(900));
         run.exits(137).warns(&[IGNORED, "fake-workload ("]);
         for name in names.into_iter().filter(|name| *name != "main") {
             // A second TERM would have killed it before it has finished.
@@ -283,7 +283,7 @@ fn nobody_is_looked_at_where_proc_is_foreign() {
 #[test]
 fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
     for mode in BOTH {
-        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:WINCH"];
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:WINCH", "--forward-to=group"];
         let (run, begun) = asked(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
         took(begun, Duration::from_millis(300));
         run.exits(143);
@@ -301,7 +301,7 @@ fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
 #[test]
 fn who_ignores_another_signal_and_obeys_term_is_not_killed() {
     for mode in BOTH {
-        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:QUIT"];
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:QUIT", "--forward-to=group"];
         let family = "name=main ignore=QUIT catch=TERM:1s:4 ready hold";
         let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(1_300));
@@ -314,7 +314,7 @@ fn who_ignores_another_signal_and_obeys_term_is_not_killed() {
 #[test]
 fn a_real_time_signal_can_be_ignored_too() {
     for mode in BOTH {
-        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:RTMIN+3"];
+        let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:RTMIN+3", "--forward-to=group"];
         let family = "name=main ignore=RTMIN+3 catch=TERM:1ms:4 ready hold";
         let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(300));
@@ -365,7 +365,11 @@ fn whoever_works_after_a_request_has_no_limit() {
     let family = "daemon{ name=worker catch=TERM:11s ready hold } name=main catch=TERM:1ms:4 ready hold";
     let (run, begun) = asked(Init::pid_one().workload(family), &["worker", "main"]);
     took(begun, Duration::from_secs(11));
-    run.exits(4).in_order(&["main finished", "worker finished"]).silently();
+    run.exits(4).in_order(&["main finished", "worker finished"]);
+    assert!(
+        run.warnings().iter().all(|line| line.contains("waiting for") || line.contains("is over")),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Escalation when the command is gone: the stages that follow are for everybody who is left.
 
+use std::io::Write;
 use std::time::Duration;
 
 use drainit::signal::Signal;
 
-use crate::harness::{BOTH, Init, took};
+use crate::harness::{BOTH, Gate, Init, pipe, stays, took};
 
 #[test]
 fn a_later_stage_reaches_those_who_were_asked_before() {
@@ -14,7 +15,7 @@ fn a_later_stage_reaches_those_who_were_asked_before() {
         let mut init = Init::new(mode).flags(&flags).workload(family).start();
         init.ready(&["daemon", "main"]).signal(Signal::TERM);
         let run = init.finish();
-        run.exits(4).in_order(&["main finished", "daemon got TERM", "daemon got QUIT", "daemon finished"]);
+        run.exits(4).in_order(&["daemon got TERM", "daemon got QUIT", "daemon finished"]);
         run.warns(&["going on to QUIT", "fake-workload ("]);
     }
 }
@@ -44,18 +45,40 @@ fn jobs_of_a_shell_that_ignore_another_stop_signal_get_term() {
     }
 }
 
+/// Longer than an idle process that ignores the signal is given.
+const WORK: Duration = Duration::from_secs(4);
+
 #[test]
-fn many_who_are_busy_and_ignore_the_signal_are_not_waited_for_either() {
-    let script = "for each in 1 2 3 4 5 6 7 8; do (trap '' TERM; echo main ready $$; while :; do :; done) & done; sleep 1000";
-    let mut init = Init::pid_one().flags(&["--grace-period=1m"]).command(&["sh", "-c", script]).start();
-    for _ in 0..8 {
-        let _ = init.line_with("ready ");
+fn a_process_that_uses_the_processor_is_waited_for_although_it_ignores_the_signal() {
+    for mode in BOTH {
+        let gate = Gate::closed();
+        let script = format!(
+            "trap '' TERM; echo main ready $$; while [ ! -e {} ]; do :; done; echo main done",
+            gate.path()
+        );
+        let mut init =
+            Init::new(mode).flags(&["--grace-period=1m"]).command(&["dash", "-c", &script]).start();
+        init.ready(&["main"]).signal(Signal::TERM);
+        stays(WORK, || !init.descendants().is_empty());
+        gate.open();
+        init.line("main done");
+        init.finish().exits(0).silently();
     }
-    let begun = std::time::Instant::now();
-    init.signal(Signal::TERM);
-    let run = init.finish();
-    took(begun, Duration::from_secs(2));
-    run.warns(&["TERM is ignored, waiting cannot help: killing sh ("]);
+}
+
+#[test]
+fn a_process_that_moves_data_is_waited_for_although_it_ignores_the_signal() {
+    for mode in BOTH {
+        let (read, write) = pipe();
+        let script = "trap '' TERM; echo main ready $$; exec cat >/dev/null";
+        let init = Init::new(mode).flags(&["--grace-period=1m"]).stdin(read);
+        let mut init = init.command(&["dash", "-c", script]).start();
+        init.ready(&["main"]).signal(Signal::TERM);
+        let mut upload = std::fs::File::from(write);
+        stays(WORK, || upload.write_all(&[0; 4096]).is_ok());
+        drop(upload);
+        init.finish().exits(0).silently();
+    }
 }
 
 #[test]

@@ -64,7 +64,9 @@ pub(crate) fn they_get_it(init: Init, names: &[&str]) {
 fn the_target_decides_who_gets_it() {
     for mode in BOTH {
         let with = |flags: &[&str]| Init::new(mode).flags(flags);
-        they_get_it(with(&[]), &["main", "worker"]);
+        they_get_it(with(&[]), &["main"]);
+        they_get_it(with(&["--forward-to=auto"]), &["main"]);
+        they_get_it(with(&["--forward-to=group"]), &["main", "worker"]);
         they_get_it(with(&["-g"]), &["main", "worker"]);
         they_get_it(with(&["-c"]), &["main"]);
         they_get_it(with(&["--single-child"]), &["main"]);

@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use drainit::plan::processes::Process;
 use drainit::signal::Signal;
-use drainit::survivors::Process;
 use drainit::sys::{kill, procfs};
 
 pub(crate) use crate::binary::DRAINIT;
@@ -184,7 +184,9 @@ fn find_init(child: &Child, mode: Mode) -> Option<i32> {
 }
 
 fn state_of(pid: i32) -> Option<u8> {
-    procfs::stat(pid, &mut procfs::buffer()).and_then(Process::parse).map(|process| process.state)
+    procfs::stat(pid, &mut procfs::buffer())
+        .and_then(drainit::processes::stat::parse)
+        .map(|process| process.state)
 }
 
 /// Calls `look` until it has an answer.
@@ -368,6 +370,14 @@ impl Running {
         self.finish()
     }
 
+    /// Waits until every process below drainit waits for something: a shell that has just started its command is in no hurry any more.
+    pub(crate) fn settled(&mut self) -> &mut Self {
+        wait_until("the processes wait", || {
+            self.descendants().iter().all(|process| process.state != b'R').then_some(())
+        });
+        self
+    }
+
     /// Waits until drainit waits for a signal: it has nothing left to do.
     pub(crate) fn idle(&mut self) -> &mut Self {
         wait_until("drainit is idle", || wait_of(self.pid()));
@@ -469,7 +479,7 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
 /// Everybody below this process, as this test's /proc shows it.
 pub(crate) fn descendants_of(root: i32) -> Vec<Process> {
     let mut everybody = Vec::new();
-    procfs::each_process(|_, stat| everybody.extend(Process::parse(stat)));
+    procfs::each_process(|_, stat| everybody.extend(drainit::processes::stat::parse(stat)));
     let mut found: Vec<Process> = Vec::new();
     loop {
         let known = |pid| pid == root || found.iter().any(|process: &Process| process.pid == pid);
@@ -482,7 +492,7 @@ pub(crate) fn descendants_of(root: i32) -> Vec<Process> {
     }
 }
 
-/// A pipe: what is read, what is written.
+/// A pipe: what is read, what is written. No process inherits an end that it is not given.
 pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
-    nix::unistd::pipe().expect("a pipe can be made")
+    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe can be made")
 }

@@ -56,7 +56,7 @@ fn the_pure_modules_know_no_clock_no_pid_and_no_log() {
                 "warn!",
                 "debug!",
             ] {
-                let is_table = path.ends_with("plan/table.rs") && what == "std::fs";
+                let is_table = path.ends_with("table.rs") && what == "std::fs";
                 assert!(is_table || !uses(&text, what), "{} uses {what}", path.display());
             }
         }
@@ -91,4 +91,70 @@ fn no_file_has_grown_out_of_hand() {
             assert!(text.lines().count() <= 500, "{} has {} lines", path.display(), text.lines().count());
         }
     }
+}
+
+/// Files of src/report/, and what else of it each may use. Whatever is not listed may use nothing.
+const REPORT: [(&str, &[&str]); 11] = [
+    ("record.rs", &[]),
+    ("format.rs", &["record"]),
+    ("json.rs", &["record", "format"]),
+    ("termination.rs", &["record", "format"]),
+    ("rehearsal/page.rs", &[]),
+    ("rehearsal/scale.rs", &["format"]),
+    ("rehearsal/row.rs", &["record", "format", "page", "scale"]),
+    ("rehearsal/timeline.rs", &["record", "format", "page", "scale", "row"]),
+    ("rehearsal/verdict.rs", &["record", "format"]),
+    ("rehearsal/advice.rs", &["record", "format"]),
+    ("rehearsal/mod.rs", &["record", "timeline", "verdict", "advice"]),
+];
+
+/// The modules below src/report/ that a file uses, its tests apart.
+fn report_modules(text: &str) -> Vec<&'static str> {
+    let (text, _) = text.split_once("#[cfg(test)]\nmod tests").unwrap_or((text, ""));
+    let code: String = code(text).flat_map(|line| [line, "\n"]).collect();
+    // `use` declarations, and paths such as `super::name::` or `name::`.
+    let uses: Vec<&str> = code.split("use ").skip(1).filter_map(|rest| rest.split(';').next()).collect();
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let in_uses = |name: &str| {
+        uses.iter().flat_map(|one| one.split(|character| !is_word(character))).any(|word| word == name)
+    };
+    let in_path =
+        |name: &str| code.match_indices(&format!("{name}::")).any(|(at, _)| !code[..at].ends_with(is_word));
+    let names = ["json", "termination", "rehearsal"].into_iter();
+    let names =
+        names.chain(REPORT.iter().filter_map(|(file, _)| file.rsplit('/').next()?.strip_suffix(".rs")));
+    let mut used: Vec<&str> =
+        names.filter(|name| *name != "mod" && (in_uses(name) || in_path(name))).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+#[test]
+fn a_record_goes_through_report_in_one_direction() {
+    for (file, allowed) in REPORT {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report").join(file);
+        let text = std::fs::read_to_string(&path).expect("a file of this project");
+        for used in report_modules(&text) {
+            assert!(allowed.contains(&used), "{file} uses {used}");
+        }
+    }
+    let is_listed =
+        |path: &Path| REPORT.iter().any(|(file, _)| path.ends_with(Path::new("report").join(file)));
+    let tests = ["fixtures.rs", "generator.rs", "properties.rs", "schema.rs"];
+    for (path, _) in sources("src/report") {
+        let is_root = path.ends_with("report/mod.rs");
+        let is_test = tests.iter().any(|name| path.ends_with(name));
+        assert!(is_root || is_test || is_listed(&path), "{} has no place in the order", path.display());
+    }
+}
+
+#[test]
+fn a_module_of_report_that_is_used_is_seen() {
+    let uses = |text| report_modules(text);
+    assert_eq!(uses("use super::format;\nuse super::record::{\n    Record,\n};\n"), ["format", "record"]);
+    assert_eq!(uses("fn x() { super::json::json(y) }"), ["json"]);
+    assert_eq!(uses("use super::{json, rehearsal::verdict};"), ["json", "rehearsal", "verdict"]);
+    assert_eq!(uses("//! See [`json`].\nfn x() { serde_json::to_string(row) }"), [""; 0]);
+    assert_eq!(uses("#[cfg(test)]\nmod tests {\n    use super::json;\n}"), [""; 0]);
 }

@@ -40,6 +40,7 @@ mod rehearse_text;
 mod report;
 mod runtimes;
 mod schedule;
+mod shells;
 mod start;
 mod status;
 mod stop;

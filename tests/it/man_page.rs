@@ -71,7 +71,7 @@ const OTHER_VARIABLES: &[(&str, &str)] = &[
 
 const FOR_STEPS: &[(&str, &str)] = &[
     ("DRAINIT_MAIN_PID", "The command's pid, while it is there."),
-    ("DRAINIT_STOP_SIGNAL", "The signal that began this stop."),
+    ("DRAINIT_RECEIVED_SIGNAL", "The signal that began this stop."),
     ("DRAINIT_DEADLINE_MS", "The time that is left, in milliseconds."),
 ];
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 
 use clap::Arg;
-use drainit::cli::{self, Instead};
+use drainit::cli::{self, EarlyExit};
 use drainit::settings::Settings;
 
 use crate::docs::{options, read, spellings};
@@ -152,8 +152,8 @@ fn every_flag_is_taken_in_each_spelling() {
             line.extend((*flag != "-P").then_some("true"));
             match cli::parse(line.iter().map(OsString::from).collect()) {
                 Ok(_) => drop(settings(&line, None)),
-                Err(Instead::Print(text)) => assert!(!text.is_empty()),
-                Err(Instead::Refuse(problem)) => panic!("{line:?}: {problem}"),
+                Err(EarlyExit::Print(text)) => assert!(!text.is_empty()),
+                Err(EarlyExit::Refuse(problem)) => panic!("{line:?}: {problem}"),
             }
         }
     }

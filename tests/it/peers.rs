@@ -8,7 +8,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use drainit::cli::Name;
+use drainit::cli::InvokedAs;
 use drainit::signal::Signal;
 
 use crate::forward::they_get_it;
@@ -126,7 +126,7 @@ fn as_dockerd_reads_it(text: &str) -> Option<(String, String)> {
 
 #[test]
 fn dockerd_understands_the_version() {
-    for name in Name::OF_PEERS {
+    for name in InvokedAs::TINI_LIKE {
         let output = run_as(&format!("/usr/bin/{name}"), &["--version"], &[]);
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
         let read = as_dockerd_reads_it(&String::from_utf8_lossy(&output.stdout));
@@ -143,7 +143,7 @@ fn dockerd_understands_the_version() {
 #[test]
 fn under_a_peer_s_name_the_command_alone_gets_the_signal() {
     let (alone, both) = (&["main"][..], &["main", "worker"][..]);
-    for name in Name::OF_PEERS {
+    for name in InvokedAs::TINI_LIKE {
         let script = format!("exec -a /sbin/{name} \"$@\"");
         let named = |mode, variables: &[&str]| {
             Init::new(mode).under(&[NOTHING_ELSE, variables, &["bash", "-c", &script, "bash"]].concat())
@@ -157,6 +157,12 @@ fn under_a_peer_s_name_the_command_alone_gets_the_signal() {
         they_get_it(named(Mode::Subreaper, &["DRAINIT_FORWARD_TO=group"]), both);
     }
     they_get_it(with(&["DUMB_INIT_SETSID=0"]), alone);
-    they_get_it(with(&["DUMB_INIT_SETSID=1"]), both);
+    they_get_it(with(&["DUMB_INIT_SETSID=1"]), alone);
+    let dumb_init = |variables: &[&str]| {
+        let script = "exec -a /usr/bin/dumb-init \"$@\"";
+        Init::subreaper().under(&[NOTHING_ELSE, variables, &["bash", "-c", script, "bash"]].concat())
+    };
+    they_get_it(dumb_init(&[]), both);
+    they_get_it(dumb_init(&["DUMB_INIT_SETSID=0"]), alone);
     they_get_it(with(&["DUMB_INIT_SETSID=0", "DRAINIT_FORWARD_TO=group"]), both);
 }

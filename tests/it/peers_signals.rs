@@ -142,7 +142,7 @@ const TWO: &str = "name=main catch=TERM child{ name=worker catch=TERM ready hold
 #[test]
 fn a_stop_goes_to_the_group_or_to_the_single_child() {
     for mode in BOTH {
-        let mut init = Init::new(mode).workload(TWO).start();
+        let mut init = Init::new(mode).flags(&["-g"]).workload(TWO).start();
         init.ready(&["main", "worker"]).signal(Signal::TERM).begins(&["main got TERM", "worker got TERM"]);
         init.end();
         for init in [Init::new(mode).flags(&["--single-child"]), Init::new(mode).env("DUMB_INIT_SETSID", "0")]

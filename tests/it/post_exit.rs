@@ -88,13 +88,13 @@ fn steps_run_in_the_order_in_which_they_were_typed() {
 #[test]
 fn they_know_what_the_stop_was_about() {
     for mode in BOTH {
-        let look = hook("env=DRAINIT_STOP_SIGNAL env=DRAINIT_DEADLINE_MS");
+        let look = hook("env=DRAINIT_RECEIVED_SIGNAL env=DRAINIT_DEADLINE_MS");
         for signal in [Signal::TERM, Signal::INT] {
             let mut init = Init::new(mode)
                 .flags(&["--stop-signal=TERM,INT", "--post-exit", &look])
                 .workload("name=main catch=TERM,INT:1ms:4 ready hold")
                 .start();
-            init.ready(&["main"]).signal(signal).line(&format!("hook env DRAINIT_STOP_SIGNAL={signal}"));
+            init.ready(&["main"]).signal(signal).line(&format!("hook env DRAINIT_RECEIVED_SIGNAL={signal}"));
             let left = init.line_after("hook env DRAINIT_DEADLINE_MS=");
             assert!((1..=10_000).contains(&left.parse::<u64>().expect("a number of milliseconds")), "{left}");
             init.finish().exits(4).silently();

@@ -31,14 +31,10 @@ fn normal_line(line: &str) -> String {
     for word in line.split_whitespace() {
         let end = word.trim_end_matches([',', ';', ':', '.']).len();
         let (bare, punctuation) = word.split_at(end);
-        let number = words.last().filter(|_| matches!(bare, "ms" | "s")).is_some_and(|last| is_number(last));
-        if number {
-            words.pop();
-            words.push(format!("TIME{punctuation}"));
-        } else if is_row && !has_bar && is_bar(bare) {
+        if is_row && !has_bar && is_bar(bare) {
             has_bar = true;
             words.push("BAR".to_owned());
-        } else if is_compound(bare) {
+        } else if is_time(bare) {
             words.push(format!("TIME{punctuation}"));
         } else if is_pid(bare) {
             words.push(format!("(PID){punctuation}"));
@@ -50,13 +46,9 @@ fn normal_line(line: &str) -> String {
     format!("{indent}{}", words.join(" "))
 }
 
-fn is_number(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(|character| character.is_ascii_digit() || character == '.')
-}
-
-/// `1m30s`, `2h`.
-fn is_compound(word: &str) -> bool {
-    let is_part = |character: char| character.is_ascii_digit() || matches!(character, 'h' | 'm' | 's');
+/// `300ms`, `1.2s`, `1m30s`, `2h`.
+fn is_time(word: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_digit() || matches!(character, '.' | 'h' | 'm' | 's');
     word.starts_with(|first: char| first.is_ascii_digit())
         && word.ends_with(['h', 'm', 's'])
         && word.chars().all(is_part)
@@ -79,46 +71,46 @@ fn is_bar(word: &str) -> bool {
 #[test]
 fn two_runs_of_one_story_read_the_same() {
     let one = "\
-server: drainit began a stop after 1.0 s; over 1.9 s later
-                0          0.5 s      1 s        1.5 s
+server: drainit began a stop after 1.0s; the stop took 1.9s
+                0          0.5s      1s        1.5s
                 +----------+----------+----------+-----------+
 pre-stop steps
- idle 8080      ====|                                          done in 200 ms
+ idle 8080      ====|                                          done in 200ms
 processes
- server (7)     ----TERM================HUP===============|    exited 0 at 1.9 s
- worker (12)    ----T                                          died of TERM at 220 ms
-- before the signal   = asked to leave   # after KILL   | end   > still there
-passed: everything ended by itself 1.7 s after TERM
-advice: worker (12), worker (13) and 4 more needed 300 ms more than server (7): tini, after 1m30s.
+ server (7)     ----TERM================HUP===============|    exited with 0 at 1.9s
+ worker (12)    ----T                                          died of TERM at 220ms
+- before the signal   = signalled   # after KILL   | end   > still there
+passed: every process ended by itself 1.7s after TERM
+advice: worker (12), worker (13) and 4 more needed 300ms more than server (7): tini, after 1m30s.
 ";
     let other = "\
-server: drainit began a stop after 999 ms; over 12.0 s later
-                 0     5 s     10 s
+server: drainit began a stop after 999ms; the stop took 12.0s
+                 0     5s     10s
                  +-----+-------+---
 pre-stop steps
- idle 8080       |                  done in 0 ms
+ idle 8080       |                  done in 0ms
 processes
- server (70001)  T=H==============| exited 0 at 1m5s
- worker (2)      T                  died of TERM at 1.2 s
-- before the signal   = asked to leave   # after KILL   | end   > still there
-passed: everything ended by itself 12.0 s after TERM
-advice: worker (2), worker (99) and 4 more needed 1.0 s more than server (70001): tini, after 3 ms.
+ server (70001)  T=H==============| exited with 0 at 1m5s
+ worker (2)      T                  died of TERM at 1.2s
+- before the signal   = signalled   # after KILL   | end   > still there
+passed: every process ended by itself 12.0s after TERM
+advice: worker (2), worker (99) and 4 more needed 1.0s more than server (70001): tini, after 3ms.
 ";
     let normal_form = "\
-server: drainit began a stop after TIME; over TIME later
+server: drainit began a stop after TIME; the stop took TIME
 pre-stop steps
  idle 8080 BAR done in TIME
 processes
- server (PID) BAR exited 0 at TIME
+ server (PID) BAR exited with 0 at TIME
  worker (PID) BAR died of TERM at TIME
-- before the signal = asked to leave # after KILL | end > still there
-passed: everything ended by itself TIME after TERM
+- before the signal = signalled # after KILL | end > still there
+passed: every process ended by itself TIME after TERM
 advice: worker (PID), worker (PID) and 4 more needed TIME more than server (PID): tini, after TIME.
 ";
     assert_eq!(normal(one), normal_form);
     assert_eq!(normal(other), normal_form);
     assert_eq!(normal(normal_form), normal_form, "it is a normal form");
-    let another_end = normal(&one.replace("exited 0", "exited 1"));
+    let another_end = normal(&one.replace("exited with 0", "exited with 1"));
     assert_ne!(another_end, normal_form, "what happened is not numbers");
 }
 

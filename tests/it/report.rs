@@ -1,4 +1,4 @@
-//! The report and the termination message: written whatever happened, and never in anybody's way.
+//! The report and the termination message: written whatever happened, and never in the way of a process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl Scratch {
     }
 }
 
-/// Starts it with a report, asks it to stop when these are ready, and returns both ends of the story.
+/// Starts it with a report, stops it when these are ready, and returns the report and the run.
 fn reported(init: Init, names: &[&str]) -> (Value, Finished) {
     let scratch = Scratch::new();
     let mut init = init.flags(&[&scratch.flag("report", "report")]).start();
@@ -44,7 +44,7 @@ fn reported(init: Init, names: &[&str]) -> (Value, Finished) {
 }
 
 #[test]
-fn a_good_stop_is_told_whole() {
+fn a_good_stop_is_reported_whole() {
     for mode in BOTH {
         let family = "daemon{ name=daemon catch=TERM:300ms:2 ready hold } orphan{ exit=0 } \
                       name=main catch=TERM:1ms:4 ready hold";
@@ -52,8 +52,9 @@ fn a_good_stop_is_told_whole() {
             ["--pre-stop", &hook("exit=0"), "--pre-stop-sleep=100ms", "--post-exit", "no-such-program"];
         let (report, run) = reported(Init::new(mode).flags(&flags).workload(family), &["daemon", "main"]);
         run.exits(4);
-        assert_eq!((&report["schema"], &report["exit_code"]), (&json!(1), &json!(4)));
+        assert_eq!((&report["schema"], &report["exit_code"]), (&json!(2), &json!(4)));
         assert_eq!(report["command"], "fake-workload");
+        assert_eq!((&report["complete"], &report["grace_ms"]), (&json!(true), &Value::Null));
         assert_eq!(
             (&report["stop"]["reason"], &report["stop"]["signal"]),
             (&json!("signal"), &json!("TERM"))
@@ -68,28 +69,38 @@ fn a_good_stop_is_told_whole() {
         let processes = report["processes"].as_array().expect("a list");
         let [main, daemon] = processes.as_slice() else { panic!("not two: {report:#}") };
         assert_eq!(
-            (&main["main"], &main["ended"]["code"], &main["attitude"]),
-            (&json!(true), &json!(4), &json!("catches"))
+            (&main["main"], &main["ended"]["code"], &main["disposition"]),
+            (&json!(true), &json!(4), &json!("caught"))
         );
         assert_eq!((&daemon["main"], &daemon["ended"]["code"]), (&json!(false), &json!(2)));
         assert!(daemon["waited_ms"].as_u64().is_some_and(|waited| waited >= 300), "{report:#}");
-        let asked = |process: &Value| process["asked"]["signal"].as_str().map(str::to_owned);
-        assert_eq!((asked(main).as_deref(), asked(daemon).as_deref()), (Some("TERM"), Some("TERM")));
+        for process in [main, daemon] {
+            assert_eq!(process["signalled"]["signal"], "TERM");
+            assert_eq!(
+                (&process["refused"], &process["group"]),
+                (&Value::Null, &process["pid"]),
+                "{report:#}"
+            );
+            assert!(process["last_seen_ms"].as_u64() >= process["first_seen_ms"].as_u64(), "{report:#}");
+        }
+        assert_eq!((&report["main"]["pid"], &report["main"]["ended"]), (&main["pid"], &main["ended"]));
+        assert!(main["parent"].is_i64() && daemon["parent"].is_i64(), "{report:#}");
         let sent: Vec<_> =
             report["signals"].as_array().expect("a list").iter().map(|one| one["to"].as_str()).collect();
-        assert_eq!(sent, [Some("group"), Some("process")]);
+        assert_eq!(sent, [Some("main"), Some("process")]);
         assert_eq!((&report["killed"], &report["orphans_reaped"]), (&Value::Null, &json!(1)), "{report:#}");
     }
 }
 
 #[test]
-fn a_bad_one_says_who_and_why() {
+fn a_bad_one_says_which_processes_were_killed_and_why() {
     for mode in BOTH {
         let family = "daemon{ name=daemon ignore=TERM ready hold } name=main ignore=TERM ready hold";
         let (report, run) =
             reported(Init::new(mode).flags(&["--grace-period=300ms"]).workload(family), &["daemon", "main"]);
         run.exits(137);
-        assert_eq!((&report["killed"]["reason"], &report["exit_code"]), (&json!("time_is_up"), &json!(137)));
+        assert_eq!((&report["killed"]["reason"], &report["exit_code"]), (&json!("timed_out"), &json!(137)));
+        assert_eq!(report["grace_ms"], 300);
         for process in report["processes"].as_array().expect("a list") {
             assert_eq!(
                 (&process["ended"]["how"], &process["ended"]["signal"]),
@@ -119,14 +130,14 @@ fn the_command_s_own_exit_is_reported_too() {
             .silently();
         let report = scratch.report();
         assert_eq!(
-            (&report["stop"], &report["main"]["code"], &report["exit_code"]),
+            (&report["stop"], &report["main"]["ended"]["code"], &report["exit_code"]),
             (&Value::Null, &json!(3), &json!(3))
         );
         let scratch = Scratch::new();
         let flags = [&*scratch.flag("report", "report"), "-e", "140:7"];
         Init::new(mode).flags(&flags).workload("die=12").run().exits(7);
         let report = scratch.report();
-        assert_eq!((&report["main"]["signal"], &report["exit_code"]), (&json!("USR2"), &json!(7)));
+        assert_eq!((&report["main"]["ended"]["signal"], &report["exit_code"]), (&json!("USR2"), &json!(7)));
     }
 }
 
@@ -180,7 +191,7 @@ fn a_report_that_goes_where_the_application_writes_leaves_that_alone() {
         let init = Init::new(mode).stderr(log()).flags(&["--report=/dev/stderr"]);
         init.workload("exit=3").run().exits(3);
         let text = fs::read_to_string(scratch.path("log")).expect("it is there");
-        assert!(text.starts_with("precious\n{\"schema\":1,"), "{text}");
+        assert!(text.starts_with("precious\n{\"schema\":2,"), "{text}");
     }
 }
 
@@ -195,7 +206,7 @@ fn with_stderr_closed_the_report_is_the_report() {
 }
 
 #[test]
-fn who_is_too_many_to_be_told_is_counted_once() {
+fn processes_past_the_limit_are_counted_once() {
     let scratch = Scratch::new();
     let family = "session*300{ catch=TERM:1ms ready hold } name=main catch=TERM:1ms ready hold";
     let mut init = Init::pid_one().flags(&[&scratch.flag("report", "report")]).workload(family).start();
@@ -296,7 +307,7 @@ fn a_name_can_break_nothing() {
 }
 
 #[test]
-fn many_who_come_and_go_are_counted_and_not_kept() {
+fn many_orphans_are_counted_and_not_kept() {
     let scratch = Scratch::new();
     let gate = Gate::closed();
     let family = format!("orphan*300{{ exit=0 }} name=main ready await={} exit=0", gate.path());
@@ -317,7 +328,8 @@ fn a_nested_init_is_said_to_ignore_what_it_has_no_handler_for() {
         let (report, run) = reported(init, &["nested", "main"]);
         run.exits(4);
         let processes = report["processes"].as_array().expect("a list");
-        let ignoring: Vec<_> = processes.iter().filter(|process| process["attitude"] == "ignores").collect();
+        let ignoring: Vec<_> =
+            processes.iter().filter(|process| process["disposition"] == "ignored").collect();
         let [nested] = ignoring.as_slice() else { panic!("not one: {report}") };
         assert_eq!(nested["name"], "fake-workload");
     }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Instant;
 
-use drainit::survivors::Process;
+use drainit::plan::processes::Process;
 use drainit::sys::kill;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 

@@ -243,7 +243,7 @@ fn a_reader_in_the_background_of_nobody_does_not_stay() {
     let pid = pid.text().trim().parse().expect("a pid");
     screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
     gate.open();
-    wait_until("it has gone", || drainit::survivors::look_at(pid).is_none().then_some(()));
+    wait_until("it has gone", || drainit::processes::look_at(pid).is_none().then_some(()));
     screen.leaves();
 }
 
@@ -255,14 +255,14 @@ fn a_reader_in_the_background_that_does_not_go_is_told_once() {
         format!("trap \"\" HUP; echo $$ >{}; $W await={}; read x </dev/tty", pid.path(), gate.path());
     screen.line(&format!("( $D -- sh -c '{}' 2>{} & )", reader, log.path()));
     let main: i32 = pid.text().trim().parse().expect("a pid");
-    let state = || drainit::survivors::look_at(main).map(|process| process.state);
+    let state = || drainit::processes::look_at(main).map(|process| process.state);
     screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
     gate.open();
     assert!(log.text().contains("sending HUP"));
     wait_until("it is stopped for good", || (state() == Some(b'T')).then_some(()));
     stays(std::time::Duration::from_millis(200), || state() == Some(b'T'));
     assert_eq!(log.text().lines().count(), 1, "{}", log.text());
-    let drainit = drainit::survivors::look_at(main).expect("it is there").parent;
+    let drainit = drainit::processes::look_at(main).expect("it is there").parent;
     drainit::sys::kill::send(drainit, drainit::signal::Signal::TERM).expect("it is there");
     wait_until("it has gone", || state().is_none().then_some(()));
     screen.leaves();

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use drainit::survivors::{Process, look_again};
+use drainit::plan::processes::Process;
+use drainit::processes::look_again;
 
 use super::daemon::Daemon;
 use super::{Bundle, REQUIRE, is_alive, not_run, runtimes};

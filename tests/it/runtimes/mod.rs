@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use drainit::survivors::Process;
+use drainit::plan::processes::Process;
 use drainit::sys::procfs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -349,6 +349,6 @@ impl Drop for Container {
 
 fn is_alive(pid: i32) -> bool {
     procfs::stat(pid, &mut procfs::buffer())
-        .and_then(Process::parse)
+        .and_then(drainit::processes::stat::parse)
         .is_some_and(|process| process.is_alive())
 }

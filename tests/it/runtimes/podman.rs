@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use drainit::survivors::{Process, look_again};
+use drainit::plan::processes::Process;
+use drainit::processes::look_again;
 use serde_json::json;
 
 use super::cases::tests_of_every_case;

@@ -1,0 +1,295 @@
+//! Job control: the command has the terminal while it runs, and the shell that started drainit hears of its stops.
+//!
+//! The command leads a process group of its own, so a shell that waits for drainit's group knows nothing of it. What the kernel
+//! would do for a command in that group is decided here (POSIX 11.1, "Job Access Control"):
+//!
+//! | the command was stopped by | the terminal is held by | what is done |
+//! |---|---|---|
+//! | TTIN, TTOU: it wants the terminal | drainit's group, or a group without members | it gets the terminal, and is continued |
+//! | TTIN, TTOU | another command of drainit's group | it waits until the terminal comes back |
+//! | TTIN, TTOU | any other group | drainit's group stops too |
+//! | TSTP, STOP | the command's group (Ctrl-Z went there) | drainit's group stops too |
+//! | TSTP | any other group | drainit stops too; a terminal has told the others of its group itself |
+//! | STOP | any other group | nothing yet: no terminal was involved |
+//!
+//! A stop signal that comes to drainit while the command is stopped already stops drainit. When the command has ended, the processes that it has
+//! left behind stand for it.
+//!
+//! If no shell could continue drainit, the kernel would not have stopped the command in its place, and nothing is stopped here. Then
+//! the command's group is continued, unless a process has sent the signal through drainit. For a command that wants a terminal that it
+//! cannot get, the kernel would let the call fail; here it gets HUP and CONT, once, as the kernel does for stopped groups that no process can
+//! continue any more.
+
+use std::time::Duration;
+
+use crate::signal::{Signal, SignalSet};
+
+/// Between two looks at a group that is to go on.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long its last member may take to stop: a program may have something to put in order before it does.
+const LOOK_FOR: Duration = Duration::from_secs(2);
+
+/// Which group the terminal's foreground is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// drainit's own.
+    Own,
+    /// One that has no member any more.
+    Empty,
+    /// That of the process that was stopped.
+    Job,
+    /// Another command of drainit's group: the rest of a pipeline, or of a script.
+    Sibling,
+    /// Any other.
+    Other,
+}
+
+/// A process of the job was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    pub pid: i32,
+    pub group: i32,
+    pub by: Signal,
+    pub terminal: Holder,
+    /// The kernel would stop drainit for this signal, and a shell could continue it.
+    pub can_suspend: bool,
+    /// drainit is PID 1, whose processes a terminal from outside may have stopped.
+    pub is_pid_one: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobAction {
+    Nothing,
+    /// Give the terminal to this group, and continue it.
+    HandOver {
+        group: i32,
+    },
+    /// Stop drainit's whole group with this signal; `takes_back` says that its group gets the terminal first.
+    SuspendGroup {
+        signal: Signal,
+        takes_back: bool,
+    },
+    /// Stop drainit alone.
+    SuspendSelf {
+        signal: Signal,
+    },
+    /// Continue this group.
+    Continue {
+        group: i32,
+    },
+    /// Tell this group that there is no terminal: HUP, then CONT.
+    HangUp {
+        group: i32,
+    },
+}
+
+/// What drainit was stopped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspended {
+    pub group: i32,
+    /// That group had the foreground.
+    pub in_foreground: bool,
+}
+
+/// A group that is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GoesOn {
+    group: i32,
+    /// When to look next whether any of it is stopped.
+    next: Duration,
+    until: Duration,
+}
+
+/// What is known of the job.
+#[derive(Clone, Debug, Default)]
+pub struct JobControl {
+    /// Which process of the job is stopped, and its group.
+    stopped: Option<(i32, i32)>,
+    /// drainit was stopped, and has not taken the CONT yet that ended this.
+    suspended: Option<Suspended>,
+    /// What was forwarded: some process wants the command to have it.
+    forwarded: SignalSet,
+    /// Members of this group may stop a little later than the command, and are to go on.
+    goes_on: Option<GoesOn>,
+    /// The command was told that there is no terminal.
+    has_hung_up: bool,
+}
+
+impl JobControl {
+    /// A process of the job was stopped.
+    pub fn stopped(&mut self, now: Duration, stop: Stopped) -> JobAction {
+        let Stopped { pid, group, by, terminal, can_suspend, is_pid_one } = stop;
+        self.stopped = Some((pid, group));
+        let wants_terminal = matches!(by, Signal::TTIN | Signal::TTOU);
+        let in_foreground = terminal == Holder::Job;
+        match terminal {
+            Holder::Own | Holder::Empty if wants_terminal => return JobAction::HandOver { group },
+            Holder::Sibling if wants_terminal => return JobAction::Nothing,
+            Holder::Own | Holder::Empty | Holder::Sibling | Holder::Other if !by.is_of_terminal() => {
+                return JobAction::Nothing;
+            }
+            Holder::Own | Holder::Empty | Holder::Job | Holder::Sibling | Holder::Other => {}
+        }
+        if can_suspend {
+            self.suspended = Some(Suspended { group, in_foreground });
+            // STOP would stop drainit even if no process could continue it.
+            let signal = if by.is_of_terminal() { by } else { Signal::TSTP };
+            return if in_foreground || wants_terminal {
+                JobAction::SuspendGroup { signal, takes_back: in_foreground }
+            } else {
+                JobAction::SuspendSelf { signal }
+            };
+        }
+        if !wants_terminal {
+            if self.forwarded.contains(by) {
+                return JobAction::Nothing;
+            }
+            let (next, until) = (now.saturating_add(LOOK_EVERY), now.saturating_add(LOOK_FOR));
+            self.goes_on = Some(GoesOn { group, next, until });
+            return JobAction::Continue { group };
+        }
+        if is_pid_one || std::mem::replace(&mut self.has_hung_up, true) {
+            return JobAction::Nothing;
+        }
+        JobAction::HangUp { group }
+    }
+
+    /// A stop signal came to drainit. While the job is stopped it is about drainit.
+    pub fn stop_signal(&mut self, signal: Signal, can_suspend: bool) -> JobAction {
+        match self.stopped {
+            Some((_, group)) if signal.is_of_terminal() && can_suspend => {
+                self.suspended = Some(Suspended { group, in_foreground: false });
+                JobAction::SuspendSelf { signal }
+            }
+            Some(_) | None => JobAction::Nothing,
+        }
+    }
+
+    /// Whether a process of the job is stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// A process was continued, or has ended.
+    pub fn continued(&mut self, pid: i32) {
+        self.stopped = self.stopped.filter(|(stopped, _)| *stopped != pid);
+    }
+
+    /// A signal is forwarded. A key that made it is not a wish that the command stay stopped.
+    pub fn forwarded(&mut self, signal: Signal, by_key: bool) {
+        if !(by_key && signal.is_of_terminal()) {
+            self.forwarded = self.forwarded.with(signal);
+        }
+    }
+
+    /// Whether this signal was forwarded.
+    #[must_use]
+    pub fn has_forwarded(&self, signal: Signal) -> bool {
+        self.forwarded.contains(signal)
+    }
+
+    /// CONT came; returns what drainit had been stopped for.
+    pub fn resumed(&mut self) -> Option<Suspended> {
+        for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
+            self.forwarded = self.forwarded.without(signal);
+        }
+        self.suspended.take()
+    }
+
+    /// When to look again whether a group goes on.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.goes_on.map(|goes_on| goes_on.next)
+    }
+
+    /// The time may have come; returns the group to look at, which is to be continued if any of it is stopped.
+    pub fn tick(&mut self, now: Duration) -> Option<i32> {
+        let GoesOn { group, until, .. } = self.goes_on.filter(|goes_on| goes_on.next <= now)?;
+        self.goes_on = (now < until).then(|| GoesOn { group, next: now.saturating_add(LOOK_EVERY), until });
+        Some(group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: i32 = 7;
+
+    fn stopped(by: Signal, terminal: Holder) -> Stopped {
+        Stopped { pid: 7, group: GROUP, by, terminal, can_suspend: true, is_pid_one: false }
+    }
+
+    fn action(stop: Stopped) -> JobAction {
+        JobControl::default().stopped(Duration::ZERO, stop)
+    }
+
+    #[test]
+    fn the_table_holds() {
+        let (own, empty, job) = (Holder::Own, Holder::Empty, Holder::Job);
+        let (sibling, other) = (Holder::Sibling, Holder::Other);
+        for by in [Signal::TTIN, Signal::TTOU] {
+            for terminal in [own, empty] {
+                assert_eq!(action(stopped(by, terminal)), JobAction::HandOver { group: GROUP });
+            }
+            assert_eq!(action(stopped(by, sibling)), JobAction::Nothing);
+            assert_eq!(action(stopped(by, other)), JobAction::SuspendGroup { signal: by, takes_back: false });
+        }
+        let whole = JobAction::SuspendGroup { signal: Signal::TSTP, takes_back: true };
+        assert_eq!([Signal::TSTP, Signal::STOP].map(|by| action(stopped(by, job))), [whole; 2]);
+        for terminal in [own, empty, sibling, other] {
+            assert_eq!(
+                action(stopped(Signal::TSTP, terminal)),
+                JobAction::SuspendSelf { signal: Signal::TSTP }
+            );
+            assert_eq!(action(stopped(Signal::STOP, terminal)), JobAction::Nothing);
+        }
+    }
+
+    #[test]
+    fn without_a_shell_nothing_stays_stopped() {
+        let alone = |by, terminal| Stopped { can_suspend: false, ..stopped(by, terminal) };
+        let mut jobs = JobControl::default();
+        assert_eq!(
+            jobs.stopped(Duration::ZERO, alone(Signal::TSTP, Holder::Job)),
+            JobAction::Continue { group: GROUP }
+        );
+        let mut at = Duration::ZERO;
+        while let Some(next) = jobs.deadline() {
+            at = next;
+            assert_eq!(jobs.tick(at), Some(GROUP));
+        }
+        assert_eq!((at, jobs.tick(at)), (LOOK_FOR, None), "and then its members have stopped, or will not");
+        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::HangUp { group: GROUP });
+        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::Nothing, "once");
+        let as_pid_one = Stopped { is_pid_one: true, ..alone(Signal::TTIN, Holder::Other) };
+        assert_eq!(action(as_pid_one), JobAction::Nothing);
+    }
+
+    #[test]
+    fn a_stop_that_was_forwarded_is_a_wish_and_one_of_a_key_is_none() {
+        let alone = Stopped { can_suspend: false, ..stopped(Signal::TSTP, Holder::Other) };
+        for (by_key, action) in [(false, JobAction::Nothing), (true, JobAction::Continue { group: GROUP })] {
+            let mut jobs = JobControl::default();
+            jobs.forwarded(Signal::TSTP, by_key);
+            assert_eq!(jobs.stopped(Duration::ZERO, alone), action);
+            let _ = jobs.resumed();
+            assert!(!jobs.has_forwarded(Signal::TSTP), "a continue ends the wish");
+        }
+    }
+
+    #[test]
+    fn a_stop_signal_while_the_job_is_stopped_is_for_drainit() {
+        let mut jobs = JobControl::default();
+        assert_eq!(jobs.stop_signal(Signal::TSTP, true), JobAction::Nothing);
+        let _ = jobs.stopped(Duration::ZERO, stopped(Signal::STOP, Holder::Other));
+        assert_eq!(jobs.stop_signal(Signal::TERM, true), JobAction::Nothing);
+        assert_eq!(jobs.stop_signal(Signal::TSTP, false), JobAction::Nothing);
+        assert_eq!(jobs.stop_signal(Signal::TSTP, true), JobAction::SuspendSelf { signal: Signal::TSTP });
+        assert_eq!(jobs.resumed(), Some(Suspended { group: GROUP, in_foreground: false }));
+        jobs.continued(7);
+        assert!(!jobs.is_stopped());
+    }
+}

@@ -1,0 +1,224 @@
+//! Which processes a stop signals: *a process that handles the signal answers for its descendants.*
+//!
+//! From each top (main, and whatever drainit has adopted) downwards:
+//!
+//! - a process that handles the signal (catches it, has it blocked, or takes it in `rt_sigtimedwait`) is signalled, and answers: how its
+//!   descendants end is its own affair;
+//! - one that has it at default is signalled and dies of it; those that it leaves behind become tops when drainit adopts them;
+//! - one that ignores it is signalled and does not answer: each of its children is looked at in the same way;
+//! - a shell that catches it and waits for a foreground command answers for all but that command ([`shells`](super::shells));
+//! - one that has it at default and reads from a pipe that another descendant writes into is not signalled: it ends by itself at end of file,
+//!   and its death would be the writer's SIGPIPE.
+//!
+//! So a shell and then the server behind it are signalled, a master's workers are not, and no process is signalled by a wrapper's TERM
+//! and by drainit's.
+
+use super::facts::{Call, Fact, FactTable, Reader, Stdin};
+use super::shells::{self, Shell, Waits};
+use super::{Process, SignalState, Table};
+use std::collections::BTreeSet;
+
+use crate::plan::StopSignal;
+use crate::signal::Signal;
+
+/// Inits that take their signals in `rt_sigtimedwait` and pass them on: known by name where the system call may not be read.
+const INITS: [&[u8]; 8] = [
+    b"drainit",
+    b"tini",
+    b"tini-static",
+    b"docker-init",
+    b"podman-init",
+    b"catatonit",
+    b"dumb-init",
+    b"s6-svscan",
+];
+
+/// A process that is to be signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    pub pid: i32,
+    pub signal: Signal,
+    pub why: Why,
+}
+
+/// Why a process is signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is main, or was left behind and adopted.
+    Top,
+    /// The shell with this pid waits for it, and runs its trap only afterwards.
+    ForegroundOf(i32),
+    /// Its parent, which has this pid, ignores the signal.
+    BelowIgnoring(i32),
+}
+
+/// What the rule says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// In the order in which they are to be signalled.
+    pub recipients: Vec<Recipient>,
+    /// Processes that were looked at and handle the signal.
+    pub handling: Vec<i32>,
+    /// Shells of which cannot be told what they wait for.
+    pub in_doubt: Vec<i32>,
+}
+
+/// What the rule is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// All living descendants of drainit.
+    pub table: &'a Table,
+    /// Where it begins, in this order.
+    pub tops: &'a [i32],
+    pub signal: StopSignal,
+    /// What is unsettled (a shell between two commands) will not be looked at again.
+    pub is_last_look: bool,
+}
+
+/// Answers the question, or names what has to be read first; what was asked for before may be asked for again, if it may have changed.
+///
+/// # Errors
+/// The facts that are missing.
+pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, Vec<(i32, Fact)>> {
+    let mut visit = Visit {
+        question,
+        facts: Reader::new(facts),
+        selection: Selection::default(),
+        seen: BTreeSet::new(),
+        next: Vec::new(),
+    };
+    for &top in question.tops {
+        visit.next.push((top, Why::Top));
+        while let Some((pid, why)) = visit.next.pop() {
+            visit.process(pid, why);
+        }
+    }
+    if visit.facts.missing.is_empty() { Ok(visit.selection) } else { Err(visit.facts.missing) }
+}
+
+/// Which of these signals a process is sent, and whether it handles that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reaction {
+    signal: Signal,
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Handles,
+    Ignores,
+    Dies,
+}
+
+struct Visit<'a, 'b> {
+    question: &'b Question<'a>,
+    facts: Reader<'b>,
+    selection: Selection,
+    seen: BTreeSet<i32>,
+    /// To be looked at, the next one last: a line of descent may be longer than a stack.
+    next: Vec<(i32, Why)>,
+}
+
+impl Visit<'_, '_> {
+    fn process(&mut self, pid: i32, why: Why) {
+        let table = self.question.table;
+        let Some(process) = table.find(pid) else { return };
+        if !self.seen.insert(pid) {
+            return;
+        }
+        let Some(reaction) = self.reaction(process) else { return };
+        if reaction.how == How::Dies && self.ends_by_itself(process) != Some(false) {
+            return;
+        }
+        self.selection.recipients.push(Recipient { pid, signal: reaction.signal, why });
+        match reaction.how {
+            How::Dies => {}
+            How::Ignores => {
+                let children = table.children(pid).map(|child| (child.pid, Why::BelowIgnoring(pid)));
+                self.next.extend(children.collect::<Vec<_>>().into_iter().rev());
+            }
+            How::Handles => {
+                self.selection.handling.push(pid);
+                self.foreground(process, reaction.signal);
+            }
+        }
+    }
+
+    /// What the process does about the signal that it is sent: the rewritten one if it handles that, else the one that came.
+    fn reaction(&mut self, process: &Process) -> Option<Reaction> {
+        let StopSignal { received, rewritten } = self.question.signal;
+        if rewritten != received {
+            let how = self.how(process, rewritten)?;
+            if how == How::Handles {
+                return Some(Reaction { signal: rewritten, how });
+            }
+        }
+        self.how(process, received).map(|how| Reaction { signal: received, how })
+    }
+
+    fn how(&mut self, process: &Process, signal: Signal) -> Option<How> {
+        let status = self.facts.status(process.pid)?;
+        // A process whose signals cannot be read answers: nothing is known of its ways.
+        let Some(signals) = status.signals.or(process.signals.filter(|_| signal.number() < 32)) else {
+            return Some(How::Handles);
+        };
+        if signals.caught.contains(signal) {
+            return Some(How::Handles);
+        }
+        let is_dropped =
+            signals.ignored.contains(signal) || signal.is_ignored_by_default() || status.is_nested_init;
+        if signals.blocked.contains(signal) {
+            // A shell blocks signals for the moment of a fork. What is blocked for longer is taken some day.
+            if is_dropped && !self.question.is_last_look {
+                self.facts.again(process.pid, Fact::Status);
+            }
+            return Some(How::Handles);
+        }
+        match self.facts.call(process.pid)? {
+            Call::AwaitsSignals => Some(How::Handles),
+            Call::Hidden if INITS.contains(&process.name.bytes()) => Some(How::Handles),
+            Call::AwaitsChild
+            | Call::Suspended
+            | Call::Reads
+            | Call::Running
+            | Call::Other
+            | Call::Hidden => Some(if is_dropped { How::Ignores } else { How::Dies }),
+        }
+    }
+
+    /// Whether it reads from a pipe that another descendant writes into, and so ends when that one has ended.
+    fn ends_by_itself(&mut self, process: &Process) -> Option<bool> {
+        let Stdin::Pipe(pipe) = self.facts.stdin(process.pid)? else { return Some(false) };
+        let mut found = Some(false);
+        for other in self.question.table.iter().filter(|other| other.pid != process.pid && other.is_alive()) {
+            match self.facts.outputs(other.pid) {
+                Some(outputs) if outputs.write_into(pipe) => return Some(true),
+                Some(_) => {}
+                None => found = None,
+            }
+        }
+        found
+    }
+
+    /// A shell that catches the signal does not answer for its foreground command.
+    fn foreground(&mut self, process: &Process, signal: Signal) {
+        let table = self.question.table;
+        let Some(status) = self.facts.status(process.pid) else { return };
+        let caught = status
+            .signals
+            .or(process.signals)
+            .is_some_and(|signals: SignalState| signals.caught.contains(signal));
+        if !caught || table.children(process.pid).next().is_none() {
+            return;
+        }
+        let Some(Some(shell)): Option<Option<Shell>> = self.facts.shell(process.pid) else { return };
+        match shells::waits(shell, process, table, &mut self.facts, self.question.is_last_look) {
+            Waits::For(commands) => {
+                let why = Why::ForegroundOf(process.pid);
+                self.next.extend(commands.into_iter().rev().map(|command| (command, why)));
+            }
+            Waits::InDoubt => self.selection.in_doubt.push(process.pid),
+            Waits::Freely | Waits::NotKnownYet => {}
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What has to be known of a process beyond its line in the table. It is read only if a rule asks for it, because each fact is another file
+//! of `/proc`; here it is plain data.
+
+use std::collections::BTreeMap;
+
+use super::SignalState;
+use super::shells::Shell;
+use crate::signal::SignalSet;
+
+/// One thing that a rule has to know of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fact {
+    /// Its signals, and what else `/proc/PID/status` tells.
+    Status,
+    /// The system call that it is in.
+    Call,
+    /// Which shell it is, if it is one.
+    Shell,
+    /// What its descriptor 0 is.
+    Stdin,
+    /// The pipes that its descriptors 1 and 2 write into.
+    Outputs,
+}
+
+/// What is known of one process. `None` is a fact that nobody has asked for yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub status: Option<Status>,
+    pub call: Option<Call>,
+    pub shell: Option<Option<Shell>>,
+    pub stdin: Option<Stdin>,
+    pub outputs: Option<Outputs>,
+}
+
+/// What is known of each process, by pid.
+pub type FactTable = BTreeMap<i32, Facts>;
+
+/// What `/proc/PID/status` tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// All 64 signals; `None` if the file cannot be read, or has no such lines (gVisor before 2026).
+    pub signals: Option<SignalState>,
+    /// It is the first process of a pid namespace below ours: the kernel drops what it does not handle (pid_namespaces(7)).
+    pub is_nested_init: bool,
+    /// Signals that were sent to it, and that it has not taken yet.
+    pub pending: SignalSet,
+    /// How often it has waited: one that was told something has run since.
+    pub switches: Option<u64>,
+}
+
+/// The system call that a process is in, as far as it tells what the process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `rt_sigtimedwait`: it takes signals, and those that it waits for are missing from its mask.
+    AwaitsSignals,
+    /// `wait4` or `waitid`: a child.
+    AwaitsChild,
+    /// `rt_sigsuspend`: a signal, by a handler.
+    Suspended,
+    /// `read`.
+    Reads,
+    /// None: it runs.
+    Running,
+    Other,
+    /// It may not be looked at.
+    Hidden,
+}
+
+/// What a descriptor 0 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// A pipe, by the number of its inode.
+    Pipe(u64),
+    /// `/dev/null`, opened for reading alone, as bash does for background commands.
+    ReadOnlyNull,
+    /// Anything else. Two processes that share it have the same number here: it is made of the file's name, its inode, its mount
+    /// and the flags that it was opened with.
+    Other(u64),
+    /// It is closed.
+    Closed,
+    /// It may not be looked at.
+    Hidden,
+}
+
+/// The pipes that descriptors 1 and 2 write into, by the numbers of their inodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outputs(pub [Option<u64>; 2]);
+
+impl Outputs {
+    /// Whether one of them writes into this pipe.
+    #[must_use]
+    pub fn write_into(self, pipe: u64) -> bool {
+        self.0.contains(&Some(pipe))
+    }
+}
+
+/// The facts as a rule sees them. What is missing is noted, so that it can be read and the rule be asked again.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    known: &'a FactTable,
+    /// What is not known yet.
+    pub(super) missing: Vec<(i32, Fact)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(known: &'a FactTable) -> Self {
+        Self { known, missing: Vec::new() }
+    }
+
+    fn get<T>(&mut self, pid: i32, fact: Fact, pick: impl Fn(&Facts) -> Option<T>) -> Option<T> {
+        let found = self.known.get(&pid).and_then(pick);
+        if found.is_none() {
+            self.missing.push((pid, fact));
+        }
+        found
+    }
+
+    pub(super) fn status(&mut self, pid: i32) -> Option<Status> {
+        self.get(pid, Fact::Status, |facts| facts.status)
+    }
+
+    pub(super) fn call(&mut self, pid: i32) -> Option<Call> {
+        self.get(pid, Fact::Call, |facts| facts.call)
+    }
+
+    pub(super) fn shell(&mut self, pid: i32) -> Option<Option<Shell>> {
+        self.get(pid, Fact::Shell, |facts| facts.shell)
+    }
+
+    pub(super) fn stdin(&mut self, pid: i32) -> Option<Stdin> {
+        self.get(pid, Fact::Stdin, |facts| facts.stdin)
+    }
+
+    pub(super) fn outputs(&mut self, pid: i32) -> Option<Outputs> {
+        self.get(pid, Fact::Outputs, |facts| facts.outputs)
+    }
+
+    /// Asks for a fact once more: what is known of it is about to change.
+    pub(super) fn again(&mut self, pid: i32, fact: Fact) {
+        self.missing.push((pid, fact));
+    }
+}

@@ -1,0 +1,254 @@
+//! What a shell waits for in the foreground.
+//!
+//! A shell that catches a signal runs its trap only when its foreground command has ended (POSIX, "trap"), so it does not answer for that
+//! command: both are signalled. Behind a background command it is in `wait`, and its trap runs at once. What tells the two apart
+//! differs from shell to shell; each rule was found by experiment (`docs/decisions/a-handler-answers.md`).
+//!
+//! In doubt the shell answers: to tell a server twice what the trap tells it destroys work.
+
+use super::facts::{Call, Fact, Reader, Stdin};
+use super::{Process, SignalState, Table};
+use crate::signal::{Signal, SignalSet};
+
+/// The shells whose ways are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// dash, and busybox's ash: the system call tells.
+    Ash,
+    Bash,
+    Zsh,
+    /// A shell of another kind (ksh, mksh, fish): nothing is known of its ways.
+    Other,
+}
+
+/// Programs of busybox, which share one file, that are no shells, but have children and may catch signals.
+const APPLETS: [&[u8]; 17] = [
+    b"chpst",
+    b"cron",
+    b"crond",
+    b"flock",
+    b"httpd",
+    b"inetd",
+    b"init",
+    b"linuxrc",
+    b"nice",
+    b"runsv",
+    b"runsvdir",
+    b"script",
+    b"setsid",
+    b"su",
+    b"tcpsvd",
+    b"timeout",
+    b"watch",
+];
+
+impl Shell {
+    /// By the name of the program's file and, if that tells too little, by the process's own name.
+    #[must_use]
+    pub fn of(file: Option<&[u8]>, name: &[u8]) -> Option<Self> {
+        // A login shell's name begins with a dash; a file that was replaced ends in " (deleted)".
+        let name = name.strip_prefix(b"-").unwrap_or(name);
+        let file = file.unwrap_or(name);
+        let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
+        match file.rsplit(|&byte| byte == b'/').next().unwrap_or_default() {
+            b"busybox" | b"busybox.static" if APPLETS.contains(&name) => None,
+            b"sh" | b"dash" | b"ash" | b"busybox" | b"busybox.static" => Some(Self::Ash),
+            b"bash" | b"rbash" | b"bash-static" => Some(Self::Bash),
+            b"zsh" | b"zsh5" | b"rzsh" | b"zsh-static" | b"zsh5-static" => Some(Self::Zsh),
+            b"ksh" | b"ksh93" | b"mksh" | b"oksh" | b"lksh" | b"yash" | b"fish" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
+/// What a shell that catches the signal waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// For these in the foreground; its trap runs when they have ended.
+    For(Vec<i32>),
+    /// For nothing that keeps its trap from running.
+    Freely,
+    /// That cannot be told, so it counts as answering for its children.
+    InDoubt,
+    /// Facts are missing.
+    NotKnownYet,
+}
+
+/// The signals that a background command of a shell without job control ignores (POSIX, "Asynchronous lists").
+const KEYS: SignalSet = SignalSet::from_bits(0).with(Signal::INT).with(Signal::QUIT);
+
+/// What this shell waits for. `is_last_look` says that a shell that runs will not be looked at again.
+pub(super) fn waits(
+    shell: Shell,
+    process: &Process,
+    table: &Table,
+    facts: &mut Reader<'_>,
+    is_last_look: bool,
+) -> Waits {
+    let Some(youngest) = table.children(process.pid).max_by_key(|child| (child.start, child.pid)) else {
+        return Waits::Freely;
+    };
+    let in_front = match shell {
+        Shell::Ash => ash(process, youngest, facts, is_last_look),
+        Shell::Bash => bash(process, youngest, table, facts),
+        Shell::Zsh => zsh(process, facts),
+        Shell::Other => Some(Front::Doubt),
+    };
+    match in_front {
+        None => Waits::NotKnownYet,
+        Some(Front::Nothing) => Waits::Freely,
+        Some(Front::Doubt) => Waits::InDoubt,
+        Some(Front::Youngest) => {
+            pipeline(youngest, process.pid, table, facts).map_or(Waits::NotKnownYet, Waits::For)
+        }
+    }
+}
+
+/// What is in the foreground.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    /// The youngest child, and what writes into it.
+    Youngest,
+    Nothing,
+    Doubt,
+}
+
+/// dash and busybox wait for a foreground command in `wait4`, for `$(...)` in `read`, and for `wait` in `rt_sigsuspend`.
+fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look: bool) -> Option<Front> {
+    match facts.call(shell.pid)? {
+        Call::AwaitsChild | Call::Reads => Some(Front::Youngest),
+        Call::Suspended | Call::AwaitsSignals => Some(Front::Nothing),
+        // Between two commands: it will be somewhere in a moment.
+        Call::Running | Call::Other if !is_last_look => {
+            facts.again(shell.pid, Fact::Call);
+            None
+        }
+        Call::Running | Call::Other => Some(Front::Doubt),
+        Call::Hidden => {
+            let keys = facts.status(youngest.pid)?.signals;
+            Some(if keys.is_some_and(|signals| has_both_at_default(&signals)) {
+                Front::Youngest
+            } else {
+                Front::Doubt
+            })
+        }
+    }
+}
+
+/// zsh blocks INT only while it waits for a foreground command.
+fn zsh(shell: &Process, facts: &mut Reader<'_>) -> Option<Front> {
+    let signals = facts.status(shell.pid)?.signals.or(shell.signals);
+    Some(match signals {
+        Some(signals) if signals.blocked.contains(Signal::INT) => Front::Youngest,
+        Some(_) => Front::Nothing,
+        None => Front::Doubt,
+    })
+}
+
+/// A background command of bash ignores INT and QUIT, and has a read-only `/dev/null` as its stdin. A program may have changed the first
+/// (node resets both and catches INT), so then the second tells. In a group of its own (`set -m`) nothing does.
+fn bash(shell: &Process, youngest: &Process, table: &Table, facts: &mut Reader<'_>) -> Option<Front> {
+    let signals = facts.status(youngest.pid)?.signals.or(youngest.signals);
+    let Some(signals) = signals else { return Some(Front::Doubt) };
+    if signals.ignored.intersects(KEYS) {
+        return Some(Front::Nothing);
+    }
+    if youngest.group != shell.group {
+        return Some(Front::Doubt);
+    }
+    if has_both_at_default(&signals) {
+        return Some(Front::Youngest);
+    }
+    let (own, its) = (facts.stdin(shell.pid)?, facts.stdin(youngest.pid)?);
+    Some(match its {
+        Stdin::ReadOnlyNull | Stdin::Hidden => Front::Doubt,
+        its if its == own => Front::Youngest,
+        // Behind a pipe: in the background the first command of the pipeline has the null device.
+        Stdin::Pipe(pipe) => match writer(pipe, youngest, shell.pid, table, facts)? {
+            // The first command of a pipeline in the background ignores them, whatever the others did about it.
+            Some(writer) if writer.signals.is_some_and(|signals| signals.ignored.intersects(KEYS)) => {
+                Front::Nothing
+            }
+            Some(_) => Front::Youngest,
+            None => Front::Doubt,
+        },
+        Stdin::Other(_) | Stdin::Closed => Front::Doubt,
+    })
+}
+
+fn has_both_at_default(signals: &SignalState) -> bool {
+    !signals.ignored.union(signals.caught).intersects(KEYS)
+}
+
+/// The sibling that writes into this pipe, if there is one.
+fn writer<'a>(
+    pipe: u64,
+    reader: &Process,
+    parent: i32,
+    table: &'a Table,
+    facts: &mut Reader<'_>,
+) -> Option<Option<&'a Process>> {
+    let mut found = Some(None);
+    for sibling in table.children(parent).filter(|sibling| sibling.pid != reader.pid) {
+        match facts.outputs(sibling.pid) {
+            Some(outputs) if outputs.write_into(pipe) => return Some(Some(sibling)),
+            Some(_) => {}
+            None => found = None,
+        }
+    }
+    found
+}
+
+/// The last command of a pipeline with its siblings that write into it, and into those.
+fn pipeline(last: &Process, parent: i32, table: &Table, facts: &mut Reader<'_>) -> Option<Vec<i32>> {
+    let siblings: Vec<&Process> = table.children(parent).collect();
+    let mut members = vec![last.pid];
+    let mut at = 0;
+    let mut is_whole = siblings.len() > 1;
+    if !is_whole {
+        return Some(members);
+    }
+    while let Some(&reader) = members.get(at) {
+        at += 1;
+        match facts.stdin(reader) {
+            None => is_whole = false,
+            Some(Stdin::Pipe(pipe)) => {
+                for sibling in &siblings {
+                    match facts.outputs(sibling.pid) {
+                        None => is_whole = false,
+                        Some(outputs) if outputs.write_into(pipe) && !members.contains(&sibling.pid) => {
+                            members.push(sibling.pid);
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    is_whole.then_some(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_is_known_by_its_file_and_else_by_its_name() {
+        for (file, name, shell) in [
+            (Some("/usr/bin/dash"), "entrypoint.sh", Some(Shell::Ash)),
+            (Some("/bin/busybox"), "sh", Some(Shell::Ash)),
+            (Some("/bin/busybox"), "run.sh", Some(Shell::Ash)),
+            (Some("/bin/busybox"), "timeout", None),
+            (Some("/bin/busybox"), "runsvdir", None),
+            (Some("/usr/bin/bash (deleted)"), "bash", Some(Shell::Bash)),
+            (Some("/bin/zsh5"), "zsh", Some(Shell::Zsh)),
+            (Some("/bin/mksh"), "mksh", Some(Shell::Other)),
+            (Some("/usr/sbin/nginx"), "sh", None),
+            (None, "-bash", Some(Shell::Bash)),
+            (None, "nginx", None),
+        ] {
+            assert_eq!(Shell::of(file.map(str::as_bytes), name.as_bytes()), shell, "{file:?} {name}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The facts that the rules ask for, read from /proc. What the texts mean is pure.
+//!
+//! Everything here is answered by the kernel from its own memory: links are read and never followed, because a file behind one may
+//! belong to a file system that does not answer.
+
+use std::ffi::c_long;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::status;
+use crate::plan::processes::Process;
+use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
+use crate::plan::processes::ignoring::Closer;
+use crate::plan::processes::shells::Shell;
+use crate::sys::procfs;
+
+/// The null device, as its link is named.
+const NULL: &[u8] = b"/dev/null";
+
+/// Reads one fact of a process.
+pub fn read(process: &Process, fact: Fact, facts: &mut Facts) {
+    let pid = process.pid;
+    match fact {
+        Fact::Status => facts.status = Some(status_of(pid)),
+        Fact::Call => facts.call = Some(call_of(pid)),
+        Fact::Shell => {
+            let file = procfs::link(pid, "exe");
+            facts.shell = Some(Shell::of(file.as_deref(), process.name.bytes()));
+        }
+        Fact::Stdin => facts.stdin = Some(stdin_of(pid)),
+        Fact::Outputs => {
+            let pipe = |file| procfs::link(pid, file).and_then(|link| pipe_number(&link));
+            facts.outputs = Some(Outputs([pipe("fd/1"), pipe("fd/2")]));
+        }
+    }
+}
+
+/// What `status` tells now; nothing is known of a process that is gone.
+#[must_use]
+pub fn status_of(pid: i32) -> Status {
+    procfs::whole_file(pid, "status").map(|text| status::parse(&text)).unwrap_or_default()
+}
+
+/// What has to be known of a process that may be ignoring a signal.
+#[must_use]
+pub fn closer(process: &Process) -> Closer {
+    let pid = process.pid;
+    let moved = procfs::whole_file_as_owner(pid, "io").and_then(|text| moved(&text));
+    Closer { status: status_of(pid), call: call_of(pid), moved }
+}
+
+/// Whether it takes signals in `rt_sigtimedwait` just now.
+#[must_use]
+pub fn awaits_signals(pid: i32) -> bool {
+    call_of(pid) == Call::AwaitsSignals
+}
+
+fn call_of(pid: i32) -> Call {
+    procfs::whole_file_as_owner(pid, "syscall").map_or(Call::Hidden, |text| call(&text))
+}
+
+/// `NUMBER ARGUMENTS...`, or `running`, or -1 if it is blocked outside of a call.
+fn call(text: &[u8]) -> Call {
+    if text.starts_with(b"running") {
+        return Call::Running;
+    }
+    let number = text.split(u8::is_ascii_whitespace).next().and_then(|word| std::str::from_utf8(word).ok());
+    number.and_then(|word| word.parse().ok()).map_or(Call::Hidden, by_number)
+}
+
+/// The calls that tell what a process waits for.
+const CALLS: [(c_long, Call); 5] = [
+    (procfs::RT_SIGTIMEDWAIT, Call::AwaitsSignals),
+    (procfs::WAIT4, Call::AwaitsChild),
+    (procfs::WAITID, Call::AwaitsChild),
+    (procfs::RT_SIGSUSPEND, Call::Suspended),
+    (procfs::READ, Call::Reads),
+];
+
+fn by_number(number: c_long) -> Call {
+    CALLS.iter().find(|(known, _)| *known == number).map_or(Call::Other, |&(_, call)| call)
+}
+
+/// What it has read and written, whatever that was (`rchar`, `wchar`).
+fn moved(text: &[u8]) -> Option<u64> {
+    let value = |name: &[u8]| {
+        let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        std::str::from_utf8(line).ok()?.trim().parse::<u64>().ok()
+    };
+    Some(value(b"rchar:")?.saturating_add(value(b"wchar:")?))
+}
+
+fn stdin_of(pid: i32) -> Stdin {
+    let Some(link) = procfs::link(pid, "fd/0") else {
+        // Without the right to look, even the folder cannot be read.
+        return if procfs::link(pid, "cwd").is_some() { Stdin::Closed } else { Stdin::Hidden };
+    };
+    if let Some(pipe) = pipe_number(&link) {
+        return Stdin::Pipe(pipe);
+    }
+    let info = procfs::whole_file_as_owner(pid, "fdinfo/0");
+    stdin(&link, info.as_deref().unwrap_or_default())
+}
+
+/// `link` is its name, `info` its `fdinfo`.
+fn stdin(link: &[u8], info: &[u8]) -> Stdin {
+    let field = |name: &[u8]| {
+        let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        std::str::from_utf8(line).ok().map(str::trim)
+    };
+    let flags = field(b"flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
+    let Some(flags) = flags else { return Stdin::Hidden };
+    if link == NULL && procfs::is_read_only(flags) {
+        return Stdin::ReadOnlyNull;
+    }
+    let mut hasher = DefaultHasher::new();
+    // Whether it is closed on exec is the descriptor's affair, not the file's.
+    (link, flags & !procfs::CLOSED_ON_EXEC, field(b"mnt_id:"), field(b"ino:")).hash(&mut hasher);
+    Stdin::Other(hasher.finish())
+}
+
+/// `pipe:[NUMBER]`.
+fn pipe_number(link: &[u8]) -> Option<u64> {
+    let number = link.strip_prefix(b"pipe:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_known_by_its_number() {
+        let says =
+            |number: i64| call(format!("{number} 0xffff 0x0 0x0 0x0 0x0 0x0 0x7ffd 0x7f5e\n").as_bytes());
+        assert_eq!(call(b"running\n"), Call::Running);
+        assert_eq!(call(b""), Call::Hidden);
+        assert_eq!(says(-1), Call::Other);
+        for (number, call) in CALLS {
+            assert_eq!(says(number), call);
+        }
+    }
+
+    #[test]
+    fn what_stdin_is_can_be_told() {
+        let info = |flags: &str| format!("pos:\t0\nflags:\t{flags}\nmnt_id:\t25\nino:\t5\n");
+        let of = |link: &str, flags: &str| stdin(link.as_bytes(), info(flags).as_bytes());
+        assert_eq!(of("/dev/null", "0100000"), Stdin::ReadOnlyNull);
+        assert_ne!(of("/dev/null", "0100002"), Stdin::ReadOnlyNull);
+        assert_eq!(of("/dev/pts/0", "0100002"), of("/dev/pts/0", "02100002"), "closed on exec or not");
+        assert_ne!(of("/dev/pts/0", "0100002"), of("/dev/pts/1", "0100002"));
+        assert_eq!(stdin(b"/dev/pts/0", b""), Stdin::Hidden);
+        assert_eq!((pipe_number(b"pipe:[123]"), pipe_number(b"socket:[123]")), (Some(123), None));
+    }
+
+    #[test]
+    fn reads_and_writes_count_together() {
+        assert_eq!(moved(b"rchar: 10\nwchar: 5\nsyscr: 1\n"), Some(15));
+        assert_eq!(moved(b"rchar: 10\n"), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Process groups, as far as a terminal is concerned.
+
+use super::{look_at, stat};
+use crate::plan::processes::Process;
+use crate::sys::{process as own, procfs};
+
+/// Whether this process group is orphaned: no member has a parent in the same session and another group, as a shell is (POSIX 3.264).
+///
+/// Without /proc only this process is known.
+#[must_use]
+pub fn is_orphaned(group: i32) -> bool {
+    let Some(session) = own::session_of(own::id()) else { return true };
+    let is_shell = |parent: i32| {
+        parent > 0
+            && own::session_of(parent) == Some(session)
+            && own::group_of(parent).is_some_and(|its| its != group)
+    };
+    !is_shell(own::parent()) && !any(&|process| process.group == group && is_shell(process.parent))
+}
+
+/// Whether anybody but this process is in this process group.
+#[must_use]
+pub fn shares_group(group: i32) -> bool {
+    any(&|process| process.group == group && process.pid != own::id())
+}
+
+/// Whether anybody in this process group is stopped.
+#[must_use]
+pub fn has_stopped(group: i32) -> bool {
+    any(&|process| process.group == group && process.state == b'T')
+}
+
+/// Whether this process group was started by somebody else of ours: another command of the same pipeline or script.
+#[must_use]
+pub fn is_held_by_sibling(group: i32) -> bool {
+    let parent =
+        look_at(group).map(|leader| leader.parent).filter(|parent| *parent > 0 && *parent != own::id());
+    let ours = own::group_of(own::id());
+    parent.is_some_and(|parent| own::group_of(parent) == ours)
+}
+
+fn any(is_it: &dyn Fn(&Process) -> bool) -> bool {
+    let mut found = false;
+    procfs::each_process(|_, line| found |= stat::parse(line).is_some_and(|process| is_it(&process)));
+    found
+}

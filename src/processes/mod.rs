@@ -1,0 +1,130 @@
+//! Reads /proc into the table that the rules of [`plan::processes`](crate::plan::processes) are about. The parsers are pure.
+
+#![forbid(unsafe_code)]
+
+pub mod facts;
+mod groups;
+pub mod stat;
+pub mod status;
+
+pub use groups::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
+
+use crate::plan::processes::signalled::Moment;
+use crate::plan::processes::{Disposition, Process, Table, tree};
+use crate::signal::Signal;
+use crate::sys::{clock, process as own, procfs};
+
+/// As PID 1, which has just killed all: every process that lives, or has died of KILL and was not reaped yet.
+#[must_use]
+pub fn look_at_killed() -> Option<Table> {
+    if !procfs::is_ours() {
+        return None;
+    }
+    let mut killed = Vec::new();
+    procfs::each_process(|_, line| killed.extend(stat::parse(line)));
+    killed.retain(|process| process.pid != own::id() && (process.is_alive() || process.has_died_of_kill));
+    Some(Table::new(killed))
+}
+
+/// The living descendants of this process, adopted ones included; `None` if /proc cannot tell.
+///
+/// A process that was started from outside of the namespace (`kubectl exec`: its parent is 0) is no descendant, nor are its children.
+#[must_use]
+pub fn look() -> Option<Table> {
+    look_while(|| true)
+}
+
+/// So many processes are read between two looks at the clock.
+const AT_ONCE: usize = 64;
+
+/// The same, given up as soon as `goes_on` says so: what waits for the clock does not wait for a look.
+#[must_use]
+pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
+    if !procfs::is_ours() {
+        return None;
+    }
+    // None of these can go before it is reaped here: a /proc that does not show them hides processes (hidepid, proc(5)).
+    let children = procfs::own_children().unwrap_or_default();
+    let mut everybody = Vec::new();
+    let readable = procfs::each_process_while(|_, line| {
+        everybody.extend(stat::parse(line));
+        !everybody.len().is_multiple_of(AT_ONCE) || goes_on()
+    });
+    let mut shown: Vec<i32> = everybody.iter().map(|process| process.pid).collect();
+    shown.sort_unstable();
+    let is_whole = readable && children.iter().all(|child| shown.binary_search(child).is_ok());
+    if !signals_are_shown(&everybody) {
+        everybody.iter_mut().for_each(|process| process.signals = None);
+    }
+    is_whole.then(|| {
+        let mut found = tree::descendants(everybody, own::id(), look_at);
+        found.retain(Process::is_alive);
+        Table::new(found)
+    })
+}
+
+/// What a process does about a signal, as far as one look can tell; `None` if it cannot be looked at.
+#[must_use]
+pub fn disposition(process: &Process, signal: Signal) -> Option<Disposition> {
+    process.disposition(signal).or_else(|| Some(facts::status_of(process.pid).signals?.disposition(signal)))
+}
+
+/// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`.
+#[must_use]
+pub fn handles(pid: i32, signal: Signal) -> bool {
+    let found = look_at(pid).and_then(|process| disposition(&process, signal));
+    matches!(found, Some(Disposition::Caught | Disposition::Blocked)) || facts::awaits_signals(pid)
+}
+
+/// Whether these `stat` lines tell of signals: this process blocks all of them, and a kernel that is only much like Linux may have zeros there.
+fn signals_are_shown(everybody: &[Process]) -> bool {
+    let own = everybody.iter().find(|process| process.pid == own::id());
+    own.and_then(|own| own.signals).is_some_and(|signals| signals.blocked.contains(Signal::TERM))
+}
+
+/// The same process as it is now; `None` if it is gone, or its number is another process's.
+#[must_use]
+pub fn look_again(known: &Process) -> Option<Process> {
+    look_at(known.pid).filter(|now| now.is_same(known))
+}
+
+/// The process that has this number now.
+#[must_use]
+pub fn look_at(pid: i32) -> Option<Process> {
+    stat::parse(procfs::stat(pid, &mut procfs::buffer())?)
+}
+
+/// Now, as a moment that processes can be compared with.
+#[must_use]
+pub fn moment() -> Moment {
+    Moment { ticks: clock::boot_ticks(), last_pid: procfs::last_pid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::processes::SignalState;
+    use crate::plan::processes::fixtures::process;
+    use crate::signal::SignalSet;
+
+    #[test]
+    fn both_files_say_the_same() {
+        let own = look_at(own::id()).and_then(|own| own.signals).expect("Linux tells");
+        let status = facts::status_of(own::id()).signals.expect("it is there");
+        for signal in (1..32).filter_map(Signal::new) {
+            assert_eq!(own.disposition(signal), status.disposition(signal), "{signal}");
+        }
+        assert_eq!(status.disposition(Signal::PIPE), Disposition::Ignored, "as the standard library has it");
+    }
+
+    #[test]
+    fn a_kernel_that_has_only_zeros_tells_nothing() {
+        let with = |blocked| {
+            let signals = SignalState { blocked: SignalSet::from_bits(blocked), ..SignalState::default() };
+            [process(1, 0, 1, 1), Process { signals: Some(signals), ..process(own::id(), 1, 1, 5) }]
+        };
+        assert!(signals_are_shown(&with(0x7ffb_feff)));
+        assert!(!signals_are_shown(&with(0)));
+        assert!(!signals_are_shown(&[process(1, 0, 1, 1)]), "nor one without the fields");
+    }
+}

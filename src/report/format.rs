@@ -1,0 +1,304 @@
+//! The words for what happened: the one vocabulary of the report, the termination message, the rehearsal and the log.
+
+use std::time::Duration;
+
+use super::record::{ProcessRecord, Record};
+use crate::plan::When;
+use crate::plan::processes::{Disposition, Process, ProcessName};
+use crate::signal::Signal;
+
+/// Shells run the trap for a signal when the command that they wait for has ended (POSIX, `trap`).
+const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"];
+/// The longest text from outside that is shown.
+const LONGEST_NAME: usize = 64;
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+/// A length of time: `3ms`, `1.2s`, `1m30s`, `2h5m`. Rounded down, so it is never more than went by.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let millis = milliseconds(time);
+    match millis {
+        0..SECOND => format!("{millis}ms"),
+        SECOND..MINUTE => format!("{}.{}s", millis / SECOND, millis % SECOND / 100),
+        MINUTE..HOUR => compound(millis),
+        _ => compound(millis - millis % MINUTE),
+    }
+}
+
+/// A round length of time, as short as can be: `200ms`, `0.5s` if `beside_seconds`, `2s`, `1m30s`.
+pub(super) fn round_duration(millis: u64, beside_seconds: bool) -> String {
+    match millis {
+        0 => "0".to_owned(),
+        _ if !beside_seconds => format!("{millis}ms"),
+        MINUTE.. => compound(millis),
+        _ if millis.is_multiple_of(SECOND) => format!("{}s", millis / SECOND),
+        _ => format!("{}.{}s", millis / SECOND, millis % SECOND / 100),
+    }
+}
+
+/// Hours, minutes and seconds, without those that are 0.
+fn compound(millis: u64) -> String {
+    let parts = [(millis / HOUR, 'h'), (millis % HOUR / MINUTE, 'm'), (millis % MINUTE / SECOND, 's')];
+    parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect()
+}
+
+/// In whole milliseconds; at most as many as can be written.
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as they are in a process's name,
+/// as `\n` or `\x1b`; what is escaped already stays as it is.
+pub(super) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' => shown.push(char::from(byte)),
+            _ => shown.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    shown
+}
+
+/// The same, short enough to leave room for what is said of it.
+pub(super) fn name(text: &str) -> String {
+    let start: String = text.chars().take(LONGEST_NAME + 1).collect();
+    cut(&escaped(&start), LONGEST_NAME)
+}
+
+/// At most this many characters; a `~` at the end stands for what was cut.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain("~".chars().take(width)).collect()
+}
+
+/// `nginx (7)`.
+#[must_use]
+pub fn process(name: ProcessName, pid: i32) -> String {
+    format!("{name} ({pid})")
+}
+
+/// The command's name.
+pub(super) fn command(record: &Record) -> String {
+    if record.command.is_empty() { "the command".to_owned() } else { name(&record.command) }
+}
+
+/// Main as a process if the stop found it alive, else the command's name.
+pub(super) fn main(record: &Record) -> String {
+    record.main().map_or_else(|| command(record), |main| process(main.name, main.pid))
+}
+
+/// The first `limit` of these: `a, b and 3 more`.
+#[must_use]
+pub fn list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> String {
+    let mut shown = first_few(items, limit, describe);
+    let last = shown.pop().unwrap_or_default();
+    if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) }
+}
+
+/// The same for descriptions that hold commas: `a, b; c, d; 3 more`.
+#[must_use]
+pub fn long_list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> String {
+    first_few(items, limit, describe).join("; ")
+}
+
+fn first_few<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> Vec<String> {
+    let mut shown: Vec<String> = items.iter().take(limit).map(describe).collect();
+    let more = items.len() - shown.len();
+    shown.extend((more > 0).then(|| format!("{more} more")));
+    shown
+}
+
+/// `server (12), worker (13) and 4 more`.
+pub(super) fn processes(processes: &[&ProcessRecord], limit: usize) -> String {
+    list(processes, limit, |one| process(one.name, one.pid))
+}
+
+/// `1 process`, `2 processes`.
+#[must_use]
+pub fn count(processes: usize) -> String {
+    counted(u64::try_from(processes).unwrap_or(u64::MAX), "process", "processes")
+}
+
+/// A number and the word for it.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The kernel's letter for a process's state in a word (proc(5)).
+#[must_use]
+pub fn state(letter: u8) -> &'static str {
+    match letter {
+        b'R' => "running",
+        b'S' => "sleeping",
+        b'D' => "uninterruptible",
+        b'T' => "stopped",
+        b't' => "traced",
+        b'Z' => "zombie",
+        b'X' | b'x' => "dead",
+        b'I' => "idle",
+        b'P' => "parked",
+        _ => "unknown",
+    }
+}
+
+/// The disposition by its name.
+pub(super) fn disposition(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::Ignored => "ignored",
+        Disposition::Blocked => "blocked",
+        Disposition::Caught => "caught",
+        Disposition::Default => "default",
+    }
+}
+
+/// What a process does about a signal: `ignores TERM`.
+#[must_use]
+pub fn reaction(disposition: Disposition, signal: Signal) -> String {
+    let verb = match disposition {
+        Disposition::Ignored => "ignores",
+        Disposition::Blocked => "blocks",
+        Disposition::Caught => "catches",
+        Disposition::Default => "has no handler for",
+    };
+    format!("{verb} {signal}")
+}
+
+/// A phase of steps by its name.
+#[must_use]
+pub fn when(when: When) -> &'static str {
+    match when {
+        When::PreStop => "pre-stop",
+        When::PostExit => "post-exit",
+    }
+}
+
+/// A step's kind, and its name if it has one.
+pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
+    step.split_once(' ').map_or((step, None), |(kind, name)| (kind, Some(name)))
+}
+
+/// Whether the program of this name or path is a shell.
+pub(super) fn is_shell(program: &str) -> bool {
+    let file = program.rsplit('/').next().unwrap_or_default();
+    SHELLS.contains(&file.trim_start_matches('-'))
+}
+
+/// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
+///
+/// `everyone` is every process that is left.
+#[must_use]
+pub fn waited_for(one: &Process, reacts: Option<(Disposition, Signal)>, everyone: &[Process]) -> String {
+    let mut text = format!("{} {}", process(one.name, one.pid), state(one.state));
+    if let Some((disposition, signal)) = reacts {
+        text.push_str(&format!(", {}", reaction(disposition, signal)));
+        let child = foreground_command(one, everyone).filter(|_| disposition == Disposition::Caught);
+        if let Some(child) = child {
+            let child = process(child.name, child.pid);
+            text.push_str(&format!(", waits for its foreground command {child}"));
+        }
+    }
+    text
+}
+
+/// What a shell waits for before it runs a trap.
+fn foreground_command<'a>(shell: &Process, everyone: &'a [Process]) -> Option<&'a Process> {
+    let is_shell = is_shell(&shell.name.to_string());
+    everyone.iter().find(|child| is_shell && child.parent == shell.pid && child.is_alive())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{self, ms};
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_rounded_down() {
+        for (time, shown) in [
+            (Duration::ZERO, "0ms"),
+            (Duration::from_micros(999_999), "999ms"),
+            (ms(1_000), "1.0s"),
+            (ms(1_299), "1.2s"),
+            (ms(59_999), "59.9s"),
+            (ms(60_000), "1m"),
+            (ms(90_500), "1m30s"),
+            (ms(3_600_000), "1h"),
+            (ms(7_505_000), "2h5m"),
+            (Duration::MAX, "5124095576030h25m"),
+        ] {
+            assert_eq!(duration(time), shown);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_escaped_once() {
+        assert_eq!(escaped("it's \"a\" \\"), "it's \"a\" \\");
+        assert_eq!(escaped("a b\x1b[2J\n\u{202e}é"), r"a b\x1b[2J\n\xe2\x80\xae\xc3\xa9");
+        assert_eq!(escaped(&escaped("\n")), escaped("\n"));
+        assert_eq!(escaped("\t\u{7f}"), fixtures::name(b"\t\x7f").to_string(), "as a process's name");
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        assert_eq!(name(&"x".repeat(64)), "x".repeat(64));
+        assert_eq!(name(&"x".repeat(1_000)), format!("{}~", "x".repeat(63)));
+        assert_eq!(name(&"\u{202e}".repeat(64)).len(), 64, "escapes count");
+        assert_eq!([cut("abc", 3), cut("abcd", 3), cut("abc", 1), cut("a", 0)], ["abc", "ab~", "~", ""]);
+    }
+
+    #[test]
+    fn a_list_names_the_first_few() {
+        let names = ["a", "b", "c", "d"];
+        let listed =
+            |count, limit| list(names.get(..count).unwrap_or_default(), limit, |&one| one.to_owned());
+        assert_eq!([listed(0, 2), listed(1, 2), listed(2, 2)], ["", "a", "a and b"]);
+        assert_eq!(
+            [listed(3, 2), listed(4, 2), listed(4, 0)],
+            ["a, b and 1 more", "a, b and 2 more", "4 more"]
+        );
+        assert_eq!(long_list(&names, 2, |&one| one.to_owned()), "a; b; 2 more");
+    }
+
+    #[test]
+    fn a_step_has_a_kind_and_may_have_a_name() {
+        assert_eq!(kind_and_name("sleep"), ("sleep", None));
+        assert_eq!(kind_and_name("idle 8080"), ("idle", Some("8080")));
+        assert_eq!(kind_and_name("command a b"), ("command", Some("a b")));
+    }
+
+    #[test]
+    fn a_shell_is_known_by_its_file_name() {
+        for (program, shell) in
+            [("sh", true), ("/bin/bash", true), ("-mksh", true), ("/bin/fish", false), ("", false)]
+        {
+            assert_eq!(is_shell(program), shell, "{program}");
+        }
+    }
+
+    fn sleeping(pid: i32, parent: i32, name: &str) -> Process {
+        let stat = format!("{pid} ({name}) S {parent} 7 1 0 0 0 0 0 0 0 0 0 0 0 20 0 1 0 100");
+        crate::processes::stat::parse(stat.as_bytes()).expect("a good line")
+    }
+
+    #[test]
+    fn a_shell_with_a_trap_names_what_it_waits_for() {
+        let everyone = [sleeping(7, 1, "bash"), sleeping(9, 7, "pg_dump"), sleeping(10, 9, "gzip")];
+        let says = |at: usize, disposition| {
+            let process = everyone.get(at).expect("one of three");
+            waited_for(process, Some((disposition, Signal::TERM)), &everyone)
+        };
+        assert_eq!(
+            says(0, Disposition::Caught),
+            "bash (7) sleeping, catches TERM, waits for its foreground command pg_dump (9)"
+        );
+        assert_eq!(says(0, Disposition::Ignored), "bash (7) sleeping, ignores TERM");
+        assert_eq!(says(1, Disposition::Caught), "pg_dump (9) sleeping, catches TERM", "no shell");
+        assert_eq!(says(1, Disposition::Default), "pg_dump (9) sleeping, has no handler for TERM");
+        assert_eq!(waited_for(&sleeping(7, 1, "a\nb"), None, &[]), "a\\nb (7) sleeping");
+    }
+}

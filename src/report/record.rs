@@ -1,0 +1,377 @@
+//! The facts of a run, noted as they happen, and what follows from them.
+//!
+//! Everything is bounded: a run of a year that reaps a million orphans takes no more memory than one of a second.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::outcome::Ended;
+use crate::plan::processes::{Disposition, Process, ProcessName};
+use crate::plan::{KillReason, StepId, When};
+use crate::signal::Signal;
+
+/// How many processes are noted one by one, in the order in which they were found.
+pub const MAX_PROCESSES: usize = 256;
+/// How many more are told apart, to be counted.
+const MAX_COUNTED: usize = 1 << 16;
+/// How many of the last signals are kept.
+pub const MAX_SIGNALS: usize = 64;
+
+/// The facts of one run. All times are since drainit started.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The command's own name (no arguments: they may hold secrets).
+    pub command: String,
+    pub main_pid: Option<i32>,
+    pub grace_period: Option<Duration>,
+    /// How the stop began; `None` if every process ended before one did.
+    pub stop: Option<StopRecord>,
+    /// When the stop first signalled processes.
+    pub signalled_at: Option<Duration>,
+    /// In the order in which they were started.
+    pub steps: Vec<StepRecord>,
+    pub sent: Sent,
+    /// The processes that were there when the stop's signal was sent, or turned up later in the stop; main first if it was there.
+    pub processes: Vec<ProcessRecord>,
+    /// How many more there were than [`MAX_PROCESSES`].
+    pub more_processes: u64,
+    /// Those, by pid and start time.
+    pub(crate) counted: BTreeSet<(i32, u64)>,
+    /// When a step's group had to be killed.
+    pub step_killed: Option<Timed<StepId>>,
+    /// When the stop went on early because a signal was ignored, and the signal it went on with.
+    pub escalated: Option<Timed<Signal>>,
+    /// Children that ended and were neither main, nor a step, nor noted in `processes`.
+    pub orphans_reaped: u64,
+    /// How and when main ended.
+    pub main_ended: Option<Timed<Ended>>,
+    /// When KILL was first sent to every process left, and why.
+    pub killed: Option<Timed<KillReason>>,
+    /// When the last process had ended, or drainit gave up on those left; `None` until then.
+    pub ended_at: Option<Duration>,
+    /// What drainit exits with, `--remap-exit` included; `None` until the run is over.
+    pub exit_code: Option<u8>,
+}
+
+/// Something that happened, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed<T> {
+    pub at: Duration,
+    pub what: T,
+}
+
+/// How a stop began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopRecord {
+    pub at: Duration,
+    pub reason: StopReason,
+    /// As it was received, or drainit's own; before `--rewrite`.
+    pub signal: Signal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// A stop signal was received.
+    Signal {
+        /// 0 is a process outside of the pid namespace, or the kernel.
+        sender: i32,
+        /// The sender's real user id.
+        uid: u32,
+    },
+    /// `--stop-after` or `--rehearse` had run out.
+    Time,
+    /// Main exited by itself.
+    OwnExit,
+}
+
+/// A drain or post-exit step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepRecord {
+    pub id: StepId,
+    /// `command nginx`, `sleep`, `http 127.0.0.1:8080`, `idle 8080`: kind and name without arguments.
+    pub name: String,
+    pub began: Duration,
+    /// `None` while it runs, or if its end was not seen.
+    pub ended: Option<Timed<StepOutcome>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    Succeeded,
+    /// It exited with another status than 0, or died of a signal.
+    Failed(Ended),
+    NotStarted,
+    TimedOut,
+    /// Main ended meanwhile, and there was nothing left to drain.
+    Dropped,
+}
+
+/// The signals that drainit sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The last [`MAX_SIGNALS`], oldest first.
+    pub last: VecDeque<SentSignal>,
+    /// How many came before those.
+    pub before: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentSignal {
+    pub at: Duration,
+    pub signal: Signal,
+    pub to: Receiver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// Main alone.
+    Main,
+    /// Main's group.
+    Group,
+    /// Every process at once.
+    All,
+    /// One process that was found.
+    Process(i32),
+    /// The group of a step.
+    Step(StepId),
+}
+
+/// A process that a stop had to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessRecord {
+    pub pid: i32,
+    /// In clock ticks since boot; pid and start time together identify the process.
+    pub start: u64,
+    /// Its parent when it was first seen; 0 if that is outside of the pid namespace.
+    pub parent: i32,
+    /// Its process group when it was first seen.
+    pub group: i32,
+    pub name: ProcessName,
+    pub is_main: bool,
+    pub first_seen: Duration,
+    /// When it was last seen alive, if it was looked at again.
+    pub last_seen: Option<Duration>,
+    /// The kernel's letter for its state, as it was seen last (S, R, D, T, ...).
+    pub state: u8,
+    /// What it did about the stop's signal just before that was sent; `None` if that is not known.
+    pub disposition: Option<Disposition>,
+    /// The first signal of the stop that it was sent.
+    pub signalled: Option<Timed<Signal>>,
+    /// A signal that drainit was not allowed to send to it.
+    pub refused: Option<Timed<Signal>>,
+    pub ended: Option<Timed<ProcessEnd>>,
+}
+
+/// What became of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// drainit reaped it.
+    Reaped(Ended),
+    /// It was gone when drainit looked again: its own parent reaped it.
+    Gone,
+    /// Not even KILL had ended it when drainit exited.
+    LeftBehind,
+}
+
+/// Noting.
+impl Record {
+    /// From now on noting a signal takes no memory.
+    pub fn make_room(&mut self) {
+        self.sent.last.reserve_exact(MAX_SIGNALS);
+    }
+
+    /// Notes a signal that was sent.
+    pub fn note_sent(&mut self, at: Duration, signal: Signal, to: Receiver) {
+        if self.sent.last.len() == MAX_SIGNALS {
+            self.sent.last.pop_front();
+            self.sent.before += 1;
+        }
+        self.sent.last.push_back(SentSignal { at, signal, to });
+    }
+
+    /// The record of this process, made now if there is none; `None` if there are too many.
+    pub fn process(&mut self, now: Duration, process: &Process, is_main: bool) -> Option<&mut ProcessRecord> {
+        let is_known = |known: &ProcessRecord| known.pid == process.pid && known.start == process.start;
+        if let Some(at) = self.processes.iter().position(is_known) {
+            return self.processes.get_mut(at);
+        }
+        if self.processes.len() >= MAX_PROCESSES {
+            if self.counted.len() < MAX_COUNTED && self.counted.insert((process.pid, process.start)) {
+                self.more_processes += 1;
+            }
+            return None;
+        }
+        self.processes.push(ProcessRecord {
+            pid: process.pid,
+            start: process.start,
+            parent: process.parent,
+            group: process.group,
+            name: process.name,
+            is_main,
+            first_seen: now,
+            last_seen: process.is_alive().then_some(now),
+            state: process.state,
+            disposition: None,
+            signalled: None,
+            refused: None,
+            ended: None,
+        });
+        self.processes.last_mut()
+    }
+
+    /// A child was reaped that is neither main nor a step. The time is asked for only if the child is one of `processes`.
+    pub fn note_reaped(&mut self, at: impl FnOnce() -> Duration, pid: i32, ended: Ended) {
+        let process = self.processes.iter_mut().find(|process| process.pid == pid && process.ended.is_none());
+        match process {
+            Some(process) => process.ended = Some(Timed { at: at(), what: ProcessEnd::Reaped(ended) }),
+            None => self.orphans_reaped += 1,
+        }
+    }
+
+    /// A step begins.
+    pub fn begin_step(&mut self, at: Duration, id: StepId, name: String) {
+        self.steps.push(StepRecord { id, name, began: at, ended: None });
+    }
+
+    /// A step is over; only the first outcome counts.
+    pub fn end_step(&mut self, at: Duration, id: StepId, outcome: StepOutcome) {
+        let open = self.steps.iter_mut().find(|step| step.id == id && step.ended.is_none());
+        if let Some(step) = open {
+            step.ended = Some(Timed { at, what: outcome });
+        }
+    }
+}
+
+/// What follows from the facts.
+impl Record {
+    /// Whether the run is over, and nothing will be added.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.exit_code.is_some()
+    }
+
+    /// Whether there is nothing to tell: no process was killed or left behind, and every step did its work.
+    #[must_use]
+    pub fn went_well(&self) -> bool {
+        let step_went_well = |step: &StepRecord| {
+            matches!(step.ended, Some(Timed { what: StepOutcome::Succeeded | StepOutcome::Dropped, .. }))
+        };
+        self.killed.is_none()
+            && self.step_killed.is_none()
+            && self.steps.iter().all(step_went_well)
+            && !self.processes.iter().any(ProcessRecord::is_left_behind)
+    }
+
+    /// The steps of this phase, in order.
+    pub fn steps_of(&self, when: When) -> impl Iterator<Item = &StepRecord> {
+        self.steps.iter().filter(move |step| step.id.when == when)
+    }
+
+    /// Main's own record, if the stop found it alive.
+    #[must_use]
+    pub fn main(&self) -> Option<&ProcessRecord> {
+        self.processes.iter().find(|process| process.is_main)
+    }
+
+    /// When the last process had ended, of a run that is over.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.ended_at.unwrap_or_default()
+    }
+
+    /// From the beginning of the stop to its end; `None` if there was no stop, or it is not over.
+    #[must_use]
+    pub fn stop_took(&self) -> Option<Duration> {
+        Some(self.ended_at?.saturating_sub(self.stop?.at))
+    }
+
+    /// When the processes were first signalled or, if they were not, when the stop began.
+    #[must_use]
+    pub fn signalled_or_stopped_at(&self) -> Duration {
+        self.signalled_at.or(self.stop.map(|stop| stop.at)).unwrap_or_default()
+    }
+
+    /// What became of a process. Main's end is known even if it ended before the stop noted it.
+    #[must_use]
+    pub fn end_of(&self, process: &ProcessRecord) -> Option<Timed<ProcessEnd>> {
+        let main = self.main_ended.filter(|_| process.is_main);
+        process.ended.or_else(|| main.map(|end| Timed { at: end.at, what: ProcessEnd::Reaped(end.what) }))
+    }
+
+    /// How long it kept the stop waiting after it was signalled; `None` if it was not, or if that is not over.
+    #[must_use]
+    pub fn waited(&self, process: &ProcessRecord) -> Option<Duration> {
+        let until = self.end_of(process).map(|end| end.at).or(self.ended_at)?;
+        Some(until.saturating_sub(process.signalled?.at))
+    }
+
+    /// Whether it was there when KILL was sent, and did not end in another way.
+    #[must_use]
+    pub fn was_killed(&self, process: &ProcessRecord) -> bool {
+        let (Some(killed), Some(end)) = (self.killed, self.end_of(process)) else { return false };
+        match end.what {
+            ProcessEnd::Reaped(ended) => ended == Ended::Killed(Signal::KILL) && killed.at <= end.at,
+            ProcessEnd::Gone => killed.at < end.at,
+            ProcessEnd::LeftBehind => false,
+        }
+    }
+
+    /// Whether a signal to this receiver was one to this process.
+    ///
+    /// A group is main's, so a process is in it if it is in the group that main was seen in, or was started in.
+    #[must_use]
+    pub fn reaches(&self, to: Receiver, process: &ProcessRecord) -> bool {
+        match to {
+            Receiver::All => true,
+            Receiver::Main => process.is_main,
+            Receiver::Group => {
+                let group = self.main().map(|main| main.group).or(self.main_pid);
+                process.is_main || group == Some(process.group)
+            }
+            Receiver::Process(pid) => pid == process.pid,
+            Receiver::Step(_) => false,
+        }
+    }
+
+    /// The signal that a process ignored, and the next other one that it was sent.
+    #[must_use]
+    pub fn ignored_then_sent(&self, process: &ProcessRecord) -> Option<(Timed<Signal>, Timed<Signal>)> {
+        let ignored = process.ignored()?;
+        let ended = self.end_of(process).map(|end| end.at);
+        let mut sent = self.sent.last.iter();
+        let next = sent.find(|sent| {
+            // CONT only follows others, and KILL is told of apart.
+            let is_other = sent.signal != ignored.what && !matches!(sent.signal, Signal::CONT | Signal::KILL);
+            let was_there = ignored.at < sent.at && ended.is_none_or(|end| sent.at <= end);
+            is_other && was_there && self.reaches(sent.to, process)
+        })?;
+        Some((ignored, Timed { at: next.at, what: next.signal }))
+    }
+
+    /// Whether ignoring the signal cost it something: it was killed, or the stop went on to another signal.
+    #[must_use]
+    pub fn suffered_for_ignoring(&self, process: &ProcessRecord) -> bool {
+        process.ignored().is_some() && (self.was_killed(process) || self.ignored_then_sent(process).is_some())
+    }
+}
+
+impl ProcessRecord {
+    /// The signal that it was sent and ignored.
+    #[must_use]
+    pub fn ignored(&self) -> Option<Timed<Signal>> {
+        self.signalled.filter(|_| self.disposition == Some(Disposition::Ignored))
+    }
+
+    #[must_use]
+    pub fn is_left_behind(&self) -> bool {
+        matches!(self.ended, Some(Timed { what: ProcessEnd::LeftBehind, .. }))
+    }
+}
+
+impl StepRecord {
+    /// How long it took; `None` if its end was not seen.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        self.ended.map(|end| end.at.saturating_sub(self.began))
+    }
+}

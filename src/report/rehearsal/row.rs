@@ -1,0 +1,207 @@
+//! One bar of the time line: what, from when to when, what was sent, how it ended.
+
+use std::time::Duration;
+
+use super::page::{Line, Style};
+use super::scale::Scale;
+use crate::outcome::Ended;
+use crate::report::format;
+use crate::report::record::{
+    ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, Timed,
+};
+use crate::signal::Signal;
+
+/// A signal to a group and its arrival at a process are noted apart: within this time they are the same.
+const ONE_SIGNAL: Duration = Duration::from_millis(20);
+
+pub(super) struct Row {
+    name: String,
+    /// Shown even if the name is cut.
+    pid: String,
+    began: Duration,
+    /// `None` if it was still there.
+    pub(super) ended: Option<Duration>,
+    /// When it was first signalled; a step is at work from its first moment.
+    signalled: Option<Duration>,
+    killed: Option<Duration>,
+    /// In the order in which they were sent.
+    signals: Vec<(Duration, Signal)>,
+    pub(super) outcome: String,
+    pub(super) is_main: bool,
+    is_bad: bool,
+}
+
+impl Row {
+    pub(super) fn of_step(record: &Record, step: &StepRecord) -> Self {
+        let ended = step.ended.map(|end| end.at);
+        let took = format::duration(step.took().unwrap_or_default());
+        let (outcome, is_bad) = match step.ended.map(|end| end.what) {
+            Some(StepOutcome::Succeeded) => (format!("done in {took}"), false),
+            Some(StepOutcome::Failed(how)) => (format!("{how} in {took}"), true),
+            Some(StepOutcome::NotStarted) => ("not started".to_owned(), true),
+            Some(StepOutcome::TimedOut) => (format!("timed out after {took}"), true),
+            Some(StepOutcome::Dropped) => (format!("dropped after {took}"), false),
+            None => ("end not seen".to_owned(), true),
+        };
+        let was_there = |at: Duration| step.began <= at && ended.is_none_or(|end| at <= end);
+        let to_step = record.sent.last.iter().filter(|sent| sent.to == Receiver::Step(step.id));
+        let signals = to_step.filter(|sent| was_there(sent.at)).map(|sent| (sent.at, sent.signal)).collect();
+        Self {
+            name: format::name(&step.name),
+            pid: String::new(),
+            began: step.began,
+            ended,
+            signalled: Some(step.began),
+            killed: None,
+            signals,
+            outcome,
+            is_main: false,
+            is_bad,
+        }
+    }
+
+    pub(super) fn of_process(record: &Record, process: &ProcessRecord, origin: Duration) -> Self {
+        let end = record.end_of(process);
+        let ended = end.filter(|end| end.what != ProcessEnd::LeftBehind).map(|end| end.at);
+        let was_there = |at: Duration| process.first_seen <= at && ended.is_none_or(|end| at <= end);
+        let killed = record.killed.map(|killed| killed.at).filter(|&at| was_there(at));
+        let (outcome, is_bad) = match end {
+            Some(end) => ending(end, killed, origin),
+            None => ("end not seen".to_owned(), false),
+        };
+        Self {
+            name: process.name.to_string(),
+            pid: format!(" ({})", process.pid),
+            began: process.first_seen,
+            ended,
+            signalled: process.signalled.map(|sent| sent.at),
+            killed,
+            signals: signals_to(record, process, was_there),
+            outcome,
+            is_main: process.is_main,
+            is_bad,
+        }
+    }
+
+    /// Main, if it ended before any process was noted.
+    pub(super) fn of_main(record: &Record, end: Timed<Ended>, origin: Duration) -> Self {
+        let reaped = Timed { at: end.at, what: ProcessEnd::Reaped(end.what) };
+        let (outcome, is_bad) = ending(reaped, None, origin);
+        Self {
+            name: format::command(record),
+            pid: String::new(),
+            began: Duration::ZERO,
+            ended: Some(end.at),
+            signalled: record.signalled_at,
+            killed: None,
+            signals: Vec::new(),
+            outcome,
+            is_main: true,
+            is_bad,
+        }
+    }
+
+    pub(super) fn label_width(&self) -> usize {
+        1 + self.name.len() + self.pid.len()
+    }
+
+    /// The line, with this many columns for the label. A bar without an end goes on to the end of the run.
+    pub(super) fn line(&self, label: usize, scale: Scale, run_ended: Duration) -> Line {
+        let room = label.saturating_sub(1);
+        let name = format::cut(&self.name, room.saturating_sub(self.pid.len()));
+        let mut line = Line::of(" ", Style::Plain);
+        line.push(&format::cut(&format!("{name}{}", self.pid), room), Style::Plain);
+        line.pad(label + 1);
+        line.append(&self.bar(scale, run_ended));
+        line.push(" ", Style::Plain);
+        line.push(&self.outcome, if self.is_bad { Style::Bad } else { Style::Plain });
+        line
+    }
+
+    fn bar(&self, scale: Scale, run_ended: Duration) -> Line {
+        let from = scale.column(self.began);
+        let to = scale.column(self.ended.unwrap_or(run_ended)).max(from);
+        let signalled = self.signalled.map_or(to + 1, |at| scale.column(at));
+        let killed = self.killed.map_or(to + 1, |at| scale.column(at));
+        let mut bar = Line::blank(scale.cells());
+        for column in from..=to {
+            let end = if self.ended.is_some() { '|' } else { '>' };
+            let (body, style) = match () {
+                () if column >= killed => ('#', Style::Killed),
+                () if column < signalled => ('-', Style::Early),
+                () if self.is_bad => ('=', Style::Doubtful),
+                () => ('=', Style::Fine),
+            };
+            let is_end = column == to;
+            let style = if is_end && to > from { Style::Faint } else { style };
+            bar.put(column, &(if is_end { end } else { body }).to_string(), style);
+        }
+        self.put_signals(&mut bar, scale, to);
+        bar
+    }
+
+    /// A signal's name if there is room up to the next one and the end, else its first letter.
+    fn put_signals(&self, bar: &mut Line, scale: Scale, end: usize) {
+        let mut signals: Vec<(usize, Signal)> = Vec::new();
+        let mut all = self.signals.clone();
+        if let Some(killed) = self.killed {
+            insert(&mut all, killed, Signal::KILL);
+        }
+        for (at, signal) in all {
+            let column = scale.column(at);
+            match signals.last_mut() {
+                Some(last) if last.0 == column && signal == Signal::KILL => *last = (column, signal),
+                Some(last) if last.0 == column => {}
+                _ => signals.push((column, signal)),
+            }
+        }
+        for (at, &(column, signal)) in signals.iter().enumerate() {
+            let next = signals.get(at + 1).map_or(end, |next| next.0);
+            let name = signal.to_string();
+            let room = next.min(end).saturating_sub(column).max(1);
+            let shown = if name.len() <= room { name.as_str() } else { name.get(..1).unwrap_or_default() };
+            let style = if signal == Signal::KILL { Style::Kill } else { Style::Signal };
+            bar.put(column, shown, style);
+        }
+    }
+}
+
+/// The signals that reached this process, KILL apart.
+fn signals_to(
+    record: &Record,
+    process: &ProcessRecord,
+    was_there: impl Fn(Duration) -> bool,
+) -> Vec<(Duration, Signal)> {
+    let is_first = |at: Duration, signal| {
+        process.signalled.is_some_and(|first| first.what == signal && first.at.abs_diff(at) < ONE_SIGNAL)
+    };
+    // CONT only follows others, and KILL is repeated.
+    let is_shown = |signal| signal != Signal::CONT && signal != Signal::KILL;
+    let mut signals = Vec::new();
+    for &SentSignal { at, signal, to } in &record.sent.last {
+        if is_shown(signal) && record.reaches(to, process) && !is_first(at, signal) && was_there(at) {
+            signals.push((at, signal));
+        }
+    }
+    if let Some(first) = process.signalled.filter(|first| was_there(first.at)) {
+        insert(&mut signals, first.at, first.what);
+    }
+    signals
+}
+
+/// Keeps the order in which they were sent.
+fn insert(signals: &mut Vec<(Duration, Signal)>, at: Duration, signal: Signal) {
+    let place = signals.partition_point(|&(other, _)| other <= at);
+    signals.insert(place, (at, signal));
+}
+
+fn ending(end: Timed<ProcessEnd>, killed: Option<Duration>, origin: Duration) -> (String, bool) {
+    let at = format::duration(end.at.saturating_sub(origin));
+    let by_kill = end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL));
+    match end.what {
+        ProcessEnd::Reaped(_) if by_kill && killed.is_some() => (format!("killed at {at}"), true),
+        ProcessEnd::Reaped(how) => (format!("{how} at {at}"), by_kill),
+        ProcessEnd::Gone => (format!("gone at {at}"), killed.is_some()),
+        ProcessEnd::LeftBehind => ("left behind".to_owned(), true),
+    }
+}

@@ -1,0 +1,351 @@
+//! Whether a rehearsal went well, and why not.
+
+use std::time::Duration;
+
+use crate::outcome::Ended;
+use crate::plan::{KillReason, StepId};
+use crate::report::format;
+use crate::report::record::{
+    ProcessEnd, ProcessRecord, Receiver, Record, StepOutcome, StepRecord, StopReason, Timed,
+};
+use crate::signal::Signal;
+
+/// How many processes are named for one kind of trouble.
+const NAMED: usize = 5;
+
+/// All that went wrong, in sentences.
+///
+/// A rehearsal passes only if a stop was asked for, every process ended without KILL, the stop did not go on early because a signal was
+/// ignored, and every step did its work.
+#[must_use]
+pub(super) fn reasons(record: &Record) -> Vec<String> {
+    let mut reasons = Vec::from_iter(nothing_to_stop(record));
+    reasons.extend(killed(record));
+    reasons.extend(died_of_other_kill(record));
+    reasons.extend(first_few(record, |process| passed_over(record, process)));
+    let names_one = record.processes.iter().any(|process| record.suffered_for_ignoring(process));
+    reasons.extend(record.escalated.filter(|_| !names_one).map(escalated));
+    reasons.extend(first_few(record, left_behind));
+    reasons.extend(record.step_killed.map(|killed| step_killed(record, killed)));
+    reasons.extend(record.steps.iter().filter_map(step_failed));
+    reasons
+}
+
+/// How it passed.
+pub(super) fn summary(record: &Record) -> String {
+    let took = format::duration(record.end().saturating_sub(record.signalled_or_stopped_at()));
+    match signalled_with(record) {
+        Some(signal) => format!("every process ended by itself {took} after {signal}"),
+        None => format!("every process ended by itself {took} after the stop began; no signal was sent"),
+    }
+}
+
+/// The signal that the processes were sent first; `None` if none was sent.
+fn signalled_with(record: &Record) -> Option<Signal> {
+    let to_one = record.processes.iter().find_map(|process| process.signalled);
+    let to_many = || {
+        let mut sent = record.sent.last.iter();
+        sent.find(|sent| {
+            matches!(sent.to, Receiver::Main | Receiver::Group | Receiver::All)
+                && Some(sent.at) >= record.signalled_at
+        })
+    };
+    record.signalled_at?;
+    to_one.map(|sent| sent.what).or_else(|| to_many().map(|sent| sent.signal))
+}
+
+fn nothing_to_stop(record: &Record) -> Option<String> {
+    if record.stop.is_some_and(|stop| stop.reason != StopReason::OwnExit) {
+        return None;
+    }
+    let after = format::duration(record.main_ended.map_or(record.end(), |end| end.at));
+    let how = record.main_ended.map_or_else(|| "ended".to_owned(), |end| end.what.to_string());
+    Some(format!("{} {how} by itself after {after}, before the stop", format::command(record)))
+}
+
+/// The first few sentences about processes, and how many more there would be.
+fn first_few(record: &Record, sentence: impl Fn(&ProcessRecord) -> Option<String>) -> Vec<String> {
+    let mut sentences: Vec<String> = record.processes.iter().filter_map(sentence).collect();
+    let more = sentences.len().saturating_sub(NAMED);
+    if more > 0 {
+        sentences.truncate(NAMED);
+        sentences.push(format!("and {more} more like these"));
+    }
+    sentences
+}
+
+fn killed(record: &Record) -> Vec<String> {
+    let Some(killed) = record.killed else { return Vec::new() };
+    let sentences =
+        first_few(record, |process| record.was_killed(process).then(|| why_killed(record, killed, process)));
+    if !sentences.is_empty() {
+        return sentences;
+    }
+    let after = format::duration(killed.at.saturating_sub(record.signalled_or_stopped_at()));
+    let why = match killed.what {
+        KillReason::Elapsed => "time was up".to_owned(),
+        KillReason::Ignored(signal) => format!("the processes left ignored {signal}"),
+    };
+    vec![format!("KILL was sent after {after}, because {why}")]
+}
+
+fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecord) -> String {
+    let name = format::process(process.name, process.pid);
+    let since = process.signalled.map_or(record.signalled_or_stopped_at(), |sent| sent.at);
+    let after = format::duration(killed.at.saturating_sub(since));
+    let Some(sent) = process.signalled.filter(|sent| sent.what != Signal::KILL) else {
+        return format!("{name} was killed after {after} without having been signalled");
+    };
+    let reacts = process.disposition.map_or_else(
+        || format!("was sent {}", sent.what),
+        |disposition| format::reaction(disposition, sent.what),
+    );
+    match killed.what {
+        _ if process.ignored().is_some() => format!("{name} {reacts} and was killed after {after}"),
+        KillReason::Ignored(ignored) => {
+            format!(
+                "{name} was killed {after} after {}, with the processes that ignored {ignored}",
+                sent.what
+            )
+        }
+        KillReason::Elapsed => {
+            format!("{name} {reacts}, had not ended after {after} when time was up, and was killed")
+        }
+    }
+}
+
+/// A KILL from elsewhere: the kernel that is out of memory, or an operator.
+fn died_of_other_kill(record: &Record) -> Vec<String> {
+    let is_other = |at: Duration| record.killed.is_none_or(|killed| at < killed.at);
+    let sentence = |name: &str| format!("{name} died of a KILL that drainit did not send");
+    let main_alone = record
+        .main_ended
+        .filter(|end| end.what == Ended::Killed(Signal::KILL) && is_other(end.at))
+        .filter(|_| record.main().is_none())
+        .map(|_| sentence(&format::main(record)));
+    let mut sentences = Vec::from_iter(main_alone);
+    sentences.extend(first_few(record, |process| {
+        let end = record.end_of(process)?;
+        let by_other = end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL)) && is_other(end.at);
+        by_other.then(|| sentence(&format::process(process.name, process.pid)))
+    }));
+    sentences
+}
+
+/// It ignored what it was sent, and was sent another signal before it ended.
+fn passed_over(record: &Record, process: &ProcessRecord) -> Option<String> {
+    if record.was_killed(process) {
+        return None;
+    }
+    let (ignored, next) = record.ignored_then_sent(process)?;
+    let name = format::process(process.name, process.pid);
+    let later = format::duration(next.at.saturating_sub(ignored.at));
+    Some(format!("{name} ignores {} and was sent {} after {later}", ignored.what, next.what))
+}
+
+fn escalated(next: Timed<Signal>) -> String {
+    format!("{} was sent early, because the signal before it was ignored", next.what)
+}
+
+fn step_killed(record: &Record, killed: Timed<StepId>) -> String {
+    let step = record.steps.iter().find(|step| step.id == killed.what);
+    let name = step.map(|step| format::name(&step.name)).unwrap_or_default();
+    format!("what was left of the step '{name}' had to be killed")
+}
+
+fn left_behind(process: &ProcessRecord) -> Option<String> {
+    process.is_left_behind().then(|| {
+        let (name, state) = (format::process(process.name, process.pid), format::state(process.state));
+        format!("{name} was left behind: KILL did not end it ({state})")
+    })
+}
+
+fn step_failed(step: &StepRecord) -> Option<String> {
+    let took = step.took().map(format::duration).unwrap_or_default();
+    let how = match step.ended.map(|end| end.what) {
+        Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
+        Some(StepOutcome::Failed(how)) => format!("{how} after {took}"),
+        Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
+        Some(StepOutcome::TimedOut) => format!("timed out after {took}"),
+        None => "was not seen to end".to_owned(),
+    };
+    Some(format!("the {} step '{}' {how}", format::when(step.id.when), format::name(&step.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::When;
+    use crate::plan::processes::Disposition;
+    use crate::report::fixtures::*;
+    use crate::report::record::*;
+
+    #[test]
+    fn processes_that_end_by_themselves_pass() {
+        assert_eq!(reasons(&well()), [""; 0]);
+        assert_eq!(summary(&well()), "every process ended by itself 1.7s after TERM");
+        let by_signal = StopReason::Signal { sender: 0, uid: 0 };
+        let stop = well().stop.map(|stop| StopRecord { reason: by_signal, ..stop });
+        assert_eq!(reasons(&Record { stop, ..well() }), [""; 0], "it was stopped before its time");
+        let ended_first =
+            Record { signalled_at: None, processes: Vec::new(), ended_at: Some(ms(5_100)), ..well() };
+        assert_eq!(reasons(&ended_first), [""; 0]);
+        assert_eq!(
+            summary(&ended_first),
+            "every process ended by itself 100ms after the stop began; no signal was sent"
+        );
+    }
+
+    #[test]
+    fn a_command_that_ends_before_the_stop_fails() {
+        let reason = "true exited with 0 by itself after 3ms, before the stop";
+        assert_eq!(reasons(&left_alone()), [reason]);
+        let own_exit = StopRecord { at: ms(3), reason: StopReason::OwnExit, signal: Signal::TERM };
+        assert_eq!(reasons(&Record { stop: Some(own_exit), ..left_alone() }), [reason]);
+    }
+
+    fn killed_with(disposition: Option<Disposition>, killed: KillReason, end: ProcessEnd) -> Record {
+        let mut record = Record { killed: Some(timed(15_200, killed)), steps: Vec::new(), ..well() };
+        let ended = Some(timed(15_210, end));
+        record.processes = vec![ProcessRecord { disposition, ended, ..one(7, "server", 0) }];
+        record.ended_at = Some(ms(15_210));
+        record
+    }
+
+    #[test]
+    fn every_way_to_be_killed_has_its_words() {
+        let kill = ProcessEnd::Reaped(Ended::Killed(Signal::KILL));
+        for (disposition, why, reason) in [
+            (
+                Some(Disposition::Ignored),
+                KillReason::Elapsed,
+                "server (7) ignores TERM and was killed after 10.0s",
+            ),
+            (
+                Some(Disposition::Caught),
+                KillReason::Elapsed,
+                "server (7) catches TERM, had not ended after 10.0s when time was up, and was killed",
+            ),
+            (
+                Some(Disposition::Blocked),
+                KillReason::Elapsed,
+                "server (7) blocks TERM, had not ended after 10.0s when time was up, and was killed",
+            ),
+            (
+                Some(Disposition::Default),
+                KillReason::Elapsed,
+                "server (7) has no handler for TERM, had not ended after 10.0s when time was up, and was killed",
+            ),
+            (
+                None,
+                KillReason::Elapsed,
+                "server (7) was sent TERM, had not ended after 10.0s when time was up, and was killed",
+            ),
+            (
+                Some(Disposition::Default),
+                KillReason::Ignored(Signal::INT),
+                "server (7) was killed 10.0s after TERM, with the processes that ignored INT",
+            ),
+        ] {
+            for end in [kill, ProcessEnd::Gone] {
+                assert_eq!(reasons(&killed_with(disposition, why, end)), [reason]);
+            }
+        }
+        let mut unsignalled = killed_with(None, KillReason::Elapsed, kill);
+        unsignalled.processes.iter_mut().for_each(|process| process.signalled = None);
+        let reason = "server (7) was killed after 10.0s without having been signalled";
+        assert_eq!(reasons(&unsignalled), [reason]);
+        let exited = ProcessEnd::Reaped(Ended::Exited(0));
+        let in_time = killed_with(None, KillReason::Ignored(Signal::TERM), exited);
+        let reason = "KILL was sent after 10.0s, because the processes left ignored TERM";
+        assert_eq!(reasons(&in_time), [reason], "it ended at the same moment");
+    }
+
+    #[test]
+    fn a_process_that_kill_does_not_end_fails_it() {
+        let mut record = well();
+        let end = Some(timed(9_000, ProcessEnd::LeftBehind));
+        record.processes.push(ProcessRecord { state: b'D', ended: end, ..one(9, "nfs", 0) });
+        assert_eq!(reasons(&record), ["nfs (9) was left behind: KILL did not end it (uninterruptible)"]);
+    }
+
+    #[test]
+    fn only_the_first_few_are_named() {
+        let mut record = killed_with(None, KillReason::Elapsed, ProcessEnd::Gone);
+        record.processes = (0..8).flat_map(|_| record.processes.clone()).collect();
+        let reasons = reasons(&record);
+        assert_eq!(reasons.len(), NAMED + 1);
+        assert_eq!(reasons.last().map(String::as_str), Some("and 3 more like these"));
+    }
+
+    #[test]
+    fn a_kill_from_elsewhere_does_not_count_as_an_end_by_itself() {
+        let mut record = well();
+        record.main_ended = Some(timed(6_900, Ended::Killed(Signal::KILL)));
+        record.processes.iter_mut().filter(|process| process.is_main).for_each(|main| main.ended = None);
+        assert_eq!(reasons(&record), ["server (7) died of a KILL that drainit did not send"]);
+        record.processes.clear();
+        assert_eq!(reasons(&record), ["server died of a KILL that drainit did not send"]);
+    }
+
+    #[test]
+    fn a_process_that_was_passed_over_as_ignoring_fails_it_though_it_ended() {
+        let mut record = well();
+        for main in record.processes.iter_mut().filter(|process| process.is_main) {
+            main.disposition = Some(Disposition::Ignored);
+            main.signalled = Some(timed(5_200, Signal::INT));
+        }
+        record.sent = Sent::default();
+        record.note_sent(ms(5_200), Signal::INT, Receiver::Group);
+        record.note_sent(ms(5_201), Signal::CONT, Receiver::Group);
+        assert_eq!(reasons(&record), [""; 0], "it ended for another reason");
+        record.note_sent(ms(6_000), Signal::QUIT, Receiver::Process(13));
+        assert_eq!(reasons(&record), [""; 0], "sent to another process");
+        record.note_sent(ms(6_200), Signal::TERM, Receiver::Group);
+        assert_eq!(reasons(&record), ["server (7) ignores INT and was sent TERM after 1.0s"]);
+        record.escalated = Some(timed(6_200, Signal::TERM));
+        assert_eq!(reasons(&record).len(), 1, "it is told once");
+        record.processes.iter_mut().for_each(|process| process.disposition = None);
+        assert_eq!(reasons(&record), ["TERM was sent early, because the signal before it was ignored"]);
+    }
+
+    #[test]
+    fn a_signal_to_main_s_group_is_not_said_to_reach_a_daemon() {
+        let mut record = well();
+        let daemon = ProcessRecord {
+            group: 13,
+            disposition: Some(Disposition::Ignored),
+            signalled: Some(timed(5_201, Signal::TERM)),
+            ..one(13, "daemon", 6_800)
+        };
+        record.processes.push(daemon);
+        record.note_sent(ms(6_200), Signal::INT, Receiver::Group);
+        assert_eq!(reasons(&record), [""; 0]);
+        for process in &mut record.processes {
+            process.group = MAIN;
+        }
+        assert_eq!(reasons(&record), ["daemon (13) ignores TERM and was sent INT after 999ms"]);
+    }
+
+    #[test]
+    fn every_step_must_have_done_its_work() {
+        for (when, outcome, reason) in [
+            (When::PreStop, Some(StepOutcome::TimedOut), "the pre-stop step 'x' timed out after 1.5s"),
+            (When::PostExit, Some(StepOutcome::NotStarted), "the post-exit step 'x' could not be started"),
+            (
+                When::PostExit,
+                Some(StepOutcome::Failed(Ended::Killed(Signal::SEGV))),
+                "the post-exit step 'x' died of SEGV after 1.5s",
+            ),
+            (When::PreStop, None, "the pre-stop step 'x' was not seen to end"),
+        ] {
+            let mut record = well();
+            let ended = outcome.map(|outcome| timed(6_500, outcome));
+            record.steps.push(StepRecord { ended, ..step(when, "x", 5_000, 0, StepOutcome::Succeeded) });
+            assert_eq!(reasons(&record), [reason]);
+        }
+        let mut dropped = well();
+        dropped.steps.push(step(When::PreStop, "x", 5_000, 5_100, StepOutcome::Dropped));
+        assert_eq!(reasons(&dropped), [""; 0]);
+    }
+}

@@ -1,0 +1,74 @@
+//! The inbox: raw signals become events of the plan here, and nowhere else.
+
+use std::time::Duration;
+
+use log::info;
+
+use crate::error::StartError;
+use crate::plan::Event;
+use crate::signal::{Signal, SignalSet};
+use crate::sys::process;
+use crate::sys::signal_queue::SignalQueue;
+use crate::sys::signals::Received;
+
+/// Where signals come from.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    queue: SignalQueue,
+    own_pid: i32,
+    /// The last one that was taken, SIGCHLD too.
+    last: Option<Received>,
+    has_waited: bool,
+}
+
+impl Inbox {
+    /// Opens the queue that all signals are taken from; `urgent` ones before the others.
+    pub(super) fn open(urgent: SignalSet) -> Result<Self, StartError> {
+        let queue = SignalQueue::open(urgent).map_err(StartError::Wait)?;
+        if let Some(error) = queue.refusal() {
+            info!(
+                "no signalfd ({error}): waiting in rt_sigtimedwait, which hides blocked signals from /proc/PID/status"
+            );
+        }
+        Ok(Self { queue, own_pid: process::id(), last: None, has_waited: false })
+    }
+
+    pub(super) fn queue(&self) -> &SignalQueue {
+        &self.queue
+    }
+
+    /// Waits for a signal, for at most `timeout`; `None` is for ever.
+    pub(super) fn take(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        // The first turn still belongs to the start: the stack that only they needed goes when both are over.
+        if !std::mem::replace(&mut self.has_waited, true) {
+            process::return_stack();
+        }
+        let received = self.queue.take(timeout);
+        self.last = received.or(self.last);
+        received
+    }
+
+    /// The last signal that was taken.
+    pub(super) fn last(&self) -> Option<Received> {
+        self.last
+    }
+
+    /// What a received signal means to the plan. Not forwarded: news of our own children, what this process caused itself (the
+    /// PIPE of a log line that nothing reads), and a genuine fault.
+    pub(super) fn to_event(&self, received: Received) -> Option<Event> {
+        let Received { signal, code, sender, sender_uid } = received;
+        // What this process has caused itself is not even worth a line: that line might be the cause.
+        if signal == Signal::CHLD || sender == self.own_pid {
+            return None;
+        }
+        if sender == 0 && code <= 0 {
+            info!("received {signal} from outside of the pid namespace (uid {sender_uid})");
+        } else if code > 0 {
+            info!("received {signal} from the kernel");
+        } else {
+            info!("received {signal} from process {sender} (uid {sender_uid})");
+        }
+        let fault = signal.is_fault() && code > 0;
+        (!fault).then_some(Event::Signal(signal))
+    }
+}

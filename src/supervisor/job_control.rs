@@ -1,0 +1,251 @@
+//! The command as a shell's job: what [`JobControl`] decides is observed and performed here.
+
+use std::time::Duration;
+
+use log::{debug, info, warn};
+
+use super::log_failure;
+use crate::outcome::Ended;
+use crate::plan::job_control::{Holder, JobAction, JobControl, Stopped};
+use crate::processes;
+use crate::signal::Signal;
+use crate::sys::signal_queue::SignalQueue;
+use crate::sys::signals::{self, Received, Stopped as Who};
+use crate::sys::tty::{self, Modes, Terminal};
+use crate::sys::{kill, process};
+
+/// What is known of the terminal.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    /// There is one, so the command's stops matter.
+    has_terminal: bool,
+    /// A group was given the foreground.
+    handed_over: Option<HandedOver>,
+    control: JobControl,
+}
+
+/// A group was given the foreground.
+#[derive(Clone, Copy, Debug)]
+struct HandedOver {
+    /// The command's, or that of a process that stands for it. The terminal keeps the number of a group that is gone.
+    group: i32,
+    /// What the modes were.
+    modes: Option<Modes>,
+}
+
+impl Job {
+    /// Looks whether there is a terminal, and returns it if the command is to have it from the start.
+    pub(super) fn begin() -> (Self, Option<Terminal>) {
+        let terminal = Terminal::open();
+        let job = Self { has_terminal: terminal.is_some(), ..Self::default() };
+        (job, terminal.filter(is_drainits_alone))
+    }
+
+    /// This group was given the terminal.
+    pub(super) fn note_handed_over(&mut self, group: i32, modes: Option<Modes>) {
+        self.handed_over = Some(HandedOver { group, modes });
+    }
+
+    /// Whether a stop of the command matters.
+    pub(super) fn wants_stops(&self) -> bool {
+        self.has_terminal
+    }
+
+    pub(super) fn continued(&mut self, pid: i32) {
+        self.control.continued(pid);
+    }
+
+    /// A signal is forwarded. If a key made it, it is not a wish that it have its way; but a shell outside of the namespace, in
+    /// whose job drainit is then, has seen that key, too.
+    pub(super) fn forwarded(&mut self, signal: Signal, received: Option<Received>) {
+        let by_key = received.is_some_and(|received| received.signal == signal && received.code > 0);
+        self.control.forwarded(signal, by_key && tty::own_group() > 0);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.control.deadline()
+    }
+
+    /// A process of the job was stopped. What a shell would have seen of it, it sees of drainit.
+    pub(super) fn stopped(&mut self, now: Duration, pid: i32, by: Signal, queue: &SignalQueue) {
+        info!("{pid} was stopped by {by}");
+        let Some(group) = process::group_of(pid) else { return };
+        let terminal = Terminal::open();
+        let stop = Stopped {
+            pid,
+            group,
+            by,
+            terminal: holder(terminal.as_ref(), group),
+            can_suspend: can_be_suspended(if by.is_of_terminal() { by } else { Signal::TSTP }),
+            is_pid_one: process::is_pid_one(),
+        };
+        let action = self.control.stopped(now, stop);
+        self.perform(action, terminal, queue);
+    }
+
+    /// A stop signal came to drainit.
+    pub(super) fn stop_signal(&mut self, signal: Signal, queue: &SignalQueue) {
+        if self.has_terminal && self.control.is_stopped() && signal.is_of_terminal() {
+            let action = self.control.stop_signal(signal, can_be_suspended(signal));
+            self.perform(action, None, queue);
+        }
+    }
+
+    fn perform(&mut self, action: JobAction, terminal: Option<Terminal>, queue: &SignalQueue) {
+        match action {
+            JobAction::Nothing => {}
+            JobAction::HandOver { group } => {
+                if let Some(terminal) = terminal {
+                    self.hand_over(&terminal, group);
+                }
+                continue_group(group);
+            }
+            JobAction::SuspendGroup { signal, takes_back } => {
+                if let (true, Some(terminal)) = (takes_back, &terminal) {
+                    terminal.give_to(tty::own_group());
+                }
+                drop(terminal);
+                suspend(signal, Who::OwnGroup, queue);
+            }
+            JobAction::SuspendSelf { signal } => {
+                drop(terminal);
+                suspend(signal, Who::OwnProcess, queue);
+            }
+            JobAction::Continue { group } => continue_group(group),
+            JobAction::HangUp { group } => {
+                warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
+                log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
+                continue_group(group);
+            }
+        }
+    }
+
+    /// Looks whether the group that is to go on does: its members may stop later than its leader. `main` is what lives of it.
+    pub(super) fn continue_stragglers(&mut self, now: Duration, main: Option<i32>) {
+        if let Some(group) = self.control.tick(now)
+            && main == Some(group)
+            && processes::has_stopped(group)
+        {
+            continue_group(group);
+        }
+    }
+
+    /// CONT came. Returns whether that was all about job control, and need not be forwarded.
+    pub(super) fn resumed(&mut self, main: Option<i32>) -> bool {
+        let suspended = self.control.resumed();
+        if !self.has_terminal {
+            return false;
+        }
+        let group = suspended.map(|suspended| suspended.group).or(main);
+        let had_it = suspended.is_some_and(|suspended| suspended.in_foreground);
+        if let (Some(group), Some(terminal)) = (group, Terminal::open())
+            && terminal.is_ours()
+            && (had_it || is_drainits_alone(&terminal))
+        {
+            self.hand_over(&terminal, group);
+        }
+        match (suspended, main) {
+            (Some(_), Some(main)) => {
+                continue_group(main);
+                true
+            }
+            // What is left when the command is gone may be in many groups.
+            _ => false,
+        }
+    }
+
+    fn hand_over(&mut self, terminal: &Terminal, group: i32) {
+        let modes = self.handed_over.map_or_else(|| terminal.modes(), |before| before.modes);
+        if terminal.give_to(group) {
+            self.note_handed_over(group, modes);
+        }
+    }
+
+    /// The command has ended. What is left of its group keeps the terminal; if nothing is, Ctrl-C would reach no process.
+    ///
+    /// If the terminal was the command's, a Ctrl-C that it died of has not reached the others of drainit's group: a script goes
+    /// on that should not.
+    pub(super) fn command_ended(&mut self, pid: i32, ended: Ended, was_signalled: bool) {
+        self.control.continued(pid);
+        let Some(HandedOver { group, .. }) = self.handed_over else { return };
+        let by_key = match ended {
+            Ended::Killed(signal @ (Signal::INT | Signal::QUIT)) => Some(signal),
+            Ended::Killed(_) | Ended::Exited(_) => None,
+        };
+        let by_key = by_key.filter(|signal| !was_signalled && !self.control.has_forwarded(*signal));
+        let had_it =
+            by_key.is_some() && Terminal::open().and_then(|terminal| terminal.foreground()) == Some(group);
+        if !kill::has_members(group) {
+            self.take_back(Some(ended));
+        }
+        if let (Some(signal), true) = (by_key, had_it && !process::is_pid_one()) {
+            log_failure("cannot signal our own group", kill::send_to_own_group(signal));
+        }
+    }
+
+    /// Takes the terminal back if the command had it, and no other group has taken it since.
+    ///
+    /// A command that died of a signal may have left the terminal in any mode; shells restore it then, too.
+    pub(super) fn take_back(&mut self, ended: Option<Ended>) {
+        let Some(HandedOver { group, modes }) = self.handed_over else { return };
+        let Some(terminal) = Terminal::open() else { return };
+        if terminal.foreground() != Some(group) && !terminal.is_nobodys() {
+            return;
+        }
+        self.handed_over = None;
+        let own = tty::own_group();
+        debug!("taking the terminal back");
+        if let (Some(Ended::Killed(_)), Some(modes)) = (ended, modes) {
+            terminal.set_modes(&modes);
+        }
+        if own > 0 && terminal.give_to(own) && !process::is_pid_one() {
+            // A process of it that wanted to read meanwhile was stopped.
+            log_failure("cannot continue our own group", kill::send_to_own_group(Signal::CONT));
+        }
+    }
+}
+
+/// Which group the terminal's foreground is, as seen from a process of `group`.
+fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
+    let Some(terminal) = terminal else { return Holder::Other };
+    let foreground = terminal.foreground();
+    if foreground == Some(group) {
+        Holder::Job
+    } else if terminal.is_ours() {
+        Holder::Own
+    } else if terminal.is_nobodys() {
+        Holder::Empty
+    } else if foreground.is_some_and(processes::is_held_by_sibling) {
+        Holder::Sibling
+    } else {
+        Holder::Other
+    }
+}
+
+/// Whether the terminal is there for this process alone: others of its group, in a pipeline or a script, need it.
+///
+/// A process that does not lead its group was started by one that did, and that may have left just now (`( drainit & )`): then the
+/// shell is about to take the terminal, and must not lose it again.
+fn is_drainits_alone(terminal: &Terminal) -> bool {
+    let own = tty::own_group();
+    own == process::id() && terminal.is_ours() && !tty::is_in_pipeline() && !processes::shares_group(own)
+}
+
+/// Whether the kernel would stop this process, and a shell could continue it.
+fn can_be_suspended(signal: Signal) -> bool {
+    let own = tty::own_group();
+    own > 0 && !process::is_pid_one() && !signals::is_ignored(signal) && !processes::is_orphaned(own)
+}
+
+/// Stops drainit until it is continued.
+fn suspend(signal: Signal, who: Who, queue: &SignalQueue) {
+    // A CONT that is waiting already came after the stop, and a new stop signal would take it away.
+    if !queue.has(Signal::CONT) {
+        signals::suspend(signal, who);
+    }
+}
+
+/// The group of a child that was not reaped, so that its number cannot be another process's.
+fn continue_group(group: i32) {
+    log_failure("cannot continue the group", kill::send_to_group(group, Signal::CONT));
+}

@@ -1,0 +1,305 @@
+//! The recorder: notes what happens, and says which processes are waited for.
+
+use std::time::Duration;
+
+use log::{info, warn};
+
+use super::publish::Output;
+use super::stopper::{Delivery, say_refused};
+use crate::outcome::Ended;
+use crate::plan::processes::{Disposition, Process, Table};
+use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
+use crate::processes;
+use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
+use crate::signal::Signal;
+use crate::sys::clock::Clock;
+use crate::sys::process;
+use crate::sys::signals::Received;
+
+/// How many processes a line of the log names.
+const NAMED: usize = 8;
+
+/// What is known of a run.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    clock: Clock,
+    record: Record,
+    output: Output,
+    main_pid: Option<i32>,
+    /// The process of the last step, whose pid is its group's number too, and whether it was reaped.
+    step: Option<(i32, bool)>,
+    /// Shells that may be waiting for a foreground command.
+    in_doubt: Vec<i32>,
+    /// The last step is a sleep: it is over when the next thing happens.
+    sleeps: Option<StepId>,
+    /// A warning has told of processes that are waited for.
+    has_warned: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(
+        clock: Clock,
+        output: Output,
+        command: String,
+        main_pid: i32,
+        grace: Option<Duration>,
+    ) -> Self {
+        let mut record =
+            Record { command, main_pid: Some(main_pid), grace_period: grace, ..Record::default() };
+        if output.is_wanted() {
+            record.make_room();
+        }
+        Self {
+            clock,
+            record,
+            output,
+            main_pid: Some(main_pid),
+            step: None,
+            in_doubt: Vec::new(),
+            sleeps: None,
+            has_warned: false,
+        }
+    }
+
+    /// A stop begins.
+    pub(super) fn begin_stop(&mut self, reason: StopReason, signal: Signal, received: Option<Received>) {
+        let reason = match (reason, received) {
+            (StopReason::Signal(_), Some(received)) => {
+                report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
+            }
+            (StopReason::OwnExit, _) => report::StopReason::OwnExit,
+            (StopReason::Signal(_) | StopReason::Elapsed, _) => report::StopReason::Time,
+        };
+        self.record.stop = Some(StopRecord { at: self.clock.now(), reason, signal });
+    }
+
+    /// The processes are signalled from now on.
+    pub(super) fn begin_signalling(&mut self, now: Duration) {
+        self.end_sleep(now);
+        self.record.signalled_at.get_or_insert(now);
+    }
+
+    /// The stop goes on to another signal.
+    pub(super) fn escalates(&mut self, signal: Signal, cause: Cause, left: &str) {
+        warn!("going on to {signal}; still there: {left}");
+        if let Cause::Ignored(_) = cause {
+            let at = self.clock.now();
+            self.record.escalated.get_or_insert(Timed { at, what: signal });
+        }
+    }
+
+    /// These are there as a stage begins; main is noted first.
+    pub(super) fn present(&mut self, table: &Table) {
+        if !self.output.is_wanted() {
+            return;
+        }
+        let now = self.clock.now();
+        let main = self.main_pid.and_then(|main| table.find(main));
+        for process in main.into_iter().chain(table.iter()) {
+            if !self.is_of_step(process) {
+                let is_main = self.main_pid == Some(process.pid);
+                let _ = self.record.process(now, process, is_main);
+            }
+        }
+    }
+
+    /// A signal was sent.
+    pub(super) fn sent(&mut self, signal: Signal, to: Receiver) {
+        if self.output.is_wanted() {
+            self.record.note_sent(self.clock.now(), signal, to);
+        }
+    }
+
+    /// A signal was sent to one process, or was refused.
+    pub(super) fn sent_to(&mut self, process: &Process, signal: Signal, delivery: Delivery) {
+        match delivery {
+            Delivery::Sent => {
+                let is_main = self.main_pid == Some(process.pid);
+                let to = if is_main { Receiver::Main } else { Receiver::Process(process.pid) };
+                self.sent(signal, to);
+            }
+            Delivery::Refused => say_refused(process, signal),
+            Delivery::Gone | Delivery::Failed => {}
+        }
+    }
+
+    /// A process got the signal of a stage, or the kernel refused it.
+    pub(super) fn signalled(
+        &mut self,
+        process: &Process,
+        disposition: Option<Disposition>,
+        signal: Signal,
+        was_refused: bool,
+    ) {
+        if !self.output.is_wanted() {
+            return;
+        }
+        let (at, is_main) = (self.clock.now(), self.main_pid == Some(process.pid));
+        let Some(known) = self.record.process(at, process, is_main) else { return };
+        known.state = process.state;
+        let what = Some(Timed { at, what: signal });
+        if was_refused {
+            known.refused = known.refused.or(what);
+        } else if known.signalled.is_none() {
+            known.signalled = what;
+            known.disposition = disposition;
+        }
+    }
+
+    /// Of these shells cannot be told what they wait for.
+    pub(super) fn in_doubt(&mut self, shells: &[i32]) {
+        self.in_doubt.extend(shells);
+    }
+
+    /// KILL is sent to these.
+    pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
+        let at = self.clock.now();
+        self.record.killed.get_or_insert(Timed { at, what: reason });
+        self.present(left);
+        self.sent(Signal::KILL, Receiver::All);
+    }
+
+    pub(super) fn main_ended(&mut self, pid: i32, ended: Ended) {
+        let at = self.clock.now();
+        self.main_pid = None;
+        self.record.main_ended = Some(Timed { at, what: ended });
+        if self.record.processes.iter().any(|process| process.pid == pid) {
+            self.record.note_reaped(|| at, pid, ended);
+        }
+    }
+
+    pub(super) fn reaped(&mut self, pid: i32, ended: Ended) {
+        let clock = self.clock;
+        self.record.note_reaped(|| clock.now(), pid, ended);
+    }
+
+    /// A step begins.
+    pub(super) fn begin_step(&mut self, id: StepId, step: &Step) {
+        let now = self.clock.now();
+        self.end_sleep(now);
+        self.record.begin_step(now, id, step.to_string());
+        self.sleeps = matches!(step, Step::Sleep(_)).then_some(id);
+    }
+
+    /// The step has a process.
+    pub(super) fn step_started(&mut self, pid: i32) {
+        self.step = Some((pid, false));
+    }
+
+    /// The step's process was reaped.
+    pub(super) fn step_reaped(&mut self) {
+        self.step = self.step.map(|(pid, _)| (pid, true));
+    }
+
+    pub(super) fn end_step(&mut self, id: StepId, outcome: StepOutcome) {
+        self.record.end_step(self.clock.now(), id, outcome);
+    }
+
+    pub(super) fn step_killed(&mut self, id: StepId) {
+        let at = self.clock.now();
+        self.record.step_killed = Some(Timed { at, what: id });
+    }
+
+    /// Whether this is the process of the last step, and was not reaped.
+    pub(super) fn is_step(&self, pid: i32) -> bool {
+        self.step == Some((pid, false))
+    }
+
+    /// Whether it belongs to the last step.
+    pub(super) fn is_of_step(&self, process: &Process) -> bool {
+        self.step.is_some_and(|(group, _)| group == process.group)
+    }
+
+    fn end_sleep(&mut self, now: Duration) {
+        if let Some(id) = self.sleeps.take() {
+            self.record.end_step(now, id, StepOutcome::Succeeded);
+        }
+    }
+
+    /// A look showed these: what is missing is gone, and what was there then was alive.
+    pub(super) fn seen(&mut self, table: &Table) {
+        if !self.output.is_wanted() {
+            return;
+        }
+        let now = self.clock.now();
+        for known in self.record.processes.iter_mut().filter(|known| known.ended.is_none()) {
+            match table.find(known.pid).filter(|seen| seen.start == known.start) {
+                Some(seen) => (known.last_seen, known.state) = (Some(now), seen.state),
+                None => see_one(known, now),
+            }
+        }
+    }
+
+    /// Looks which processes have ended: those that were reaped by their own parents are only seen to be missing.
+    pub(super) fn observe(&mut self) {
+        let now = self.clock.now();
+        self.record
+            .processes
+            .iter_mut()
+            .filter(|known| known.ended.is_none())
+            .for_each(|known| see_one(known, now));
+    }
+
+    /// Says which processes are waited for.
+    pub(super) fn say_waiting(&mut self, since: Duration, signal: Option<Signal>) {
+        let (Some(table), Some(signal)) = (processes::look(), signal) else { return };
+        self.seen(&table);
+        let count = self.waiting(&table).len();
+        if count > 0 {
+            self.has_warned = true;
+            let since = format::duration(since);
+            warn!("{since} after {signal}, waiting for {}", self.waited_for(&table, signal));
+        }
+    }
+
+    /// The first few processes that are left, and what each does about the signal.
+    pub(super) fn waited_for(&self, table: &Table, signal: Signal) -> String {
+        let left = self.waiting(table);
+        if left.is_empty() {
+            return "every process left".to_owned();
+        }
+        format::long_list(&left, NAMED, |process| {
+            let disposition = processes::disposition(process, signal);
+            format::waited_for(process, disposition.map(|disposition| (disposition, signal)), table)
+        })
+    }
+
+    fn waiting<'a>(&self, table: &'a Table) -> Vec<&'a Process> {
+        table.iter().filter(|process| !self.is_of_step(process)).collect()
+    }
+
+    /// No process is left, or those that are cannot be ended. Steps may follow.
+    pub(super) fn none_left(&mut self) {
+        let now = self.clock.now();
+        self.record.ended_at.get_or_insert(now);
+        if std::mem::take(&mut self.has_warned) {
+            let since = self.record.signalled_at.unwrap_or_default();
+            warn!("the stop is over after {}", format::duration(now.saturating_sub(since)));
+        }
+    }
+
+    /// The run is over. Writes what is wanted of it, and returns the exit code.
+    pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
+        let now = self.clock.now();
+        self.end_sleep(now);
+        self.none_left();
+        self.observe();
+        if reason == ExitReason::SomeCannotBeKilled {
+            let left = self.record.processes.iter_mut().filter(|process| process.ended.is_none());
+            left.for_each(|process| process.ended = Some(Timed { at: now, what: ProcessEnd::LeftBehind }));
+        }
+        self.record.exit_code = Some(exit_code);
+        info!("exiting with {exit_code}");
+        self.output.write(&self.record, exit_code)
+    }
+}
+
+/// Whether it is still there. A zombie that is our own child is about to be reaped, and then its status is known.
+fn see_one(known: &mut report::ProcessRecord, now: Duration) {
+    let seen = processes::look_at(known.pid).filter(|seen| seen.start == known.start);
+    match seen {
+        Some(seen) if seen.is_alive() => known.last_seen = Some(now),
+        Some(seen) if seen.parent == process::id() => {}
+        Some(_) | None => known.ended = Some(Timed { at: now, what: ProcessEnd::Gone }),
+    }
+}

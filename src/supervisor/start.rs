@@ -1,0 +1,129 @@
+//! What is done before the loop: the place of an init is taken, and the command started.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+
+use log::{Level, debug, warn};
+
+use super::inbox::Inbox;
+use super::job_control::Job;
+use super::publish::Output;
+use super::recorder::Recorder;
+use super::steps::Steps;
+use super::stopper::Stopper;
+use super::{Main, Supervisor, log_failure};
+use crate::cli::Setting;
+use crate::error::StartError;
+use crate::plan::{Event, Plan};
+use crate::settings::Settings;
+use crate::signal::SignalSet;
+use crate::sys::clock::Clock;
+use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
+use crate::sys::tty::{self, Terminal};
+use crate::sys::{descriptors, process};
+
+impl Supervisor {
+    /// Starts the command.
+    ///
+    /// # Errors
+    /// Nothing was started, and why.
+    pub fn start(settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
+        let clock = Clock::start();
+        let pending = take_the_place_of_init(&settings);
+        let reaped_level = reaped_level(&settings);
+        let output = Output::new(&settings)?;
+        let inbox = Inbox::open(settings.stop.stop_signals)?;
+        let (job, pid) = start_command(&settings, mask)?;
+        let steps = Steps::new(&settings, mask);
+        debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
+        process::leave_directory();
+        let kept: Vec<_> = output.descriptor().into_iter().chain(inbox.queue().descriptor()).collect();
+        descriptors::close_inherited(&kept);
+        let command = name_of(&settings.command);
+        Ok(Box::new(Self {
+            stopper: Stopper::new(clock, settings.stop.ignored_after),
+            recorder: Recorder::new(clock, output, command, pid, settings.stop.grace_period),
+            plan: Plan::new(settings.stop),
+            clock,
+            inbox,
+            main: Main::Alive(pid),
+            job,
+            steps,
+            step_failed: false,
+            pending,
+            reaped_level,
+            exit_map: settings.exit_map,
+            propagate_signal: settings.propagate_signal,
+        }))
+    }
+}
+
+/// Returns what has happened already: the parent may be gone before its death could be told.
+pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
+    let is_pid_one = process::is_pid_one();
+    if !is_pid_one {
+        log_failure("cannot adopt orphans", process::become_subreaper());
+    }
+    let signal = settings.parent_death_signal?;
+    let parent = process::parent();
+    log_failure("cannot set the parent death signal", process::set_parent_death_signal(signal));
+    let is_gone = !is_pid_one && process::parent() != parent;
+    is_gone.then(|| {
+        warn!("drainit's parent ended before {signal} could be set for that: as if {signal} had come");
+        Event::Signal(signal)
+    })
+}
+
+pub(super) fn reaped_level(settings: &Settings) -> Level {
+    if settings.warn_on_reap { Level::Warn } else { Level::Debug }
+}
+
+fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), StartError> {
+    let (mut job, terminal) = Job::begin();
+    let variables = own_variables();
+    let spawn = Spawn {
+        command: &settings.command,
+        variables: &variables,
+        stdin: Stdin::Inherited,
+        mask,
+        directory: settings.directory.as_deref(),
+        directory_as: DirectoryAs::User,
+        ids: ids(settings),
+        parent_death_signal: settings.parent_death_signal,
+        terminal: terminal.as_ref().map(AsFd::as_fd),
+    };
+    let modes = terminal.as_ref().and_then(Terminal::modes);
+    let started = spawn.start();
+    if let Some(terminal) = &terminal {
+        match started {
+            Ok(pid) => job.note_handed_over(pid, modes),
+            // It may have had the terminal before it failed.
+            Err(_) => _ = terminal.give_to(tty::own_group()),
+        }
+    }
+    let started = started.map_err(|failure| StartError::Command {
+        command: settings.command.first().cloned().unwrap_or_default(),
+        user: settings.user,
+        directory: settings.directory.clone(),
+        failure,
+    });
+    started.map(|pid| (job, pid))
+}
+
+/// Settings are for the drainit that reads them: a nested one would drain twice, and write one report over the other. These are the
+/// names of those that are set, each to be taken out.
+pub(super) fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
+    let is_set = |name: &&str| process::variable(name).is_some();
+    Setting::ALL.iter().map(|setting| setting.variable()).filter(is_set).map(|name| (name, None)).collect()
+}
+
+pub(super) fn ids(settings: &Settings) -> Option<Ids> {
+    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
+}
+
+/// A command's own name: no arguments, and no folder.
+fn name_of(command: &[OsString]) -> String {
+    let program = command.first().map(|program| program.as_encoded_bytes()).unwrap_or_default();
+    let name = program.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}

@@ -1,0 +1,490 @@
+//! The stopper: sends what the plan wants sent, looks at the processes that are left, and kills them.
+//!
+//! Which processes that are is decided by the rules of [`plan::processes`](crate::plan::processes); here /proc is read for them, and what they
+//! say is carried out.
+
+#![forbid(unsafe_code)]
+
+mod kill;
+mod send;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use log::{debug, info};
+
+use super::Main;
+use super::recorder::Recorder;
+use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
+use crate::plan::processes::facts::{Call, Fact, FactTable};
+use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
+use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
+use crate::plan::processes::{Disposition, Process, Table};
+use crate::plan::{Cause, Recipients, StopSignal, Target};
+use crate::processes::{self, handles};
+use crate::report::{Receiver, format};
+use crate::signal::{Signal, SignalSet};
+use crate::sys::clock::{self, Clock};
+use crate::sys::{process as own, procfs, signals};
+pub(super) use send::{Delivery, say_refused};
+
+/// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
+const LOOKS: usize = 64;
+/// So long a shell that is between two commands is looked at again before it is signalled.
+const SETTLING: Duration = Duration::from_millis(20);
+const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
+/// So many processes that may be told by their parents are looked at before the signal.
+const READ_AHEAD: usize = 1024;
+
+/// What is known of the stop that is under way.
+#[derive(Debug)]
+pub(super) struct Stopper {
+    clock: Clock,
+    own_pid: i32,
+    /// How long a process that may have been told by its parent is given.
+    patience: Option<Duration>,
+    signalled: Signalled,
+    began_at: Duration,
+    /// What those are sent that the stage's target leaves out at first.
+    rest: Option<StopSignal>,
+    check: IgnoreCheck,
+    /// Children of ours that need not be looked at again.
+    settled: Vec<i32>,
+    /// What could not be sent, for a reason that may pass.
+    unsent: Vec<(Process, Signal)>,
+    /// What the last look showed.
+    last_look: Table,
+    /// When KILL or the next stage is due.
+    limit: Option<Duration>,
+    killing: bool,
+}
+
+impl Stopper {
+    pub(super) fn new(clock: Clock, patience: Option<Duration>) -> Self {
+        Self {
+            clock,
+            own_pid: own::id(),
+            patience,
+            signalled: Signalled::default(),
+            began_at: Duration::ZERO,
+            rest: None,
+            check: IgnoreCheck::default(),
+            settled: Vec::new(),
+            unsent: Vec::new(),
+            last_look: Table::default(),
+            limit: None,
+            killing: false,
+        }
+    }
+
+    pub(super) fn is_killing(&self) -> bool {
+        self.killing
+    }
+
+    /// What the processes were last signalled with.
+    pub(super) fn signal(&self) -> Option<Signal> {
+        self.signalled.signal().map(|signal| signal.rewritten)
+    }
+
+    /// When KILL or the next stage is due: a look is given up then.
+    pub(super) fn set_limit(&mut self, limit: Option<Duration>) {
+        self.limit = limit;
+    }
+
+    fn table(&self) -> Option<Table> {
+        processes::look_while(|| self.limit.is_none_or(|limit| self.clock.now() < limit))
+    }
+
+    /// Sends a signal that is no request to stop.
+    pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder) {
+        let to = match (to, main.pid()) {
+            (Recipients::MainOrGroup, Some(main)) if handles(main, signal) => Recipients::Main,
+            (Recipients::MainOrGroup, Some(_)) => Recipients::Group,
+            (to, _) => to,
+        };
+        info!("forwarding {signal} to {}", send::in_words(to));
+        match (to, main) {
+            (Recipients::Main, Main::Alive(pid)) => {
+                recorder.sent(signal, Receiver::Main);
+                send::to_main(pid, signal);
+            }
+            (Recipients::Group, Main::Alive(pid)) => {
+                recorder.sent(signal, Receiver::Group);
+                send::to_group_of(pid, signal);
+            }
+            (Recipients::Adopted | Recipients::AdoptedOrGroups, _) => {
+                self.forward_to_adopted(signal, to == Recipients::AdoptedOrGroups, main, recorder);
+            }
+            (Recipients::All | Recipients::Main | Recipients::Group | Recipients::MainOrGroup, _) => {
+                recorder.sent(signal, Receiver::All);
+                match processes::look() {
+                    Some(table) => table.iter().for_each(|process| _ = send::one(process, signal)),
+                    None => send::unseen(signal, main),
+                }
+            }
+        }
+    }
+
+    fn forward_to_adopted(&self, signal: Signal, or_groups: bool, main: Main, recorder: &mut Recorder) {
+        let Some(table) = processes::look() else { return send::unseen(signal, main) };
+        let children: Vec<&Process> =
+            table.children(self.own_pid).filter(|child| !recorder.is_of_step(child)).collect();
+        for child in children {
+            let alone = !or_groups || handles(child.pid, signal);
+            for process in table
+                .iter()
+                .filter(|process| process.pid == child.pid || (!alone && process.group == child.group))
+            {
+                recorder.sent(signal, Receiver::Process(process.pid));
+                let _ = send::one(process, signal);
+            }
+        }
+    }
+
+    /// Begins a stage.
+    pub(super) fn begin_stage(
+        &mut self,
+        signal: StopSignal,
+        target: Target,
+        cause: Cause,
+        main: Main,
+        recorder: &mut Recorder,
+    ) {
+        let now = self.clock.now();
+        let before = self.signal();
+        let table = self.table();
+        if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
+            let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
+            recorder.escalates(signal.rewritten, cause, &left);
+        }
+        recorder.begin_signalling(now);
+        self.began_at = now;
+        self.settled.clear();
+        self.unsent.clear();
+        self.rest = Some(match target {
+            // What main is sent in place of the signal is for main alone.
+            Target::Main => StopSignal::plain(signal.received),
+            Target::Group | Target::All => StopSignal::plain(signal.rewritten),
+            Target::Auto => signal,
+        });
+        let Some(table) = table else {
+            self.signalled = Signalled::begin(signal, processes::moment(), &Table::default());
+            recorder.sent(signal.rewritten, Receiver::All);
+            return send::without_table(signal.rewritten, target, main);
+        };
+        self.check.begin(now, &table);
+        recorder.present(&table);
+        self.last_look = table.clone();
+        let main_pid = main.pid().filter(|&pid| table.find(pid).is_some());
+        match (target, main_pid) {
+            (Target::All, _) => {
+                self.signalled = Signalled::begin(signal, processes::moment(), &table);
+                self.everyone(Some(table), recorder);
+            }
+            (Target::Main, Some(pid)) => {
+                let facts = self.read_ahead(&table, FactTable::new(), &[pid]);
+                self.note(signal, &table, &facts);
+                self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);
+            }
+            (Target::Group, Some(pid)) => self.group(signal, pid, &table, recorder),
+            (Target::Auto, _) | (Target::Main | Target::Group, None) => {
+                let tops = self.tops(&table, main_pid, recorder);
+                let (selection, facts) = self.select(&table, &tops, signal);
+                let facts = self.read_ahead(&table, facts, &selection.handling);
+                self.note(signal, &table, &facts);
+                self.send(&table, &selection.recipients, recorder);
+                recorder.in_doubt(&selection.in_doubt);
+            }
+        }
+    }
+
+    /// Main's group as a whole, if it has one of its own.
+    fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder) {
+        let group = send::group_of(main);
+        let members: Vec<&Process> = table.iter().filter(|process| Some(process.group) == group).collect();
+        let facts = self.read_ahead(table, FactTable::new(), &[main]);
+        self.note(signal, table, &facts);
+        for process in &members {
+            self.signalled.note_status(process.pid, &processes::facts::status_of(process.pid));
+        }
+        recorder.sent(signal.rewritten, Receiver::Group);
+        send::to_group_of(main, signal.rewritten);
+        if let Some(group) = group {
+            self.signalled.note_group(group);
+        }
+        for process in table.iter().filter(|process| process.pid == main).chain(members) {
+            self.signalled.note_sent(process, signal.rewritten, false);
+            recorder.signalled(process, self.signalled.disposition(process), signal.rewritten, false);
+            send::continue_stopped(process);
+        }
+    }
+
+    /// Every process, until a look finds none that is new.
+    fn everyone(&mut self, mut seen: Option<Table>, recorder: &mut Recorder) {
+        let Some(StopSignal { rewritten, .. }) = self.signalled.signal() else { return };
+        for _ in 0..LOOKS {
+            let Some(table) = seen.take().or_else(|| self.table()) else { return };
+            let new = table
+                .iter()
+                .filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
+            let new: Vec<Recipient> =
+                new.map(|process| Recipient { pid: process.pid, signal: rewritten, why: Why::Top }).collect();
+            if new.is_empty() {
+                return;
+            }
+            self.send(&table, &new, recorder);
+        }
+    }
+
+    /// The processes where the rule begins: main, and what drainit has adopted.
+    fn tops(&self, table: &Table, main: Option<i32>, recorder: &Recorder) -> Vec<i32> {
+        let adopted = table
+            .children(self.own_pid)
+            .filter(|child| Some(child.pid) != main && !recorder.is_of_step(child));
+        main.into_iter().chain(adopted.map(|child| child.pid)).collect()
+    }
+
+    /// Asks the rule, and reads what it wants to know until it has an answer.
+    fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
+        let mut facts = FactTable::new();
+        let begun = self.clock.now();
+        loop {
+            let since = self.clock.now().saturating_sub(begun);
+            let question = Question { table, tops, signal, is_last_look: SETTLING <= since };
+            let missing = match select(&question, &facts) {
+                Ok(selection) => return (selection, facts),
+                Err(missing) => missing,
+            };
+            let mut is_new = false;
+            for (pid, fact) in missing {
+                is_new |= !is_known(&facts, pid, fact);
+                if let Some(process) = table.find(pid) {
+                    processes::facts::read(process, fact, facts.entry(pid).or_default());
+                }
+            }
+            if !is_new {
+                // A shell between two commands will be somewhere in a moment.
+                let _ = signals::wait(SignalSet::default(), Some(BETWEEN_SETTLING));
+            }
+        }
+    }
+
+    /// What a process that handles the signal may tell its children shows in whether they have run since: that is read before the signal.
+    fn read_ahead(&self, table: &Table, mut facts: FactTable, handling: &[i32]) -> FactTable {
+        let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
+        let mut below: Vec<i32> =
+            table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
+        let mut told: BTreeSet<i32> = BTreeSet::new();
+        while let Some(parent) = below.pop().filter(|_| told.len() < READ_AHEAD) {
+            below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
+        }
+        for process in told.iter().filter_map(|&pid| table.find(pid)) {
+            let facts = facts.entry(process.pid).or_default();
+            if facts.status.is_none() {
+                processes::facts::read(process, Fact::Status, facts);
+            }
+        }
+        facts
+    }
+
+    fn may_handle(&self, process: &Process) -> bool {
+        let signal = self.rest.map_or(Signal::TERM, |signal| signal.received);
+        !matches!(process.disposition(signal), Some(Disposition::Default | Disposition::Ignored))
+    }
+
+    fn note(&mut self, signal: StopSignal, table: &Table, facts: &FactTable) {
+        self.signalled = Signalled::begin(signal, processes::moment(), table);
+        self.note_facts(facts);
+    }
+
+    fn note_facts(&mut self, facts: &FactTable) {
+        for (&pid, facts) in facts {
+            if let Some(status) = &facts.status {
+                self.signalled.note_status(pid, status);
+            }
+            if facts.call == Some(Call::AwaitsSignals) {
+                self.signalled.note_awaits_signals(pid);
+            }
+        }
+    }
+
+    fn send(&mut self, table: &Table, recipients: &[Recipient], recorder: &mut Recorder) {
+        if let Some(line) = send::words(table, recipients) {
+            info!("{line}");
+        }
+        for &Recipient { pid, signal, why } in recipients {
+            let Some(process) = table.find(pid) else { continue };
+            if self.signalled.wants_status(process) {
+                self.signalled.note_status(pid, &processes::facts::status_of(pid));
+            }
+            debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why));
+            let delivery = send::one(process, signal);
+            if let Delivery::Failed = delivery {
+                self.unsent.push((*process, signal));
+                continue;
+            }
+            self.signalled.note_sent(process, signal, delivery == Delivery::Refused);
+            recorder.sent_to(process, signal, delivery);
+            recorder.signalled(
+                process,
+                self.signalled.disposition(process),
+                signal,
+                delivery == Delivery::Refused,
+            );
+            send::continue_stopped(process);
+        }
+    }
+
+    /// Signals orphans that are new, continues what has been stopped since, and judges if that is wanted.
+    pub(super) fn look(&mut self, judges: bool, main: Main, recorder: &mut Recorder) -> Option<Outlook> {
+        self.send_again(recorder);
+        if let Some(process) = main.pid().and_then(processes::look_at) {
+            send::continue_stopped(&process);
+        }
+        let holds = judges && self.is_worth_waiting(main);
+        if !self.has_new_orphans(main, recorder) && (!judges || holds) {
+            return judges.then_some(Outlook::KeepWaiting);
+        }
+        let Some(table) = self.table() else { return judges.then_some(Outlook::Unknown) };
+        recorder.seen(&table);
+        self.last_look = table.clone();
+        self.orphans(&table, main, recorder);
+        for process in
+            table.iter().filter(|process| process.is_stopped() && self.signalled.was_signalled(process))
+        {
+            send::continue_stopped(process);
+        }
+        if !judges || holds {
+            return judges.then_some(Outlook::KeepWaiting);
+        }
+        let look = Look {
+            now: self.clock.now(),
+            table: &table,
+            main: main.pid(),
+            ticks_per_second: clock::ticks_per_second(),
+        };
+        Some(self.check.outlook(&look, &self.signalled, processes::facts::closer))
+    }
+
+    /// Whether the last look's reason to wait still holds, so that no other process has to be looked at.
+    fn is_worth_waiting(&self, main: Main) -> bool {
+        let takes_it = |process: &Process| {
+            let signal = self.signalled.signal_of(process);
+            let now = signal.and_then(|signal| process.disposition(signal));
+            matches!(now, Some(Disposition::Caught | Disposition::Default))
+                && self.signalled.disposition(process).is_some_and(|then| then != Disposition::Ignored)
+        };
+        if main.pid().and_then(processes::look_at).is_some_and(|main| main.is_alive() && takes_it(&main)) {
+            return true;
+        }
+        let known = self.check.worth_waiting_for().and_then(processes::look_again).filter(Process::is_alive);
+        known.is_some_and(|known| main.pid().is_some() || IgnoreCheck::still_holds(&self.signalled, &known))
+    }
+
+    /// The kernel's list of our own children tells whether there may be an orphan that was not looked at yet.
+    fn has_new_orphans(&self, main: Main, recorder: &Recorder) -> bool {
+        let Some(children) = procfs::own_children() else { return true };
+        let is_known = |child: &i32| {
+            main.is(*child) || self.settled.binary_search(child).is_ok() || recorder.is_step(*child)
+        };
+        !children.iter().all(is_known)
+    }
+
+    fn orphans(&mut self, table: &Table, main: Main, recorder: &mut Recorder) {
+        let Some(signal) = self.rest else { return };
+        let since = self.clock.now().saturating_sub(self.began_at);
+        let mut tops = Vec::new();
+        self.settled.clear();
+        for orphan in table.children(self.own_pid) {
+            if main.is(orphan.pid) || recorder.is_of_step(orphan) {
+                continue;
+            }
+            let status = || processes::facts::status_of(orphan.pid);
+            match self.signalled.orphan(orphan, self.own_pid, since, self.patience, status) {
+                OrphanVerdict::Signal => tops.push(orphan.pid),
+                OrphanVerdict::Wait => {}
+                OrphanVerdict::Leave => self.settled.push(orphan.pid),
+            }
+        }
+        if !tops.is_empty() {
+            self.by_the_rule(table, &tops, signal, recorder);
+        }
+    }
+
+    fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder) {
+        let (mut selection, facts) = self.select(table, tops, signal);
+        self.note_facts(&facts);
+        selection.recipients.retain(|recipient| {
+            table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
+        });
+        self.send(table, &selection.recipients, recorder);
+        recorder.in_doubt(&selection.in_doubt);
+    }
+
+    /// Signals, by the rule, what the stage's target has left out, because KILL would come next.
+    pub(super) fn signal_others(&mut self, main: Main, recorder: &mut Recorder) {
+        let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
+        let is_top = |process: &&Process| {
+            let parent = table.find(process.parent);
+            let parent_answers = parent.is_some_and(|parent| {
+                !self.signalled.is_done(parent)
+                    || self.signalled.disposition(parent) != Some(Disposition::Ignored)
+            });
+            !self.signalled.is_done(process)
+                && !main.is(process.pid)
+                && !parent_answers
+                && !recorder.is_of_step(process)
+        };
+        let tops: Vec<i32> = table.iter().filter(is_top).map(|process| process.pid).collect();
+        self.by_the_rule(&table, &tops, signal, recorder);
+    }
+
+    /// Signals every process that has not been: KILL comes soon.
+    pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder) {
+        let (Some(table), Some(StopSignal { received, rewritten })) = (self.table(), self.rest) else {
+            return;
+        };
+        let left =
+            table.iter().filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
+        let recipients: Vec<Recipient> = left
+            .map(|process| {
+                let signal = if handles(process.pid, rewritten) { rewritten } else { received };
+                Recipient { pid: process.pid, signal, why: Why::Top }
+            })
+            .collect();
+        if !recipients.is_empty() {
+            info!("last call, {} before KILL", format::duration(until_kill));
+            self.send(&table, &recipients, recorder);
+        }
+    }
+
+    fn send_again(&mut self, recorder: &mut Recorder) {
+        for (process, signal) in std::mem::take(&mut self.unsent) {
+            if let Some(process) = processes::look_again(&process) {
+                let table = Table::new(vec![process]);
+                self.send(&table, &[Recipient { pid: process.pid, signal, why: Why::Top }], recorder);
+            }
+        }
+    }
+}
+
+fn is_known(facts: &FactTable, pid: i32, fact: Fact) -> bool {
+    facts.get(&pid).is_some_and(|known| match fact {
+        Fact::Status => known.status.is_some(),
+        Fact::Call => known.call.is_some(),
+        Fact::Shell => known.shell.is_some(),
+        Fact::Stdin => known.stdin.is_some(),
+        Fact::Outputs => known.outputs.is_some(),
+    })
+}
+
+/// Sends one signal to one process, which is not waited for by the stop.
+pub(super) fn send_one(process: &Process, signal: Signal) {
+    let _ = send::one(process, signal);
+}
+
+/// The same, and continues it if it is stopped.
+pub(super) fn send_and_continue(process: &Process, signal: Signal) {
+    send_one(process, signal);
+    send::continue_stopped(process);
+}

@@ -1,0 +1,144 @@
+//! Sending signals to processes.
+
+use std::io;
+
+use log::{debug, warn};
+
+use super::super::{Main, log_failure};
+use crate::plan::processes::answering::{Recipient, Why};
+use crate::plan::processes::{Process, Table};
+use crate::plan::{Recipients, Target};
+use crate::processes;
+use crate::report::format;
+use crate::signal::Signal;
+use crate::sys::kill::{self, Pinned};
+use crate::sys::{process, tty};
+
+/// How many processes a line of the log names.
+const NAMED: usize = 8;
+
+/// What became of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervisor) enum Delivery {
+    Sent,
+    /// The process is gone.
+    Gone,
+    /// EPERM: this process may not signal it.
+    Refused,
+    /// Another error, which may pass (EAGAIN: too many real-time signals wait).
+    Failed,
+}
+
+/// Our own children keep their numbers until we reap them; every other process is pinned and looked at again first.
+pub(super) fn one(process: &Process, signal: Signal) -> Delivery {
+    let pinned = (process.parent != process::id()).then(|| Pinned::new(process.pid));
+    if pinned.is_some() && processes::look_again(process).is_none() {
+        return Delivery::Gone;
+    }
+    let sent = match &pinned {
+        Some(pinned) => pinned.send(signal),
+        None => kill::send(process.pid, signal),
+    };
+    match sent {
+        Ok(()) => Delivery::Sent,
+        Err(error) => {
+            let name = format::process(process.name, process.pid);
+            debug!("cannot send {signal} to {name}: {error}");
+            to_delivery(&error)
+        }
+    }
+}
+
+fn to_delivery(error: &io::Error) -> Delivery {
+    if kill::is_gone(error) {
+        Delivery::Gone
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        Delivery::Refused
+    } else {
+        Delivery::Failed
+    }
+}
+
+/// A process that is stopped takes no signal but KILL before it is continued.
+pub(super) fn continue_stopped(process: &Process) {
+    if process.is_stopped() {
+        let _ = one(process, Signal::CONT);
+    }
+}
+
+pub(super) fn to_main(main: i32, signal: Signal) {
+    log_failure("cannot signal the command", kill::send(main, signal));
+}
+
+/// The group that main is in now; `None` if that is drainit's own, or cannot be told.
+pub(super) fn group_of(main: i32) -> Option<i32> {
+    process::group_of(main).filter(|&group| group > 1 && group != tty::own_group())
+}
+
+/// Main's group, or main itself if it has none of its own.
+pub(super) fn to_group_of(main: i32, signal: Signal) {
+    let sent = group_of(main).map(|group| kill::send_to_group(group, signal));
+    match sent {
+        Some(Ok(())) => {}
+        Some(Err(error)) if !kill::is_gone(&error) => log_failure("cannot signal the group", Err(error)),
+        Some(Err(_)) | None => to_main(main, signal),
+    }
+}
+
+/// Without /proc no process can be picked.
+pub(super) fn without_table(signal: Signal, target: Target, main: Main) {
+    match (target, main) {
+        (Target::Main, Main::Alive(main)) => to_main(main, signal),
+        (Target::Group, Main::Alive(main)) => to_group_of(main, signal),
+        // Main answers for its descendants, as far as can be told.
+        (Target::Auto, Main::Alive(main)) if !process::is_pid_one() => to_group_of(main, signal),
+        (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(signal, main),
+    }
+}
+
+/// As PID 1 every process gets it, else the group while its number is the command's.
+pub(super) fn unseen(signal: Signal, main: Main) {
+    for signal in [signal, Signal::CONT] {
+        let sent = match main {
+            _ if process::is_pid_one() => kill::send_to_everybody(signal),
+            Main::Alive(main) => kill::send_to_group(main, signal),
+            Main::Gone(_) => Err(io::Error::other("/proc is missing")),
+        };
+        log_failure("cannot signal the processes that are left", sent);
+    }
+}
+
+pub(super) fn in_words(to: Recipients) -> &'static str {
+    match to {
+        Recipients::Main | Recipients::MainOrGroup => "the command",
+        Recipients::Group => "the command's group",
+        Recipients::Adopted | Recipients::AdoptedOrGroups => "the processes that the command left behind",
+        Recipients::All => "every process that is left",
+    }
+}
+
+/// `sending TERM to server (7) and worker (9)`; `None` if there is none.
+pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
+    let named = |recipient: &Recipient| {
+        let process = table.find(recipient.pid);
+        process.map(|process| format::process(process.name, process.pid)).unwrap_or_default()
+    };
+    let signal = recipients.first()?.signal;
+    Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
+}
+
+pub(super) fn reason(why: Why) -> String {
+    match why {
+        Why::Top => "main, or adopted".to_owned(),
+        Why::ForegroundOf(shell) => format!("the shell {shell} waits for it in the foreground"),
+        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores the signal"),
+    }
+}
+
+/// Says that a signal was refused.
+pub(in crate::supervisor) fn say_refused(process: &Process, signal: Signal) {
+    let name = format::process(process.name, process.pid);
+    warn!(
+        "{signal} to {name} was refused: it runs as another user, and drainit lacks the capability CAP_KILL"
+    );
+}
