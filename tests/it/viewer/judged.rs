@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use boon::{Compiler, Schemas};
 use serde_json::{Value, json};
 
-use super::page::{FILE, Page};
-use super::reports::{process, report, step, with};
+use super::page::{FILE, Page, samples};
+use super::reports::{huge, process, report, step, with};
 use crate::docs;
 use crate::harness::{Init, WORKLOAD};
 
@@ -195,7 +196,7 @@ fn an_unfinished_report_says_what_it_was_cut_off_in() {
     page.show(&with(cut, &json!({ "processes": [alive(7, "server")] })));
     assert!(page.rows()[1].starts_with("server (7): still there. "), "{:?}", page.rows());
     assert!(
-        page.texts(".story")[0].ends_with("and was not over when this was written."),
+        page.texts(".story")[0].contains("and was not over when this was written: "),
         "{:?}",
         page.texts(".story")
     );
@@ -215,4 +216,20 @@ fn the_example_is_real() {
         .collect();
     let files = ["before", "after"].map(|name| docs::read(format!("tests/it/viewer/samples/2-{name}.json")));
     assert_eq!(examples, files.each_ref().map(|text| text.trim_end()));
+}
+
+/// Of those that are of the version that drainit writes.
+#[test]
+fn the_reports_made_by_hand_could_be_real() {
+    let schema: Value = serde_json::from_str(&docs::read("docs/report.schema.json")).expect("JSON");
+    let version = schema["properties"]["schema"]["const"].clone();
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("report.json", schema).expect("it has a place");
+    let compiled = compiler.compile("report.json", &mut schemas).expect("it is a schema");
+    let made = samples().into_iter().map(|(_, report)| report).chain([report(), huge()]);
+    let made: Vec<Value> = made.filter(|report| report["schema"] == version).collect();
+    assert!(made.len() >= 4, "{version}: {}", made.len());
+    for report in made {
+        schemas.validate(&report, compiled).unwrap_or_else(|why| panic!("{why:#}: {report}"));
+    }
 }

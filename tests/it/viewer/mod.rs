@@ -3,6 +3,7 @@
 //! If Chromium or chromedriver is missing the tests say so and pass; with `DRAINIT_REQUIRE_RUNTIMES=1` they fail.
 
 mod access;
+mod ci;
 mod drawn;
 mod driver;
 mod judged;

@@ -1,4 +1,4 @@
-//! No report can do more than be read: nothing in it is markup, and the page speaks to no one.
+//! No report can do more than be read: nothing in it is markup, and the page speaks to no server.
 
 use std::io::ErrorKind;
 
@@ -68,7 +68,7 @@ fn requests(page: &Page) -> Vec<String> {
 }
 
 #[test]
-fn the_page_asks_nobody_for_anything() {
+fn the_page_loads_nothing_and_sends_nothing() {
     let Some(mut page) = Page::open() else { return };
     // What the browser's own first page has loaded is not meant.
     let _ = requests(&page);
@@ -83,13 +83,13 @@ fn the_page_asks_nobody_for_anything() {
     );
     page.is_quiet();
 
-    // Even a script that got in could not speak to anyone.
+    // Even a script that got in could speak to no server.
     let server = listen("127.0.0.1").expect("the loopback is there");
     server.set_nonblocking(true).expect("a socket");
     let url = format!("http://{}/", server.local_addr().expect("it is bound"));
     let tries = include_str!("look/speak.js");
     assert_eq!(page.browser.script(tries, &json!([url])), json!(vec!["refused"; 5]));
-    assert_eq!(server.accept().expect_err("nobody has come").kind(), ErrorKind::WouldBlock);
+    assert_eq!(server.accept().expect_err("no connection has come").kind(), ErrorKind::WouldBlock);
 }
 
 /// The browser holds the page to its own promise: no text becomes markup, no other script runs.
@@ -122,7 +122,7 @@ fn the_browser_refuses_what_the_page_does_not_do() {
     }
     let addresses: Vec<&str> =
         source.split("://").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(addresses, ["www.w3.org/2000/svg"], "a name, which nobody loads");
+    assert_eq!(addresses, ["www.w3.org/2000/svg"], "a name, which is not loaded");
 }
 
 /// The policy names the script and the style by their hashes; written anew by a blessing.
