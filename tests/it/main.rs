@@ -46,4 +46,5 @@ mod status;
 mod stop;
 mod tty;
 mod tty_jobs;
+mod viewer;
 mod wrapper;

@@ -13,6 +13,7 @@ mod docker;
 mod docker_build;
 mod docker_examples;
 mod docker_init;
+mod docker_report;
 mod engine;
 mod exit_code;
 mod guard;
