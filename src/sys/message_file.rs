@@ -1,0 +1,203 @@
+//! The termination log (Kubernetes, `terminationMessagePath`): a file that the command may write to as well. drainit only ever replaces or
+//! removes its own text, and only while the file still ends with exactly that.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::{descriptors, file_system};
+
+/// The file, or where it is to be.
+#[derive(Debug)]
+pub struct MessageFile {
+    /// `None` until there is something to write, if there was no file.
+    file: Option<File>,
+    /// The folder that it is made in then, and its name.
+    place: Option<(OwnedFd, CString)>,
+    /// Where drainit's own text begins, and that text.
+    own: Option<(u64, Vec<u8>)>,
+    /// The file is no longer drainit's to change.
+    is_lost: bool,
+    can_be_replaced: bool,
+}
+
+impl MessageFile {
+    /// Opens the file if it is there; a link may lead to it now, but no longer when the command runs.
+    ///
+    /// # Errors
+    /// What open(2) says of the file, or of its folder.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let open = |read| OpenOptions::new().read(read).append(true).custom_flags(flags).open(path);
+        // A file that may only be written to is appended to at the end.
+        let opened = open(true).map(|file| (file, true)).or_else(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => open(false).map(|file| (file, false)),
+            _ => Err(error),
+        });
+        let (file, place, is_readable) = match opened {
+            Ok((file, is_readable)) => (Some(file), None, is_readable),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(place(path)?), true),
+            Err(error) => return Err(error),
+        };
+        let file = match file {
+            Some(file) => Some(File::from(descriptors::above_standard(file.into())?)),
+            None => None,
+        };
+        let is_plain =
+            |file: &File| file.metadata().is_ok_and(|found| found.is_file()) && !file_system::is_remote(file);
+        let can_be_replaced = is_readable && file.as_ref().is_none_or(is_plain);
+        Ok(Self { file, place, own: None, is_lost: false, can_be_replaced })
+    }
+
+    /// What has to stay open.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let folder = self.place.as_ref().map(|(folder, _)| folder.as_fd());
+        [self.file.as_ref().map(AsFd::as_fd), folder].into_iter().flatten()
+    }
+
+    /// Whether what is written can be replaced, and removed, later.
+    #[must_use]
+    pub fn can_be_replaced(&self) -> bool {
+        self.can_be_replaced
+    }
+
+    /// Puts this text behind what the command wrote, in place of drainit's own of before; the file gets no longer than `size`. Without a text
+    /// the file becomes what it was.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&mut self, text: Option<&str>, size: usize) -> io::Result<()> {
+        if self.is_lost || (text.is_none() && self.own.is_none()) {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(create(self.place.as_ref())?),
+        };
+        let length = file.metadata()?.len();
+        let start = match &self.own {
+            Some((start, own)) if !ends_with(file, length, *start, own) => {
+                self.is_lost = true;
+                return Ok(());
+            }
+            Some((start, _)) => *start,
+            None => length,
+        };
+        let room = size.saturating_sub(usize::try_from(start).unwrap_or(usize::MAX));
+        let text = whole_lines(text.unwrap_or_default().as_bytes(), room);
+        if self.own.is_none() {
+            file.write_all(text)?;
+        } else {
+            // Of the two calls the first one leaves a text that is whole.
+            let mut padded = text.to_vec();
+            let before = usize::try_from(length - start).unwrap_or(usize::MAX);
+            padded.resize(padded.len().max(before.min(room)), b'\n');
+            overwrite(file, &padded, start)?;
+            file.set_len(start + text.len() as u64)?;
+        }
+        self.own = Some((start, text.to_vec()));
+        if let (true, 0, Some((folder, name))) = (text.is_empty(), start, &self.place) {
+            let _ = nix::unistd::unlinkat(folder, name.as_c_str(), nix::unistd::UnlinkatFlags::NoRemoveDir);
+            (self.file, self.own) = (None, None);
+        }
+        Ok(())
+    }
+}
+
+/// A descriptor that appends ignores the place (pwrite(2), BUGS).
+fn overwrite(file: &File, text: &[u8], at: u64) -> io::Result<()> {
+    let flags = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFL)?;
+    let flags = OFlag::from_bits_retain(flags);
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_SETFL(flags.difference(OFlag::O_APPEND)))?;
+    let written = file.write_all_at(text, at);
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_SETFL(flags))?;
+    written
+}
+
+/// Whether the file ends at the end of this text, and has it there.
+fn ends_with(file: &File, length: u64, start: u64, text: &[u8]) -> bool {
+    let mut found = vec![0; text.len()];
+    length == start + text.len() as u64 && file.read_exact_at(&mut found, start).is_ok() && found == text
+}
+
+/// As much as there is room for.
+fn whole_lines(text: &[u8], room: usize) -> &[u8] {
+    if text.len() <= room {
+        return text;
+    }
+    let room = text.get(..room).unwrap_or_default();
+    let end = room.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    room.get(..end).unwrap_or_default()
+}
+
+fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
+    let name = CString::new(path.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes())?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let folder = nix::fcntl::open(folder, flags, Mode::empty())?;
+    Ok((descriptors::above_standard(folder)?, name))
+}
+
+/// A new file, not a link that the command has put there.
+fn create(place: Option<&(OwnedFd, CString)>) -> io::Result<File> {
+    let (folder, name) = place.ok_or(io::ErrorKind::NotFound)?;
+    let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::openat(folder, name.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;
+    Ok(File::from(descriptors::above_standard(file)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_own_text_is_replaced_and_removed_and_what_others_wrote_stays() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let path = folder.path().join("log");
+        fs::write(&path, "app\n").expect("our own folder");
+        let text = || fs::read_to_string(&path).expect("it is there");
+        let mut file = MessageFile::open(&path).expect("it can be opened");
+        file.write(Some("a longer text\n"), 4096).expect("there is room");
+        assert_eq!(text(), "app\na longer text\n");
+        file.write(Some("short\n"), 4096).expect("there is room");
+        assert_eq!(text(), "app\nshort\n");
+        file.write(None, 4096).expect("it is ours");
+        assert_eq!(text(), "app\n");
+        file.write(Some("one\n"), 4096).expect("there is room");
+        fs::write(&path, "app\none\nmore\n").expect("our own folder");
+        file.write(Some("two\n"), 4096).expect("nothing is written");
+        assert_eq!(text(), "app\none\nmore\n", "the command wrote behind it");
+    }
+
+    #[test]
+    fn a_file_that_was_not_there_is_not_there_again() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let path = folder.path().join("log");
+        let mut file = MessageFile::open(&path).expect("its folder is there");
+        file.write(None, 4096).expect("nothing to do");
+        assert!(!path.exists());
+        file.write(Some("text\n"), 4096).expect("there is room");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "text\n");
+        file.write(None, 4096).expect("it is ours");
+        assert!(!path.exists());
+        std::os::unix::fs::symlink("/etc/passwd", &path).expect("our own folder");
+        assert!(file.write(Some("text\n"), 4096).is_err(), "a link is not followed");
+    }
+
+    #[test]
+    fn only_whole_lines_are_written() {
+        assert_eq!(whole_lines(b"ab\ncd\n", 6), b"ab\ncd\n");
+        assert_eq!(whole_lines(b"ab\ncd\n", 5), b"ab\n");
+        assert_eq!(whole_lines(b"ab\ncd\n", 2), b"");
+    }
+}

@@ -1,0 +1,191 @@
+//! The report's file: opened before the command starts, and valid at every moment from the beginning of the stop on.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+
+use super::clock::Clock;
+use super::output::{is_ready, is_standard};
+use super::stderr::LONGEST_LINE;
+use super::{descriptors, file_system};
+
+/// A file for the report.
+#[derive(Debug)]
+pub struct ReportFile {
+    file: File,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A pipe, a terminal, or a file that the command writes to as well: it is written once, at the end.
+    Stream,
+    /// As is a file that another party may hold (NFS, FUSE).
+    Remote,
+    /// A regular file of drainit's own.
+    Regular {
+        /// Where it is, if it can be replaced by another one.
+        place: Option<Place>,
+        /// How long the text in it is.
+        length: usize,
+    },
+}
+
+/// A name in a folder.
+#[derive(Debug)]
+struct Place {
+    folder: OwnedFd,
+    name: CString,
+}
+
+impl ReportFile {
+    /// Creates the file, or empties it: what an earlier run wrote there is not to be taken for this one's.
+    ///
+    /// # Errors
+    /// What open(2) says; also for a pipe that nothing reads.
+    pub fn open(path: &OsStr) -> io::Result<Self> {
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let open = |append| {
+            OpenOptions::new()
+                .write(true)
+                .append(append)
+                .create(true)
+                .truncate(false)
+                .custom_flags(flags)
+                .open(path)
+        };
+        let mut file = open(false)?;
+        let kind = if is_standard(&file)? {
+            // What the application writes there stays.
+            file = open(true)?;
+            Kind::Stream
+        } else if !file.metadata()?.is_file() {
+            Kind::Stream
+        } else {
+            file.set_len(0)?;
+            if file_system::is_remote(&file) {
+                Kind::Remote
+            } else {
+                Kind::Regular { place: Place::of(Path::new(path), &file), length: 0 }
+            }
+        };
+        // If a standard descriptor is closed the file took its number, and would get what is meant for that.
+        Ok(Self { file: File::from(descriptors::above_standard(file.into())?), kind })
+    }
+
+    /// What has to stay open.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let folder = match &self.kind {
+            Kind::Regular { place: Some(place), .. } => Some(place.folder.as_fd()),
+            Kind::Regular { place: None, .. } | Kind::Stream | Kind::Remote => None,
+        };
+        [Some(self.file.as_fd()), folder].into_iter().flatten()
+    }
+
+    /// Whether what is written is there at once, and can be replaced later.
+    #[must_use]
+    pub fn can_be_replaced(&self) -> bool {
+        matches!(self.kind, Kind::Regular { .. })
+    }
+
+    /// Puts the text, which ends in a newline, in place of what was written before.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        let Kind::Regular { place, length } = &mut self.kind else { return self.append(text) };
+        if let Some(Ok(file)) = place.as_ref().map(|place| place.replace(&self.file, text)) {
+            self.file = file;
+            *length = text.len();
+            return Ok(());
+        }
+        // In one piece, and never shorter than before: the process may be killed at any moment.
+        *place = None;
+        let mut text = text.to_vec();
+        if text.len() < *length {
+            text.pop();
+            text.resize(*length - 1, b' ');
+            text.push(b'\n');
+        }
+        self.file.write_all_at(&text, 0)?;
+        *length = text.len();
+        Ok(())
+    }
+
+    /// A pipe that is full may keep it waiting for a moment.
+    fn append(&self, text: &[u8]) -> io::Result<()> {
+        let clock = Clock::start();
+        for piece in text.chunks(LONGEST_LINE) {
+            let written = (&self.file).write_all(piece);
+            match written {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && is_ready(self.file.as_raw_fd(), clock) =>
+                {
+                    (&self.file).write_all(piece)?;
+                }
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Where the path leads, if the file is there itself: a link is written through, and stays.
+    fn of(path: &Path, file: &File) -> Option<Self> {
+        let name = CString::new(path.file_name()?.as_bytes()).ok()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let folder = nix::fcntl::open(folder, flags, Mode::empty()).ok()?;
+        let place = Self { folder: descriptors::above_standard(folder).ok()?, name };
+        place.holds(file).then_some(place)
+    }
+
+    /// Whether this very file is there: not a link to it, nor what the command has put there.
+    fn holds(&self, file: &File) -> bool {
+        let there = nix::sys::stat::fstatat(&self.folder, self.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        let Ok((there, own)) = there.and_then(|there| Ok((there, nix::sys::stat::fstat(file)?))) else {
+            return false;
+        };
+        (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+    }
+
+    /// Puts a new file with this text in place of the old one, which has to be there still. A mount point cannot be replaced.
+    fn replace(&self, old: &File, text: &[u8]) -> io::Result<File> {
+        if !self.holds(old) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let metadata = old.metadata()?;
+        let mut temporary = self.name.to_bytes().to_vec();
+        temporary.splice(0..0, *b".drainit-");
+        let temporary = CString::new(temporary)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(metadata.mode() & 0o777);
+        let file = nix::fcntl::openat(&self.folder, temporary.as_c_str(), flags, mode)?;
+        let file = File::from(descriptors::above_standard(file)?);
+        let written = nix::sys::stat::fchmod(&file, mode)
+            .map_err(io::Error::from)
+            .and_then(|()| std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())))
+            .and_then(|()| (&file).write_all(text))
+            .and_then(|()| {
+                let (folder, name) = (&self.folder, self.name.as_c_str());
+                Ok(nix::fcntl::renameat(folder, temporary.as_c_str(), folder, name)?)
+            });
+        if written.is_err() {
+            let _ = nix::unistd::unlinkat(
+                &self.folder,
+                temporary.as_c_str(),
+                nix::unistd::UnlinkatFlags::NoRemoveDir,
+            );
+        }
+        written.map(|()| file)
+    }
+}
