@@ -49,7 +49,9 @@ impl Signal {
     pub const TTOU: Self = Self::known(22);
     pub const URG: Self = Self::known(23);
     pub const WINCH: Self = Self::known(28);
+    pub const PWR: Self = Self::known(30);
     pub const SYS: Self = Self::known(31);
+    pub const RTMIN_3: Self = Self::known(RTMIN + 3);
 
     const fn known(number: u8) -> Self {
         match NonZeroU8::new(number) {

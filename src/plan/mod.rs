@@ -174,6 +174,15 @@ impl Plan {
         earliest(of_phase, self.kill_step_at)
     }
 
+    /// Whether something was said about how a stop is to go, and none has begun.
+    #[must_use]
+    pub fn is_prepared_for_a_stop(&self) -> bool {
+        let policy = &self.policy;
+        let is_prepared =
+            !policy.pre_stop.is_empty() || policy.grace_period.is_some() || policy.schedule.is_some();
+        is_prepared && matches!(self.phase, Phase::Running)
+    }
+
     /// When KILL or the next stage is due: nothing that takes long goes on past it.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {

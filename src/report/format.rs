@@ -184,32 +184,43 @@ pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether the program of this name or path is a shell.
-pub(super) fn is_shell(program: &str) -> bool {
+#[must_use]
+pub fn is_shell(program: &str) -> bool {
     let file = program.rsplit('/').next().unwrap_or_default();
     SHELLS.contains(&file.trim_start_matches('-'))
 }
 
+/// What a shell that catches the signal waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum ShellWait<'a> {
+    /// A foreground command: its trap runs afterwards.
+    Foreground(&'a Process),
+    /// That, or its trap runs already.
+    Trap(&'a Process),
+}
+
 /// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
-///
-/// `everyone` is every process that is left.
 #[must_use]
-pub fn waited_for(one: &Process, reacts: Option<(Disposition, Signal)>, everyone: &[Process]) -> String {
+pub fn waited_for(
+    one: &Process,
+    reacts: Option<(Disposition, Signal)>,
+    waits: Option<ShellWait<'_>>,
+) -> String {
     let mut text = format!("{} {}", process(one.name, one.pid), state(one.state));
     if let Some((disposition, signal)) = reacts {
         text.push_str(&format!(", {}", reaction(disposition, signal)));
-        let child = foreground_command(one, everyone).filter(|_| disposition == Disposition::Caught);
-        if let Some(child) = child {
-            let child = process(child.name, child.pid);
-            text.push_str(&format!(", waits for its foreground command {child}"));
+    }
+    let child = |child: &Process| process(child.name, child.pid);
+    match waits {
+        None => {}
+        Some(ShellWait::Foreground(command)) => {
+            text.push_str(&format!(", waits for its foreground command {}", child(command)));
+        }
+        Some(ShellWait::Trap(command)) => {
+            text.push_str(&format!(", its trap is running or it waits for {}", child(command)));
         }
     }
     text
-}
-
-/// What a shell waits for before it runs a trap.
-fn foreground_command<'a>(shell: &Process, everyone: &'a [Process]) -> Option<&'a Process> {
-    let is_shell = is_shell(&shell.name.to_string());
-    everyone.iter().find(|child| is_shell && child.parent == shell.pid && child.is_alive())
 }
 
 #[cfg(test)]
@@ -287,18 +298,18 @@ mod tests {
 
     #[test]
     fn a_shell_with_a_trap_names_what_it_waits_for() {
-        let everyone = [sleeping(7, 1, "bash"), sleeping(9, 7, "pg_dump"), sleeping(10, 9, "gzip")];
-        let says = |at: usize, disposition| {
-            let process = everyone.get(at).expect("one of three");
-            waited_for(process, Some((disposition, Signal::TERM)), &everyone)
-        };
+        let (bash, dump) = (sleeping(7, 1, "bash"), sleeping(9, 7, "pg_dump"));
+        let says = |disposition, waits| waited_for(&bash, Some((disposition, Signal::TERM)), waits);
         assert_eq!(
-            says(0, Disposition::Caught),
+            says(Disposition::Caught, Some(ShellWait::Foreground(&dump))),
             "bash (7) sleeping, catches TERM, waits for its foreground command pg_dump (9)"
         );
-        assert_eq!(says(0, Disposition::Ignored), "bash (7) sleeping, ignores TERM");
-        assert_eq!(says(1, Disposition::Caught), "pg_dump (9) sleeping, catches TERM", "no shell");
-        assert_eq!(says(1, Disposition::Default), "pg_dump (9) sleeping, has no handler for TERM");
-        assert_eq!(waited_for(&sleeping(7, 1, "a\nb"), None, &[]), "a\\nb (7) sleeping");
+        assert_eq!(
+            says(Disposition::Caught, Some(ShellWait::Trap(&dump))),
+            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9)"
+        );
+        assert_eq!(says(Disposition::Ignored, None), "bash (7) sleeping, ignores TERM");
+        assert_eq!(says(Disposition::Default, None), "bash (7) sleeping, has no handler for TERM");
+        assert_eq!(waited_for(&sleeping(7, 1, "a\nb"), None, None), "a\\nb (7) sleeping");
     }
 }

@@ -22,7 +22,7 @@ pub use record::{
     MAX_PROCESSES, MAX_SIGNALS, ProcessEnd, ProcessRecord, Receiver, Record, Sent, SentSignal, StepOutcome,
     StepRecord, StopReason, StopRecord, Timed,
 };
-pub use termination::message;
+pub use termination::{message, message_ahead};
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,8 @@ pub struct Record {
     pub step_killed: Option<Timed<StepId>>,
     /// When the stop went on early because a signal was ignored, and the signal it went on with.
     pub escalated: Option<Timed<Signal>>,
+    /// A signal that stops other images came from outside before there was a stop, and began none.
+    pub unheeded: Option<Timed<Signal>>,
     /// Children that ended and were neither main, nor a step, nor noted in `processes`.
     pub orphans_reaped: u64,
     /// How and when main ended.

@@ -1,5 +1,7 @@
 //! The termination message: what went wrong, in a few plain lines for `kubectl describe pod`.
 
+use std::time::Duration;
+
 use super::format;
 use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord, StopReason};
 use crate::plan::KillReason;
@@ -29,6 +31,33 @@ pub fn message(record: &Record) -> Option<String> {
     let colon = if lines.is_empty() { "" } else { ":" };
     lines.insert(0, format!("drainit: {}{colon}", summary(record)));
     Some(fitted(&lines))
+}
+
+/// What is known while the stop is under way, true at the moment when it is written: if the runtime's KILL comes, it is the last word.
+#[must_use]
+pub fn message_ahead(record: &Record, now: Duration) -> String {
+    let since = record.stop.map_or(now, |stop| now.saturating_sub(stop.at));
+    let since = format::duration(since);
+    let mut lines = vec![format!("drainit: {}; {since} later the stop was not over yet:", cause(record))];
+    let running = record.steps.iter().filter(|step| step.ended.is_none() && record.signalled_at.is_none());
+    for step in running {
+        let (when, name) = (format::when(step.id.when), format::name(&step.name));
+        lines.push(format!("  {when} step {name} was under way"));
+    }
+    for one in record.processes.iter().filter(|one| record.end_of(one).is_none()) {
+        let main = if one.is_main { ", the command" } else { "" };
+        let reaction = match (one.signalled, one.disposition) {
+            (None, _) => "not signalled".to_owned(),
+            (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
+            (Some(sent), None) => format!("was sent {}", sent.what),
+        };
+        let name = format::process(one.name, one.pid);
+        lines.push(format!("  {name}{main}, {}: {reaction}", format::state(one.state)));
+    }
+    if lines.len() == 1 {
+        lines.push("  the command had not been signalled yet".to_owned());
+    }
+    fitted(&lines)
 }
 
 /// As many lines as there is room for.

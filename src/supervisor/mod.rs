@@ -25,17 +25,17 @@ mod stopper;
 use std::io;
 use std::time::Duration;
 
-use log::{Level, debug, info, log, trace, warn};
+use log::{Level, debug, info, log, log_enabled, trace, warn};
 
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::processes::Process;
 use crate::plan::{Action, Event, ExitReason, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
-use crate::sys::signals;
 use crate::sys::wait::{self, Reaped};
+use crate::sys::{cgroup, signals};
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
@@ -48,6 +48,14 @@ const REAP_AT_ONCE: usize = 4096;
 /// So many when the command has ended: what has ended with it is reaped first, because a look reads a file of each process that
 /// is still there, dead or not.
 const REAP_WITH_MAIN: usize = 1 << 15;
+/// Signals that stop some image or other: TERM, QUIT, INT, WINCH (httpd), PWR (LXC), RTMIN+3 (systemd).
+const STOP_LIKE: SignalSet = SignalSet::from_bits(0)
+    .with(Signal::TERM)
+    .with(Signal::QUIT)
+    .with(Signal::INT)
+    .with(Signal::WINCH)
+    .with(Signal::PWR)
+    .with(Signal::RTMIN_3);
 /// How many processes a line of the log names.
 const NAMED: usize = 8;
 
@@ -68,6 +76,9 @@ pub struct Supervisor {
     pending: Option<Event>,
     /// How loudly an orphan's end is said.
     reaped_level: Level,
+    /// How often the own control group had run out of memory at the start.
+    oom_kills: Option<u64>,
+    has_warned_of_no_stop: bool,
     exit_map: ExitMap,
     propagate_signal: bool,
 }
@@ -157,6 +168,9 @@ impl Supervisor {
                     self.job.continued(pid);
                     self.recorder.reaped(pid, ended);
                     reaping.child_ended = true;
+                    if ended == Ended::Killed(Signal::KILL) && !self.stopper.is_killing() {
+                        info!("process {pid} died of a KILL that drainit did not send");
+                    }
                     say_reaped(self.reaped_level, pid, ended);
                 }
                 Reaped::Stopped { pid, by } if self.is_of_job(pid) => reaping.stopped = Some((pid, by)),
@@ -174,9 +188,43 @@ impl Supervisor {
 
     fn main_ended(&mut self, pid: i32, ended: Ended) {
         info!("the command ({pid}) {ended}");
+        match ended {
+            Ended::Killed(Signal::KILL) if !self.stopper.is_killing() => self.warn_of_a_foreign_kill(pid),
+            Ended::Killed(signal) if self.stopper.has_forwarded(signal) => {
+                warn!(
+                    "the command ({pid}) died of {signal}, which was forwarded to it: it has no handler for that"
+                );
+            }
+            Ended::Killed(_) | Ended::Exited(_) => {}
+        }
         self.main = Main::Gone(ended);
         self.recorder.main_ended(pid, ended);
         self.job.command_ended(pid, ended, self.stopper.signal().is_some());
+    }
+
+    /// KILL came from elsewhere: from outside of the container, from another process, or from the kernel.
+    fn warn_of_a_foreign_kill(&mut self, pid: i32) {
+        let is_out_of_memory =
+            cgroup::oom_kills().zip(self.oom_kills).is_some_and(|(now, before)| before < now);
+        let why = if is_out_of_memory { ": its control group ran out of memory" } else { "" };
+        warn!("the command ({pid}) died of a KILL that drainit did not send{why}");
+    }
+
+    /// A signal that stops other images came from outside, and began no stop. Said once.
+    fn warn_of_no_stop(&mut self, signal: Signal) {
+        let is_from_outside =
+            self.inbox.last().is_some_and(|last| last.signal == signal && last.sender == 0 && last.code <= 0);
+        if STOP_LIKE.contains(signal)
+            && is_from_outside
+            && self.plan.is_prepared_for_a_stop()
+            && !self.has_warned_of_no_stop
+        {
+            self.has_warned_of_no_stop = true;
+            warn!(
+                "{signal} came from outside and began no stop: if it is to begin one, name it with --stop-signal"
+            );
+            self.recorder.no_stop_began(signal);
+        }
     }
 
     /// Whether this child's stop is the job's: the command's own, and when that has ended that of any process that it has left behind.
@@ -213,6 +261,8 @@ impl Supervisor {
             trace!("{event:?}");
             if event == Event::NoneLeft {
                 self.recorder.none_left();
+            } else if event == Event::MainEnded && log_enabled!(Level::Info) {
+                self.recorder.say_left();
             }
             for action in self.plan.handle(self.clock.now(), event) {
                 match self.perform(action) {
@@ -222,6 +272,7 @@ impl Supervisor {
                 }
             }
         }
+        self.recorder.write_ahead();
         None
     }
 
@@ -236,6 +287,8 @@ impl Supervisor {
                 recorder.begin_stop(reason, signal, self.inbox.last());
             }
             Action::Forward { signal, to } => {
+                self.warn_of_no_stop(signal);
+                let recorder = &mut self.recorder;
                 self.job.forwarded(signal, self.inbox.last());
                 self.stopper.forward(signal, to, main, recorder);
             }

@@ -1,16 +1,18 @@
-//! Where the record of a run goes at its end: `--report`, `--termination-log`, `--rehearse`.
+//! Where the record of a run goes, at its end and while the stop is under way: `--report`, `--termination-log`, `--rehearse`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use log::warn;
+use log::{debug, warn};
 
 use crate::error::StartError;
 use crate::report::rehearsal::{self, Canvas};
-use crate::report::{Record, json, message};
+use crate::report::{Record, json, message, message_ahead};
 use crate::settings::{ReportTo, Settings};
-use crate::sys::output::{self, ReportFile};
-use crate::sys::tty;
+use crate::sys::message_file::MessageFile;
+use crate::sys::report_file::ReportFile;
+use crate::sys::{output, tty};
 
 /// What kubectl shows (Kubernetes, `terminationMessagePath`).
 const MESSAGE_SIZE: usize = 4096;
@@ -21,7 +23,7 @@ const PLAIN_WIDTH: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct Output {
     report: Option<Report>,
-    termination_log: Option<PathBuf>,
+    termination_log: Option<TerminationLog>,
     rehearsal: bool,
 }
 
@@ -31,8 +33,15 @@ enum Report {
     File(ReportFile),
 }
 
+#[derive(Debug)]
+struct TerminationLog {
+    path: PathBuf,
+    file: MessageFile,
+}
+
 impl Output {
-    /// Opens what has to be opened before the command starts: a report that cannot be written is an error up front.
+    /// Opens what has to be opened before the command starts: a report that cannot be written is an error up front. The termination log may
+    /// be missing where there is no kubelet.
     pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
         let report = match &settings.report {
             None => None,
@@ -41,36 +50,53 @@ impl Output {
                 ReportFile::open(path).map_err(|error| StartError::Report { path: path.clone(), error })?,
             )),
         };
-        let absolute = |path: &PathBuf| {
-            let here = std::env::current_dir();
-            here.map_or_else(|_| path.clone(), |here| here.join(path))
-        };
-        Ok(Self {
-            report,
-            termination_log: settings.termination_log.as_ref().map(absolute),
-            rehearsal: settings.is_rehearsal(),
-        })
+        let termination_log =
+            settings.termination_log.as_ref().and_then(|path| match MessageFile::open(path) {
+                Ok(file) => Some(TerminationLog { path: path.clone(), file }),
+                Err(error) => {
+                    warn!("cannot open the termination log {}: {error}", path.display());
+                    None
+                }
+            });
+        Ok(Self { report, termination_log, rehearsal: settings.is_rehearsal() })
     }
 
-    /// Whether anybody will read the record.
+    /// Whether the record will be read.
     pub(super) fn is_wanted(&self) -> bool {
         self.report.is_some() || self.termination_log.is_some() || self.rehearsal
     }
 
-    /// The report's file, which has to stay open.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match &self.report {
-            Some(Report::File(file)) => Some(file.as_fd()),
+    /// What has to stay open.
+    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let report = match &self.report {
+            Some(Report::File(file)) => Some(file.descriptors()),
             Some(Report::Stderr) | None => None,
+        };
+        let log = self.termination_log.as_ref().map(|log| log.file.descriptors());
+        report.into_iter().flatten().chain(log.into_iter().flatten()).collect()
+    }
+
+    /// Writes what is known while the stop is under way: the runtime's KILL leaves no time to.
+    pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
+        if let Some(Report::File(file)) = &mut self.report
+            && file.can_be_replaced()
+            && let Err(error) = file.write(json(record).as_bytes())
+        {
+            debug!("cannot write the report ahead: {error}");
+        }
+        if let Some(log) = self.termination_log.as_mut().filter(|log| log.file.can_be_replaced())
+            && let Err(error) = log.file.write(Some(&message_ahead(record, now)), MESSAGE_SIZE)
+        {
+            debug!("cannot write the termination message ahead: {error}");
         }
     }
 
     /// Writes everything, and returns the exit code: the rehearsal's if this was one.
-    pub(super) fn write(&self, record: &Record, exit_code: u8) -> u8 {
+    pub(super) fn write(&mut self, record: &Record, exit_code: u8) -> u8 {
         if self.rehearsal {
             output::write_stderr(rehearsal::text(record, canvas()).as_bytes());
         }
-        match &self.report {
+        match &mut self.report {
             None => {}
             Some(Report::Stderr) => {
                 output::write_stderr(json(record).as_bytes());
@@ -81,10 +107,10 @@ impl Output {
                 }
             }
         }
-        if let (Some(path), Some(text)) = (&self.termination_log, message(record))
-            && let Err(error) = output::append_within(path, text.as_bytes(), MESSAGE_SIZE)
+        if let Some(log) = &mut self.termination_log
+            && let Err(error) = log.file.write(message(record).as_deref(), MESSAGE_SIZE)
         {
-            warn!("cannot write the termination message to {}: {error}", path.display());
+            warn!("cannot write the termination message to {}: {error}", log.path.display());
         }
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
     }

@@ -10,6 +10,7 @@ use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
 use crate::processes;
+use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
 use crate::signal::Signal;
 use crate::sys::clock::Clock;
@@ -28,12 +29,14 @@ pub(super) struct Recorder {
     main_pid: Option<i32>,
     /// The process of the last step, whose pid is its group's number too, and whether it was reaped.
     step: Option<(i32, bool)>,
-    /// Shells that may be waiting for a foreground command.
-    in_doubt: Vec<i32>,
+    /// Shells, and what they waited for in the foreground when they were signalled.
+    foreground: Vec<(i32, i32)>,
     /// The last step is a sleep: it is over when the next thing happens.
     sleeps: Option<StepId>,
     /// A warning has told of processes that are waited for.
     has_warned: bool,
+    /// What has happened since the record was written ahead is worth writing.
+    is_dirty: bool,
 }
 
 impl Recorder {
@@ -55,9 +58,10 @@ impl Recorder {
             output,
             main_pid: Some(main_pid),
             step: None,
-            in_doubt: Vec::new(),
+            foreground: Vec::new(),
             sleeps: None,
             has_warned: false,
+            is_dirty: false,
         }
     }
 
@@ -70,12 +74,32 @@ impl Recorder {
             (StopReason::OwnExit, _) => report::StopReason::OwnExit,
             (StopReason::Signal(_) | StopReason::Elapsed, _) => report::StopReason::Time,
         };
+        self.is_dirty = true;
         self.record.stop = Some(StopRecord { at: self.clock.now(), reason, signal });
+    }
+
+    /// A signal came that begins a stop elsewhere, and began none here.
+    pub(super) fn no_stop_began(&mut self, signal: Signal) {
+        let at = self.clock.now();
+        self.record.unheeded.get_or_insert(Timed { at, what: signal });
+    }
+
+    /// Main has ended: says what is left.
+    pub(super) fn say_left(&self) {
+        let left = processes::look().unwrap_or_default();
+        let left = self.waiting(&left);
+        if !left.is_empty() {
+            info!(
+                "still there: {}",
+                format::list(&left, NAMED, |process| format::process(process.name, process.pid))
+            );
+        }
     }
 
     /// The processes are signalled from now on.
     pub(super) fn begin_signalling(&mut self, now: Duration) {
         self.end_sleep(now);
+        self.is_dirty = true;
         self.record.signalled_at.get_or_insert(now);
     }
 
@@ -146,14 +170,16 @@ impl Recorder {
         }
     }
 
-    /// Of these shells cannot be told what they wait for.
-    pub(super) fn in_doubt(&mut self, shells: &[i32]) {
-        self.in_doubt.extend(shells);
+    /// The shell waits for this command in the foreground.
+    pub(super) fn in_foreground(&mut self, shell: i32, command: i32) {
+        self.foreground.push((shell, command));
     }
 
     /// KILL is sent to these.
     pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
         let at = self.clock.now();
+        self.is_dirty = true;
+        self.seen(left);
         self.record.killed.get_or_insert(Timed { at, what: reason });
         self.present(left);
         self.sent(Signal::KILL, Receiver::All);
@@ -244,6 +270,7 @@ impl Recorder {
     pub(super) fn say_waiting(&mut self, since: Duration, signal: Option<Signal>) {
         let (Some(table), Some(signal)) = (processes::look(), signal) else { return };
         self.seen(&table);
+        self.is_dirty = true;
         let count = self.waiting(&table).len();
         if count > 0 {
             self.has_warned = true;
@@ -260,8 +287,21 @@ impl Recorder {
         }
         format::long_list(&left, NAMED, |process| {
             let disposition = processes::disposition(process, signal);
-            format::waited_for(process, disposition.map(|disposition| (disposition, signal)), table)
+            let waits = self.shell_waits(process, table).filter(|_| disposition == Some(Disposition::Caught));
+            format::waited_for(process, disposition.map(|disposition| (disposition, signal)), waits)
         })
+    }
+
+    /// What a shell waits for, as far as it was seen before the signal: afterwards it may be in its trap.
+    fn shell_waits<'a>(&self, shell: &Process, table: &'a Table) -> Option<ShellWait<'a>> {
+        let in_front = self.foreground.iter().filter(|(known, _)| *known == shell.pid);
+        let in_front = in_front.filter_map(|&(_, command)| table.find(command)).next();
+        let youngest = || table.children(shell.pid).max_by_key(|child| (child.start, child.pid));
+        match in_front.filter(|command| command.parent == shell.pid) {
+            Some(command) => Some(ShellWait::Foreground(command)),
+            None if format::is_shell(&shell.name.to_string()) => youngest().map(ShellWait::Trap),
+            None => None,
+        }
     }
 
     fn waiting<'a>(&self, table: &'a Table) -> Vec<&'a Process> {
@@ -274,7 +314,19 @@ impl Recorder {
         self.record.ended_at.get_or_insert(now);
         if std::mem::take(&mut self.has_warned) {
             let since = self.record.signalled_at.unwrap_or_default();
-            warn!("the stop is over after {}", format::duration(now.saturating_sub(since)));
+            let how = if self.record.killed.is_some() {
+                "some were killed"
+            } else {
+                "every process ended by itself"
+            };
+            warn!("the stop is over after {}: {how}", format::duration(now.saturating_sub(since)));
+        }
+    }
+
+    /// Writes the record ahead if something has happened that is worth it: the runtime's KILL leaves no time to.
+    pub(super) fn write_ahead(&mut self) {
+        if std::mem::take(&mut self.is_dirty) && self.output.is_wanted() {
+            self.output.write_ahead(&self.record, self.clock.now());
         }
     }
 

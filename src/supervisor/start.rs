@@ -20,7 +20,7 @@ use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
 use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
 use crate::sys::tty::{self, Terminal};
-use crate::sys::{descriptors, process};
+use crate::sys::{cgroup, descriptors, process};
 
 impl Supervisor {
     /// Starts the command.
@@ -37,7 +37,7 @@ impl Supervisor {
         let steps = Steps::new(&settings, mask);
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         process::leave_directory();
-        let kept: Vec<_> = output.descriptor().into_iter().chain(inbox.queue().descriptor()).collect();
+        let kept: Vec<_> = output.descriptors().into_iter().chain(inbox.queue().descriptor()).collect();
         descriptors::close_inherited(&kept);
         let command = name_of(&settings.command);
         Ok(Box::new(Self {
@@ -52,6 +52,8 @@ impl Supervisor {
             step_failed: false,
             pending,
             reaped_level,
+            oom_kills: cgroup::oom_kills(),
+            has_warned_of_no_stop: false,
             exit_map: settings.exit_map,
             propagate_signal: settings.propagate_signal,
         }))

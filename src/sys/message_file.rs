@@ -37,10 +37,12 @@ impl MessageFile {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let open = |read| OpenOptions::new().read(read).append(true).custom_flags(flags).open(path);
         // A file that may only be written to is appended to at the end.
-        let opened = open(true).map(|file| (file, true)).or_else(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => open(false).map(|file| (file, false)),
-            _ => Err(error),
-        });
+        let opened = match open(true) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open(false).map(|file| (file, false))
+            }
+            opened => opened.map(|file| (file, true)),
+        };
         let (file, place, is_readable) = match opened {
             Ok((file, is_readable)) => (Some(file), None, is_readable),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(place(path)?), true),

@@ -5,15 +5,19 @@
 
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 
+pub mod cgroup;
 pub mod clock;
 pub mod descriptors;
 pub mod entry;
+pub mod file_system;
 pub mod kill;
 pub mod machine;
 pub mod memory;
+pub mod message_file;
 pub mod output;
 pub mod process;
 pub mod procfs;
+pub mod report_file;
 pub mod signal_queue;
 pub mod signals;
 pub mod spawn;

@@ -54,6 +54,11 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text)
 }
 
+/// The system call that a process is in, as long as it is there and may be looked at (proc(5), `/proc/PID/syscall`).
+pub fn system_call(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
+    read(pid, "syscall", text)
+}
+
 /// The numbers of system calls, as `/proc/PID/syscall` shows them.
 pub const RT_SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
 pub const WAIT4: libc::c_long = libc::SYS_wait4;

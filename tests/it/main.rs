@@ -23,6 +23,7 @@ mod exit_code;
 mod forward;
 mod generated;
 mod idle;
+mod in_time;
 mod kill;
 mod layers;
 mod log;

@@ -11,10 +11,11 @@ mod send;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use log::{debug, info};
+use log::{debug, info, warn};
 
 use super::Main;
 use super::recorder::Recorder;
+use crate::outcome::Ended;
 use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
@@ -33,6 +34,8 @@ const LOOKS: usize = 64;
 /// So long a shell that is between two commands is looked at again before it is signalled.
 const SETTLING: Duration = Duration::from_millis(20);
 const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
+/// How many processes a line of the log names.
+const NAMED: usize = 8;
 /// So many processes that may be told by their parents are looked at before the signal.
 const READ_AHEAD: usize = 1024;
 
@@ -56,6 +59,8 @@ pub(super) struct Stopper {
     last_look: Table,
     /// When KILL or the next stage is due.
     limit: Option<Duration>,
+    /// What was forwarded to the command.
+    forwarded: SignalSet,
     killing: bool,
 }
 
@@ -73,6 +78,7 @@ impl Stopper {
             unsent: Vec::new(),
             last_look: Table::default(),
             limit: None,
+            forwarded: SignalSet::default(),
             killing: false,
         }
     }
@@ -86,6 +92,11 @@ impl Stopper {
         self.signalled.signal().map(|signal| signal.rewritten)
     }
 
+    /// Whether this signal was forwarded, and no stop has begun.
+    pub(super) fn has_forwarded(&self, signal: Signal) -> bool {
+        self.forwarded.contains(signal) && self.signal().is_none()
+    }
+
     /// When KILL or the next stage is due: a look is given up then.
     pub(super) fn set_limit(&mut self, limit: Option<Duration>) {
         self.limit = limit;
@@ -97,6 +108,7 @@ impl Stopper {
 
     /// Sends a signal that is no request to stop.
     pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder) {
+        self.forwarded = self.forwarded.with(signal);
         let to = match (to, main.pid()) {
             (Recipients::MainOrGroup, Some(main)) if handles(main, signal) => Recipients::Main,
             (Recipients::MainOrGroup, Some(_)) => Recipients::Group,
@@ -158,6 +170,9 @@ impl Stopper {
             recorder.escalates(signal.rewritten, cause, &left);
         }
         recorder.begin_signalling(now);
+        if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
+            warn_of_daemons(table);
+        }
         self.began_at = now;
         self.settled.clear();
         self.unsent.clear();
@@ -193,7 +208,6 @@ impl Stopper {
                 let facts = self.read_ahead(&table, facts, &selection.handling);
                 self.note(signal, &table, &facts);
                 self.send(&table, &selection.recipients, recorder);
-                recorder.in_doubt(&selection.in_doubt);
             }
         }
     }
@@ -318,6 +332,9 @@ impl Stopper {
                 self.signalled.note_status(pid, &processes::facts::status_of(pid));
             }
             debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why));
+            if let Why::ForegroundOf(shell) = why {
+                recorder.in_foreground(shell, pid);
+            }
             let delivery = send::one(process, signal);
             if let Delivery::Failed = delivery {
                 self.unsent.push((*process, signal));
@@ -418,7 +435,6 @@ impl Stopper {
             table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
         });
         self.send(table, &selection.recipients, recorder);
-        recorder.in_doubt(&selection.in_doubt);
     }
 
     /// Signals, by the rule, what the stage's target has left out, because KILL would come next.
@@ -465,6 +481,20 @@ impl Stopper {
                 self.send(&table, &[Recipient { pid: process.pid, signal, why: Why::Top }], recorder);
             }
         }
+    }
+}
+
+/// A command that puts itself in the background exits with 0, and leaves daemons in sessions of their own.
+fn warn_of_daemons(table: &Table) {
+    let own_session = own::session_of(own::id());
+    let is_daemon =
+        |process: &&Process| own::session_of(process.pid).is_some_and(|session| Some(session) != own_session);
+    let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();
+    if !daemons.is_empty() {
+        let names = format::list(&daemons, NAMED, |process| format::process(process.name, process.pid));
+        warn!(
+            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
+        );
     }
 }
 
