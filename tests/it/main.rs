@@ -35,6 +35,7 @@ mod pause;
 mod peers;
 mod peers_signals;
 mod post_exit;
+mod programs;
 mod reap;
 mod rehearse;
 mod rehearse_text;
