@@ -1,6 +1,6 @@
 complete -c drainit -l stop-signal -d 'What counts as a request to stop [default: TERM]' -r
 complete -c drainit -s r -l rewrite -d 'Receive FROM, forward TO; 0 or none drops it (repeatable)' -r
-complete -c drainit -l forward-to -d 'Which processes get the signals: auto, group, main or all [default: auto]' -r
+complete -c drainit -l forward-to -d 'Which processes get signals: auto, group, main or all [default: auto]' -r
 complete -c drainit -l pre-stop -d 'Before anybody is asked to leave, run COMMAND, no shell (repeatable)' -r
 complete -c drainit -l pre-stop-sleep -d 'The same: wait (repeatable)' -r
 complete -c drainit -l pre-stop-http -d 'The same: send a plain HTTP request; 2xx and 3xx are good (repeatable)' -r

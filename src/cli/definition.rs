@@ -217,7 +217,7 @@ const SIGNALS: &[Entry] = &[
     valued(
         Setting::FORWARD_TO,
         "TARGET",
-        "Which processes get the signals: auto, group, main or all [default: auto]",
+        "Which processes get signals: auto, group, main or all [default: auto]",
     ),
     flag(GROUP, "As --forward-to group").short('g'),
     flag(SINGLE_CHILD, "As --forward-to main").short('c'),

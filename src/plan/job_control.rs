@@ -172,6 +172,12 @@ impl JobControl {
         self.stopped.is_some()
     }
 
+    /// The group of the job that is stopped.
+    #[must_use]
+    pub fn stopped_group(&self) -> Option<i32> {
+        self.stopped.map(|(_, group)| group)
+    }
+
     /// A process was continued, or has ended.
     pub fn continued(&mut self, pid: i32) {
         self.stopped = self.stopped.filter(|(stopped, _)| *stopped != pid);

@@ -55,11 +55,12 @@ impl Job {
         self.control.continued(pid);
     }
 
-    /// A signal is forwarded. If a key made it, it is not a wish that it have its way; but a shell outside of the namespace, in
-    /// whose job drainit is then, has seen that key, too.
-    pub(super) fn forwarded(&mut self, signal: Signal, received: Option<Received>) {
+    /// A signal is forwarded. If a key made it, it is not a wish that the command stay stopped; but a shell outside of the namespace, in
+    /// whose job drainit is then, has seen that key, too. Returns the group that is to be continued: Ctrl-C after Ctrl-Z ends it.
+    pub(super) fn forwarded(&mut self, signal: Signal, received: Option<Received>) -> Option<i32> {
         let by_key = received.is_some_and(|received| received.signal == signal && received.code > 0);
         self.control.forwarded(signal, by_key && tty::own_group() > 0);
+        self.control.stopped_group().filter(|_| by_key && matches!(signal, Signal::INT | Signal::QUIT))
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
@@ -246,6 +247,6 @@ fn suspend(signal: Signal, who: Who, queue: &SignalQueue) {
 }
 
 /// The group of a child that was not reaped, so that its number cannot be another process's.
-fn continue_group(group: i32) {
+pub(super) fn continue_group(group: i32) {
     log_failure("cannot continue the group", kill::send_to_group(group, Signal::CONT));
 }

@@ -289,8 +289,9 @@ impl Supervisor {
             Action::Forward { signal, to } => {
                 self.warn_of_no_stop(signal);
                 let recorder = &mut self.recorder;
-                self.job.forwarded(signal, self.inbox.last());
+                let stopped = self.job.forwarded(signal, self.inbox.last());
                 self.stopper.forward(signal, to, main, recorder);
+                stopped.into_iter().for_each(job_control::continue_group);
             }
             Action::Signal { signal, target, cause } => {
                 self.stopper.begin_stage(signal, target, cause, main, recorder);

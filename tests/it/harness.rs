@@ -367,10 +367,12 @@ impl Running {
         for process in self.descendants() {
             let _ = kill::send(process.pid, Signal::KILL);
         }
-        self.finish()
+        let mut run = self.finish();
+        run.stderr.retain(|line| !line.contains("died of a KILL that drainit did not send"));
+        run
     }
 
-    /// Waits until every process below drainit waits for something: a shell that has just started its command is in no hurry any more.
+    /// Waits until every process below drainit waits for something.
     pub(crate) fn settled(&mut self) -> &mut Self {
         wait_until("the processes wait", || {
             self.descendants().iter().all(|process| process.state != b'R').then_some(())

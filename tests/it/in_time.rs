@@ -290,3 +290,28 @@ fn a_process_that_left_before_the_kill_is_not_said_to_be_killed() {
         assert!(gone["at_ms"].as_u64().expect("a time") <= killed, "{report:#}");
     }
 }
+
+#[test]
+fn a_refused_signal_is_said_once_and_counts_as_ignored() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can give capabilities up");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let file = folder.path().join("report");
+    let without = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill", "--"];
+    let mut init = Init::pid_one()
+        .under(&without)
+        .env("DRAINIT_REPORT", &file)
+        .flags(&["--user=65534:65534", "--ignored-after=200ms"])
+        .command(&["sh", "-c", "trap 'echo heard' TERM; echo main ready 2; while :; do sleep 1; done"])
+        .start();
+    init.ready(&["main"]).signal(Signal::TERM);
+    let run = init.finish();
+    let refused: Vec<_> = run.warnings().into_iter().filter(|line| line.contains("was refused")).collect();
+    assert!(!refused.is_empty() && refused.iter().all(|line| line.contains("CAP_KILL")), "{run:#?}");
+    assert_eq!(run.count("heard"), 0);
+    let report = report(&file).expect("it is there");
+    assert_eq!(report["processes"][0]["refused"]["signal"], "TERM", "{report:#}");
+    assert_eq!(report["processes"][0]["signalled"], Value::Null, "{report:#}");
+}

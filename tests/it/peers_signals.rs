@@ -22,7 +22,13 @@ fn the_command_dies_of_each_signal_that_kills() {
             let mut init = Init::new(mode).flags(&["-s"]).workload(&directives).start();
             init.line_after("ready");
             init.signal(signal);
-            init.finish().exits(128 + signal.number()).silently();
+            let run = init.finish();
+            run.exits(128 + signal.number());
+            if signal == Signal::TERM {
+                run.silently();
+            } else {
+                run.warns(&[&format!("died of {signal}, which was forwarded to it")]);
+            }
         }
     }
 }

@@ -118,6 +118,20 @@ fn a_server_behind_a_shell_without_a_trap_is_signalled_at_once() {
 }
 
 #[test]
+fn su_passes_the_signal_on_to_its_shell_alone() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: su asks others for a password");
+        return;
+    }
+    let script = format!("su -s /bin/sh -c '{}; true' root; true", server("300ms"));
+    Try::new(&script).shells(&[DASH, BASH]).run(|run, took| {
+        once_and_finished(run);
+        // su itself waits two seconds for its shell.
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    });
+}
+
+#[test]
 fn timeout_passes_the_signal_on() {
     // coreutils' timeout sends it to its child and to its group, which is mostly one signal and sometimes two.
     let server = server("300ms");

@@ -116,7 +116,8 @@ impl IgnoreCheck {
                 let moved = now.moved.zip(before.moved).map_or(0, |(now, before)| now.saturating_sub(before));
                 cpu > ticks || moved > MOVED
             });
-            !is_at_work && process.state != b'D' && ignores_now(process, &seen, signalled.signal_of(process))
+            let ignores = || ignores_now(process, &seen, signalled.signal_of(process));
+            !is_at_work && process.state != b'D' && (signalled.was_refused(process) || ignores())
         };
         let (outlook, worth_waiting_for) = judge(look, signalled, &mut ignores);
         self.worth_waiting_for = worth_waiting_for;

@@ -159,6 +159,12 @@ impl Signalled {
         sent == Some(Sent::Yes) || (sent != Some(Sent::Refused) && self.is_of_group(process))
     }
 
+    /// Whether the kernel refused to send it the signal of this stage.
+    #[must_use]
+    pub fn was_refused(&self, process: &Process) -> bool {
+        self.find(process).is_some_and(|entry| entry.sent == Sent::Refused)
+    }
+
     /// Whether it was there before the signal.
     #[must_use]
     pub fn was_there(&self, process: &Process) -> bool {

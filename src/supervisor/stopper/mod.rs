@@ -11,7 +11,7 @@ mod send;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{debug, info};
 
 use super::Main;
 use super::recorder::Recorder;
@@ -27,15 +27,13 @@ use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
 use crate::sys::{process as own, procfs, signals};
-pub(super) use send::{Delivery, say_refused};
+pub(super) use send::{Delivery, say_refused, send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
 const LOOKS: usize = 64;
 /// So long a shell that is between two commands is looked at again before it is signalled.
 const SETTLING: Duration = Duration::from_millis(20);
 const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
 /// So many processes that may be told by their parents are looked at before the signal.
 const READ_AHEAD: usize = 1024;
 
@@ -171,7 +169,7 @@ impl Stopper {
         }
         recorder.begin_signalling(now);
         if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
-            warn_of_daemons(table);
+            send::warn_of_daemons(table);
         }
         self.began_at = now;
         self.settled.clear();
@@ -386,6 +384,9 @@ impl Stopper {
     /// Whether the last look's reason to wait still holds, so that no other process has to be looked at.
     fn is_worth_waiting(&self, main: Main) -> bool {
         let takes_it = |process: &Process| {
+            if self.signalled.was_refused(process) {
+                return false;
+            }
             let signal = self.signalled.signal_of(process);
             let now = signal.and_then(|signal| process.disposition(signal));
             matches!(now, Some(Disposition::Caught | Disposition::Default))
@@ -484,20 +485,6 @@ impl Stopper {
     }
 }
 
-/// A command that puts itself in the background exits with 0, and leaves daemons in sessions of their own.
-fn warn_of_daemons(table: &Table) {
-    let own_session = own::session_of(own::id());
-    let is_daemon =
-        |process: &&Process| own::session_of(process.pid).is_some_and(|session| Some(session) != own_session);
-    let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();
-    if !daemons.is_empty() {
-        let names = format::list(&daemons, NAMED, |process| format::process(process.name, process.pid));
-        warn!(
-            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
-        );
-    }
-}
-
 fn is_known(facts: &FactTable, pid: i32, fact: Fact) -> bool {
     facts.get(&pid).is_some_and(|known| match fact {
         Fact::Status => known.status.is_some(),
@@ -506,15 +493,4 @@ fn is_known(facts: &FactTable, pid: i32, fact: Fact) -> bool {
         Fact::Stdin => known.stdin.is_some(),
         Fact::Outputs => known.outputs.is_some(),
     })
-}
-
-/// Sends one signal to one process, which is not waited for by the stop.
-pub(super) fn send_one(process: &Process, signal: Signal) {
-    let _ = send::one(process, signal);
-}
-
-/// The same, and continues it if it is stopped.
-pub(super) fn send_and_continue(process: &Process, signal: Signal) {
-    send_one(process, signal);
-    send::continue_stopped(process);
 }

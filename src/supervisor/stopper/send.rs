@@ -142,3 +142,28 @@ pub(in crate::supervisor) fn say_refused(process: &Process, signal: Signal) {
         "{signal} to {name} was refused: it runs as another user, and drainit lacks the capability CAP_KILL"
     );
 }
+
+/// A command that puts itself in the background exits with 0, and leaves daemons in sessions of their own.
+pub(super) fn warn_of_daemons(table: &Table) {
+    let own_session = process::session_of(process::id());
+    let is_daemon =
+        |one: &&Process| process::session_of(one.pid).is_some_and(|session| Some(session) != own_session);
+    let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();
+    if !daemons.is_empty() {
+        let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
+        warn!(
+            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
+        );
+    }
+}
+
+/// Sends one signal to one process, which is not waited for by the stop.
+pub(in crate::supervisor) fn send_one(process: &Process, signal: Signal) {
+    let _ = one(process, signal);
+}
+
+/// The same, and continues it if it is stopped.
+pub(in crate::supervisor) fn send_and_continue(process: &Process, signal: Signal) {
+    send_one(process, signal);
+    continue_stopped(process);
+}
