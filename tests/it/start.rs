@@ -70,7 +70,7 @@ fn a_signal_from_before_the_start_is_not_lost() {
 
 #[test]
 fn inherited_descriptors_stay_open_in_the_command_and_not_in_drainit() {
-    let (reader, writer) = pipe();
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe can be made");
     // Not close-on-exec, and with a number that nobody else has.
     let kept = writer.as_raw_fd();
     assert!(kept > 2);

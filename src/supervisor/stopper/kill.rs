@@ -31,7 +31,8 @@ impl Stopper {
             log_failure("cannot kill", kill::send_to_everybody(Signal::KILL));
         }
         if is_first {
-            let left = before.or_else(processes::look_at_killed).unwrap_or_default();
+            let slow_look = if process::is_pid_one() { processes::look_at_killed } else { processes::look };
+            let left = before.or_else(slow_look).unwrap_or_default();
             self.say_killing(&self.as_before(&left), reason, recorder);
         }
         if process::is_pid_one() {

@@ -125,7 +125,7 @@ pub(super) fn out_of_memory_is_told_as_it_was(engine: &dyn Engine) {
     let run = engine.start(limited(Wish::new(&format!("drainit -v --report - -- {GLUTTON}")))).finish();
     run.exits(137);
     let report = report(&run);
-    assert_eq!(report["main"]["signal"], "KILL", "{report:#}");
+    assert_eq!(report["main"]["ended"]["signal"], "KILL", "{report:#}");
     assert!(report["killed"].is_null(), "it was not drainit: {report:#}");
     let told = |line: &&str| line.contains("died of KILL");
     assert!(run.warnings().iter().any(told), "{run:#?}");

@@ -90,7 +90,9 @@ fn servers(program: &str) -> Vec<Runtime> {
 #[track_caller]
 fn unremarkable(run: &Finished) {
     run.exits(0);
-    assert!(!run.stderr.iter().any(|line| line.starts_with("drainit: ")), "{run:#?}");
+    // A slow machine takes more than the five seconds after which that is said.
+    let is_slow = |line: &str| line.contains("waiting for") || line.contains("the stop is over");
+    assert!(run.warnings().into_iter().all(is_slow), "{run:#?}");
 }
 
 /// An nginx that serves one file, in a container with the host's network.
