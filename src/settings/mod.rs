@@ -2,26 +2,26 @@
 
 #![forbid(unsafe_code)]
 
-mod peers;
+mod compat;
 mod schedule;
 mod step;
 mod stop;
 mod values;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
 
-pub use peers::VARIABLES as VARIABLES_OF_PEERS;
+pub use compat::VARIABLES as COMPAT_VARIABLES;
 
 use crate::cli::{self, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::plan::StopPolicy;
 use crate::signal::Signal;
 use values::Values;
+pub use values::{LogFormat, UsageError, User};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -65,31 +65,9 @@ pub enum ReportTo {
     File(OsString),
 }
 
-/// What a line of the log looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For log collectors: an object per line.
-    Json,
-}
-
-/// Numeric ids: an image may have no `/etc/passwd`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-/// Why nothing can be started: one line that names the option or the variable, and the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageError(String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// The names of drainit's own variables.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    Setting::ALL.iter().map(|setting| setting.variable())
 }
 
 impl Settings {
@@ -101,8 +79,8 @@ impl Settings {
 
     fn with_command(self) -> Result<Self, UsageError> {
         match (self.pause, self.command.first()) {
-            (false, None) => Err(UsageError("no command given (see drainit --help)".to_owned())),
-            (true, Some(word)) => Err(UsageError(format!("--pause runs no command, got {word:?}"))),
+            (false, None) => Err(UsageError::new("no command given (see drainit --help)".to_owned())),
+            (true, Some(word)) => Err(UsageError::new(format!("--pause runs no command, got {word:?}"))),
             (false, Some(_)) | (true, None) => Ok(self),
         }
     }
@@ -111,9 +89,6 @@ impl Settings {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    // Most starts have nothing to read: no page of theirs holds this, and no frame.
-    #[cold]
-    #[inline(never)]
     pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {
@@ -176,7 +151,7 @@ fn log_level(typed: &Typed, values: &Values<'_>) -> Result<LevelFilter, UsageErr
         Some(level) => Ok(level),
         None => {
             let own = values.variable(Setting::LOG, values::log_level)?;
-            Ok(own.or_else(|| peers::log_level(values)).unwrap_or(LevelFilter::Warn))
+            Ok(own.or_else(|| compat::log_level(values)).unwrap_or(LevelFilter::Warn))
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The steps that run before the processes are asked to leave, and after the last one has gone.
+//! The steps that run before the processes are signalled, and after the last one has gone.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::UsageError;
-use super::values::{self, Separator, Values};
+use super::values::{self, Separator, UsageError, Values};
 use crate::cli::Setting;
 use crate::plan::{Request, Step};
 

@@ -22,6 +22,7 @@ mod start;
 mod steps;
 mod stopper;
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -32,10 +33,12 @@ use crate::plan::processes::Process;
 use crate::plan::{Action, Event, ExitReason, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
+use crate::settings::{self, Settings};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
+use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
-use crate::sys::{cgroup, signals};
+use crate::sys::{cgroup, process, signals};
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
@@ -387,6 +390,16 @@ impl Main {
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
     }
+}
+
+/// drainit's own variables, each to be taken out of an environment: a nested drainit would drain twice, and write one report over the other.
+fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
+    let is_set = |name: &&str| process::variable(name).is_some();
+    settings::variables().filter(is_set).map(|name| (name, None)).collect()
+}
+
+fn ids(settings: &Settings) -> Option<Ids> {
+    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
 /// In tini's words, which scripts may look for.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::publish::Output;
-use super::stopper::{Delivery, say_refused};
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
@@ -134,17 +133,10 @@ impl Recorder {
         }
     }
 
-    /// A signal was sent to one process, or was refused.
-    pub(super) fn sent_to(&mut self, process: &Process, signal: Signal, delivery: Delivery) {
-        match delivery {
-            Delivery::Sent => {
-                let is_main = self.main_pid == Some(process.pid);
-                let to = if is_main { Receiver::Main } else { Receiver::Process(process.pid) };
-                self.sent(signal, to);
-            }
-            Delivery::Refused => say_refused(process, signal),
-            Delivery::Gone | Delivery::Failed => {}
-        }
+    /// A signal was sent to one process.
+    pub(super) fn sent_to(&mut self, process: &Process, signal: Signal) {
+        let is_main = self.main_pid == Some(process.pid);
+        self.sent(signal, if is_main { Receiver::Main } else { Receiver::Process(process.pid) });
     }
 
     /// A process got the signal of a stage, or the kernel refused it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
-use super::log_failure;
+use super::{ids, log_failure, own_variables};
 use super::recorder::Recorder;
 use super::stopper;
 use crate::outcome::Ended;
@@ -68,7 +68,7 @@ impl Steps {
             Some(here.join(settings.directory.as_deref().unwrap_or_default()).into_os_string())
         };
         let directory = directory.filter(|path| !path.is_empty());
-        Self { mask, directory, ids: super::start::ids(settings), last: None }
+        Self { mask, directory, ids: ids(settings), last: None }
     }
 
     /// Returns whether the step has begun; if not, its end will not be reported.
@@ -111,7 +111,7 @@ impl Steps {
         let deadline = Some(milliseconds.to_string().into());
         // The sockets that a manager passed are the command's, and closed here.
         let [pid, count, names] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map(|name| (name, None));
-        let mut variables = super::start::own_variables();
+        let mut variables = own_variables();
         variables.extend([
             (MAIN_PID, main),
             (RECEIVED_SIGNAL, signal),

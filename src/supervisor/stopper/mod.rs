@@ -27,7 +27,8 @@ use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
 use crate::sys::{process as own, procfs, signals};
-pub(super) use send::{Delivery, say_refused, send_and_continue, send_one};
+use send::Delivery;
+pub(super) use send::{send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
 const LOOKS: usize = 64;
@@ -339,7 +340,11 @@ impl Stopper {
                 continue;
             }
             self.signalled.note_sent(process, signal, delivery == Delivery::Refused);
-            recorder.sent_to(process, signal, delivery);
+            match delivery {
+                Delivery::Sent => recorder.sent_to(process, signal),
+                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Gone | Delivery::Failed => {}
+            }
             recorder.signalled(
                 process,
                 self.signalled.disposition(process),

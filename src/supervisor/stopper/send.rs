@@ -19,7 +19,7 @@ const NAMED: usize = 8;
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervisor) enum Delivery {
+pub(super) enum Delivery {
     Sent,
     /// The process is gone.
     Gone,
@@ -136,7 +136,7 @@ pub(super) fn reason(why: Why) -> String {
 }
 
 /// Says that a signal was refused.
-pub(in crate::supervisor) fn say_refused(process: &Process, signal: Signal) {
+pub(super) fn say_refused(process: &Process, signal: Signal) {
     let name = format::process(process.name, process.pid);
     warn!(
         "{signal} to {name} was refused: it runs as another user, and drainit lacks the capability CAP_KILL"

@@ -1,4 +1,4 @@
-//! What the test suites of tini and dumb-init ask of their programs, asked of drainit: who gets which signal (see `peers`).
+//! What the test suites of tini and dumb-init ask of their programs, asked of drainit: who gets which signal (see `compat`).
 
 use std::time::Duration;
 

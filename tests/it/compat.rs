@@ -2,7 +2,7 @@
 //!
 //! What other modules ask already is not asked again. `exit_code`: statuses and deaths by signals pass through. `forward`: every
 //! signal reaches the command and its group, and is rewritten. `reap`: a hundred orphans leave no zombie. `start`: mask,
-//! ignored signals and directory as they were given, the parent death signal, the group of its own. `tests/it/peers_signals.rs` has
+//! ignored signals and directory as they were given, the parent death signal, the group of its own. `tests/it/compat_signals.rs` has
 //! what is sent to whom in dumb-init's two modes.
 
 use std::os::unix::process::CommandExt;
