@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
-use super::{ids, log_failure, own_variables};
 use super::recorder::Recorder;
 use super::stopper;
+use super::{ids, log_failure, own_variables};
 use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};

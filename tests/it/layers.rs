@@ -71,8 +71,11 @@ fn rows() -> Vec<(String, BTreeSet<String>)> {
     let (_, section) = page.split_once("## Who may use whom").expect("the section");
     let (table, _) = section.split_once("\n## ").expect("a section follows");
     let rows = table.lines().filter_map(|line| line.split_once(" -> "));
-    let used = |used: &str| used.split(',').map(|one| one.trim().to_owned()).filter(|one| one != "nothing");
-    rows.map(|(module, names)| (module.trim().to_owned(), used(names).collect())).collect()
+    rows.map(|(module, used)| {
+        let used = used.split(',').map(|one| one.trim().to_owned()).filter(|one| one != "nothing");
+        (module.trim().to_owned(), used.collect())
+    })
+    .collect()
 }
 
 /// The module of a file of src/: the folder or file directly below it.
