@@ -30,7 +30,7 @@ pub struct Settings {
     pub command: Vec<OsString>,
     /// Nothing is to be run.
     pub pause: bool,
-    /// How signals are passed on and how a stop goes.
+    /// How signals are forwarded and how a stop goes.
     pub stop: StopPolicy,
     /// What becomes of the command's exit code.
     pub exit_map: ExitMap,
@@ -40,15 +40,15 @@ pub struct Settings {
     pub propagate_signal: bool,
     /// Each orphan that is reaped is worth a warning.
     pub warn_on_reap: bool,
-    /// Who the command runs as, where that is not who drainit runs as.
+    /// The user that the command runs as, if not drainit's own.
     pub user: Option<User>,
-    /// Where the command runs, where that is not where drainit was started.
+    /// The command's working directory, if not the one that drainit was started in.
     pub directory: Option<OsString>,
     /// This is PID 1 of a machine, which is powered off at the end.
     pub power_off: bool,
     /// Where the report goes.
     pub report: Option<ReportTo>,
-    /// Where a container's last words go.
+    /// Where the termination message goes.
     pub termination_log: Option<PathBuf>,
     /// When a stop begins that is only a rehearsal.
     pub rehearse: Option<Duration>,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_at_the_end_is_off_unless_it_is_asked_for() {
+    fn what_is_written_at_the_end_is_off_by_default() {
         let path = |line: &[&str], environment: &[(&str, &str)]| {
             settings(line, environment).expect("good").termination_log.map(PathBuf::into_os_string)
         };
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_where_it_stands() {
+    fn a_wrong_value_is_named_with_its_option_or_variable() {
         for (line, environment, start) in [
             (&["-u", "root", "x"][..], &[][..], "invalid value 'root' for --user: "),
             (&["-u", "1:", "x"], &[], "invalid value '1:' for --user: "),

@@ -1,4 +1,4 @@
-//! `--stop-schedule`: which signals, to whom, how far apart.
+//! `--stop-schedule`: which signals, to which processes, how far apart.
 
 use super::values;
 use crate::plan::schedule::Stage;

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_where_and_what() {
+    fn a_url_is_an_address_and_a_path() {
         let plain = request("http://127.0.0.1");
         assert_eq!((plain.method.as_str(), plain.path.as_str()), ("GET", "/"));
         assert_eq!(plain.addresses, ["127.0.0.1:80".parse().expect("good")]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused() {
+    fn what_cannot_be_requested_is_refused() {
         assert!(http("https://127.0.0.1/").expect_err("TLS").contains("curl"));
         for text in [
             "",

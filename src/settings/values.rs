@@ -63,7 +63,7 @@ pub(super) enum Separator {
 struct Found {
     text: OsString,
     setting: Setting,
-    /// Its place on the command line; `None` where it is from the environment.
+    /// Its place on the command line; `None` if it is from the environment.
     typed_at: Option<usize>,
 }
 
@@ -228,7 +228,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` where no passwd names another one.
+/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` if no passwd names another one.
 pub(super) fn user(text: &str) -> Result<User, String> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
     Ok(User { uid: id(uid)?, gid: id(gid)? })

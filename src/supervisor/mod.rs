@@ -139,7 +139,7 @@ impl Supervisor {
             }
             // A CONT of this turn has ended the stop that was seen before it.
             let is_continued = received.is_some_and(|received| received.signal == Signal::CONT);
-            self.mind_the_job(reaping.stopped.filter(|_| !is_continued), signal);
+            self.update_job(reaping.stopped.filter(|_| !is_continued), signal);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout() };
             received = self.inbox.take(timeout);
@@ -241,7 +241,7 @@ impl Supervisor {
     }
 
     /// A new stop of the job, or a stop signal that came while it was stopped already.
-    fn mind_the_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
+    fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
         if !self.job.wants_stops() {
             return;
         }

@@ -45,7 +45,7 @@ struct StepProcess {
     is_gone: bool,
     /// drainit has ended it, so that its end is no news.
     is_ended: bool,
-    /// Where it says why it could not become the command.
+    /// Where the child says why it could not become the command.
     failure: Option<Failure>,
 }
 

@@ -22,7 +22,7 @@ pub enum Fact {
     Outputs,
 }
 
-/// What is known of one process. `None` is a fact that nobody has asked for yet.
+/// What is known of one process. `None` is a fact that was not read yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub status: Option<Status>,

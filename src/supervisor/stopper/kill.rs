@@ -28,7 +28,7 @@ impl Stopper {
         let look = || processes::look_while(|| self.clock.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
         if process::is_pid_one() {
-            log_failure("cannot kill", kill::send_to_everybody(Signal::KILL));
+            log_failure("cannot kill", kill::send_to_namespace(Signal::KILL));
         }
         if is_first {
             let left = before.or_else(processes::look_at_killed).unwrap_or_default();
@@ -83,7 +83,7 @@ fn stop_the_tree() -> Option<Table> {
     processes::look()
 }
 
-/// A process whose parent has ended is our own child, and their list is short and quickly read again, unlike all of /proc.
+/// An orphan is our own child, and the list of those is short and quickly read again, unlike all of /proc.
 fn stop_own_children() {
     let mut known: Vec<i32> = Vec::new();
     for _ in 0..LIST_LOOKS {

@@ -100,7 +100,7 @@ pub(super) fn without_table(signal: Signal, target: Target, main: Main) {
 pub(super) fn unseen(signal: Signal, main: Main) {
     for signal in [signal, Signal::CONT] {
         let sent = match main {
-            _ if process::is_pid_one() => kill::send_to_everybody(signal),
+            _ if process::is_pid_one() => kill::send_to_namespace(signal),
             Main::Alive(main) => kill::send_to_group(main, signal),
             Main::Gone(_) => Err(io::Error::other("/proc is missing")),
         };
