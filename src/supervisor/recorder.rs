@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::{info, warn};
 
+use super::NAMED;
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
@@ -15,9 +16,6 @@ use crate::signal::Signal;
 use crate::sys::clock::Clock;
 use crate::sys::process;
 use crate::sys::signals::Received;
-
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
 
 /// What is known of a run.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::super::{Main, log_failure};
+use super::super::{Main, NAMED, log_failure};
 use super::{LOOKS, Recorder, Stopper, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
@@ -17,9 +17,6 @@ use crate::sys::{kill, process, procfs};
 const LIST_LOOKS: usize = 1024;
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
-
 impl Stopper {
     pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder) {
         let is_first = !std::mem::replace(&mut self.killing, true);

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use log::{debug, info};
 
-use super::Main;
 use super::recorder::Recorder;
+use super::{Main, NAMED};
 use crate::outcome::Ended;
 use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};

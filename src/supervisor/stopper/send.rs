@@ -4,7 +4,7 @@ use std::io;
 
 use log::{debug, warn};
 
-use super::super::{Main, log_failure};
+use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Recipients, Target};
@@ -13,9 +13,6 @@ use crate::report::format;
 use crate::signal::Signal;
 use crate::sys::kill::{self, Pinned};
 use crate::sys::{process, tty};
-
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
