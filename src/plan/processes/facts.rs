@@ -32,6 +32,20 @@ pub struct Facts {
     pub outputs: Option<Outputs>,
 }
 
+impl Facts {
+    /// Whether this fact is known.
+    #[must_use]
+    pub fn has(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Status => self.status.is_some(),
+            Fact::Call => self.call.is_some(),
+            Fact::Shell => self.shell.is_some(),
+            Fact::Stdin => self.stdin.is_some(),
+            Fact::Outputs => self.outputs.is_some(),
+        }
+    }
+}
+
 /// What is known of each process, by pid.
 pub type FactTable = BTreeMap<i32, Facts>;
 

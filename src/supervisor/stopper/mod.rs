@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use log::{debug, info};
 
+use super::Main;
 use super::recorder::Recorder;
-use super::{Main, NAMED};
 use crate::outcome::Ended;
 use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
@@ -270,7 +270,7 @@ impl Stopper {
             };
             let mut is_new = false;
             for (pid, fact) in missing {
-                is_new |= !is_known(&facts, pid, fact);
+                is_new |= !facts.get(&pid).is_some_and(|known| known.has(fact));
                 if let Some(process) = table.find(pid) {
                     processes::facts::read(process, fact, facts.entry(pid).or_default());
                 }
@@ -488,14 +488,4 @@ impl Stopper {
             }
         }
     }
-}
-
-fn is_known(facts: &FactTable, pid: i32, fact: Fact) -> bool {
-    facts.get(&pid).is_some_and(|known| match fact {
-        Fact::Status => known.status.is_some(),
-        Fact::Call => known.call.is_some(),
-        Fact::Shell => known.shell.is_some(),
-        Fact::Stdin => known.stdin.is_some(),
-        Fact::Outputs => known.outputs.is_some(),
-    })
 }
