@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_carried_out_where_a_later_directive_is_wrong() {
+    fn nothing_is_carried_out_if_a_later_directive_is_wrong() {
         assert_eq!(exit_code(&["exit=3", "hodl"]), WRONG_DIRECTIVE);
         assert_eq!(exit_code(&["exit=3", "child{", "sleep=1", "}"]), WRONG_DIRECTIVE);
     }

@@ -1,4 +1,4 @@
-//! The log: stderr only, silent unless there is something to say, and never waiting for who reads it.
+//! The log: stderr only, silent unless there is something to say, and never waiting for its reader.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The program: reads its options, starts the command, and runs until everybody has left.
+//! The program: reads its options, starts the command, and runs until no process is left.
 
 #![no_main]
 
@@ -29,8 +29,8 @@ fn run(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// The command was started; or the exit code.
-// Inlined, its frame would stay below the loop's for as long as the container runs (docs/decisions/what-a-start-costs.md).
+/// Starts the command; or returns the exit code.
+// Keeps start-up stack usage out of the loop's frame, which lives as long as the container (docs/decisions/what-a-start-costs.md).
 #[inline(never)]
 fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Supervisor>, bool), u8> {
     let settings = read_settings(arguments)?;
@@ -44,7 +44,7 @@ fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Sup
     started.map(|supervisor| (supervisor, power_off)).map_err(|error| end(refuse(&error), power_off))
 }
 
-/// The exit code, which goes nowhere where the machine is switched off.
+/// Returns the exit code, unless the machine is switched off.
 fn end(code: u8, power_off: bool) -> u8 {
     if power_off {
         switch_off();
@@ -52,7 +52,7 @@ fn end(code: u8, power_off: bool) -> u8 {
     code
 }
 
-/// What is to be done; or the exit code, where that has been said or printed.
+/// What is to be done; or the exit code, if there is nothing more to do.
 fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
@@ -63,7 +63,7 @@ fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     settings.map_err(|problem| refuse(&StartError::Usage(problem)))
 }
 
-/// The init of a machine must not exit, and nobody else may switch it off.
+/// The init of a machine must not exit, and no other process may switch it off.
 fn check_place(power_off: bool) -> Result<(), StartError> {
     match (machine::is_ours(), power_off) {
         (false, false) => Ok(()),
@@ -76,7 +76,7 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
-/// Returns only where that failed; then there is nothing better to do than to exit.
+/// Returns only if that failed; then there is nothing better to do than to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {error}"));
@@ -88,7 +88,7 @@ fn refuse(error: &StartError) -> u8 {
     error.exit_code()
 }
 
-/// What was asked for goes to stdout; a closed one is nobody's loss.
+/// Help, version or licence; a closed stdout is no failure.
 fn print(text: &str) -> u8 {
     let _ = output::write_stdout(text.as_bytes());
     0

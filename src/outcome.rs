@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::signal::Signal;
 
-/// A rehearsal (`--rehearse`) did not go well: somebody had to be killed, a step failed, or there was nothing to stop. (timeout(1)
-/// says 124 where time ran out.)
+/// A rehearsal (`--rehearse`) did not go well: a process had to be killed, a step failed, or there was nothing to stop. (timeout(1)
+/// says 124 if time ran out.)
 pub const REHEARSAL_FAILED: u8 = 124;
 /// drainit itself failed: bad options, no process could be made. Nothing was started. (Docker uses 125 the same way.)
 pub const INIT_FAILED: u8 = 125;
@@ -26,7 +26,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Reads a wait status as the kernel hands it out (wait(2)); `None` where it tells of no end (a stop, a continue).
+    /// Reads a wait status as the kernel hands it out (wait(2)); `None` if it tells of no end (a stop, a continue).
     ///
     /// The numbers are taken as they are: a death by a real-time signal is one like any other.
     #[must_use]

@@ -78,7 +78,7 @@ impl Signal {
         (1..=i32::from(RTMAX)).filter_map(Self::new)
     }
 
-    /// Whether an init can pass it on: nobody can receive KILL or STOP, and CHLD tells the init of its own children.
+    /// Whether an init can forward it: no process can receive KILL or STOP, and CHLD tells the init of its own children.
     #[must_use]
     pub fn can_be_forwarded(self) -> bool {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
@@ -90,7 +90,7 @@ impl Signal {
         matches!(self, Self::ILL | Self::TRAP | Self::ABRT | Self::BUS | Self::FPE | Self::SEGV | Self::SYS)
     }
 
-    /// Whether it stops a process at a terminal's wish: programs may catch it, and it stops nobody whom no shell can continue.
+    /// Whether it is one of the terminal's stop signals: programs may catch them, and they do not stop a process that no shell can continue.
     #[must_use]
     pub fn is_of_terminal(self) -> bool {
         matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)

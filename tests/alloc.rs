@@ -210,7 +210,7 @@ fn the_counter_counts() -> Result<()> {
     if logged >= idle + SIGNALS as u64 { Ok(()) } else { Err(format!("{idle}, then {logged}").into()) }
 }
 
-/// Whoever is in it and takes a page is killed, or refused.
+/// A process in it that takes a page is killed, or refused.
 fn it_works_without_memory() -> Result<()> {
     let group = match Cgroup::without_memory() {
         Ok(group) => group,
@@ -228,9 +228,9 @@ fn it_works_without_memory() -> Result<()> {
     subject.pass_on(SIGNALS)?;
     subject.reap_orphans()?;
     subject.pass_on(1)?;
-    // It leaves before the next one comes: where that one is refused memory, the kernel may choose anybody in the cgroup to be killed for it.
+    // It leaves before the next one comes: where that one is refused memory, the kernel may kill any process in the cgroup for it.
     drop(subject);
-    // The same cgroup is the end of who does take memory.
+    // The same cgroup is the end of a process that takes memory.
     let folder = tempfile::tempdir()?;
     let gate = folder.path().join("gate");
     let wait = format!("ready await={} child{{ exit=0 }} wait", gate.display());
@@ -243,7 +243,7 @@ fn it_works_without_memory() -> Result<()> {
     group.put(taker.id().cast_signed())?;
     File::create(&gate)?;
     let mut status = None;
-    let ended = until("who takes memory ends", || {
+    let ended = until("the process that takes memory ends", || {
         status = taker.try_wait()?;
         Ok(status.is_some())
     });
@@ -313,12 +313,12 @@ fn children_of(parent: i32) -> usize {
 }
 
 fn descendants_of(root: i32) -> Vec<i32> {
-    let mut everybody = Vec::new();
-    procfs::each_process(|_, stat| everybody.extend(drainit::processes::stat::parse(stat)));
+    let mut all = Vec::new();
+    procfs::each_process(|_, stat| all.extend(drainit::processes::stat::parse(stat)));
     let mut found = vec![root];
     let mut at = 0;
     while let Some(&parent) = found.get(at) {
-        found.extend(everybody.iter().filter(|process| process.parent == parent).map(|process| process.pid));
+        found.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.pid));
         at += 1;
     }
     found.split_off(1)

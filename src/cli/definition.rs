@@ -121,7 +121,7 @@ impl Syntax {
     }
 }
 
-/// Where no command is run, most options would have nothing to act on.
+/// If no command is run, most options would have nothing to act on.
 fn needing_a_command() -> impl Iterator<Item = &'static str> {
     SYNTAX.iter().map(|option| option.id).filter(|id| !BESIDE_PAUSE.contains(id))
 }
@@ -159,7 +159,7 @@ const COUNT: usize = {
 /// program.
 struct Entry {
     syntax: Syntax,
-    /// `None` where it takes none.
+    /// `None` if it takes none.
     value_name: Option<&'static str>,
     help: &'static str,
     hint: ValueHint,

@@ -27,13 +27,13 @@ const QUIET: &str = "quiet";
 const PAUSE: &str = "pause";
 const LICENSE: &str = "license";
 
-/// Where the kubelet looks for a container's last words (`terminationMessagePath`).
+/// Where the kubelet reads the termination message (`terminationMessagePath`).
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// What was typed.
 #[derive(Debug)]
 pub struct Typed {
-    /// `None` where no option was typed.
+    /// `None` if no option was typed.
     options: Option<ArgMatches>,
     name: InvokedAs,
     command: Vec<OsString>,
@@ -53,7 +53,7 @@ pub enum EarlyExit {
 /// Most containers give no option; then nothing has to be set up to read them.
 ///
 /// # Errors
-/// What to do instead where no command is to be run.
+/// What to do if no command is to be run.
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
     let name = InvokedAs::of(arguments.first());
     match arguments.get(1).map(|first| first.as_encoded_bytes()) {
@@ -125,7 +125,7 @@ impl Typed {
         self.has(setting.name())
     }
 
-    /// What the short forms of `--forward-to` say, where one of them was typed last.
+    /// What the short forms of `--forward-to` say, if one of them was typed last.
     #[must_use]
     pub fn short_target(&self) -> Option<&'static str> {
         if self.has(GROUP) { Some("group") } else { self.has(SINGLE_CHILD).then_some("main") }
@@ -155,7 +155,7 @@ impl Typed {
         self.has(QUIET)
     }
 
-    /// The command and its arguments; empty where none was typed.
+    /// The command and its arguments; empty if none was typed.
     #[must_use]
     pub fn into_command(self) -> Vec<OsString> {
         self.command
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_command_lines_are_read_as_they_read_them() {
+    fn other_inits_command_lines_are_read_as_they_read_them() {
         let typed = |line: &[&str]| {
             parse(["drainit"].iter().chain(line).map(OsString::from).collect()).expect("a good command line")
         };

@@ -7,9 +7,9 @@ use std::ffi::OsString;
 pub enum InvokedAs {
     /// Its own name, or one that means nothing.
     Drainit,
-    /// The name of an init whose signals go to the command alone.
+    /// The name of an init that signals the command alone.
     TiniLike,
-    /// dumb-init's, whose signals go to the command's group.
+    /// dumb-init's, which signals the command's group.
     DumbInit,
 }
 

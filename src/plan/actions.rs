@@ -10,7 +10,7 @@ use crate::signal::Signal;
 pub enum Action {
     /// A stop has begun, for this reason.
     BeginStop(StopReason),
-    /// Pass on a signal that is no request to stop.
+    /// Forward a signal that is no request to stop.
     Forward { signal: Signal, to: Recipients },
     /// Begin a stage: note which processes are there, then send the signal to the target, and CONT to those that are stopped.
     Signal { signal: StopSignal, target: Target, cause: Cause },

@@ -1,4 +1,4 @@
-//! The steps before a stop. Only where it was asked for, as a preStop hook; bounded by their own timeout, and by the
+//! The steps before a stop. Only if it was requested, as a preStop hook; bounded by their own timeout, and by the
 //! grace period, of which the processes keep enough to stop in.
 
 use super::*;
@@ -10,7 +10,7 @@ pub(super) struct Drain {
     signal: Signal,
     /// The step that is under way.
     at: usize,
-    /// When it is over, where it is a sleep.
+    /// When it is over, if it is a sleep.
     slept: Option<Duration>,
     /// When the time for all of them is up.
     ends: Duration,
@@ -27,7 +27,7 @@ impl Drain {
 }
 
 impl Plan {
-    /// Begins with the first step; asks at once where there is none, or no time for one.
+    /// Begins with the first step; signals at once if there is none, or no time for one.
     pub(super) fn drain(&mut self, now: Duration, signal: Signal) -> Actions {
         let ends = self.drain_ends(now);
         if self.policy.pre_stop.is_empty() || ends <= now {
@@ -73,7 +73,7 @@ impl Plan {
         }
     }
 
-    /// Main has ended: there is nothing left to drain, and whoever is left is asked at once.
+    /// Main has ended: there is nothing left to drain, and what is left is signalled at once.
     pub(super) fn drop_drain(&mut self, now: Duration, drain: Drain) -> Actions {
         self.end_drain(now, drain, StepEnd::MainIsGone)
     }

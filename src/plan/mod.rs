@@ -53,15 +53,15 @@ use post_exit::PostExit;
 use processes::ignoring::Outlook;
 use stop::Stop;
 
-/// A stop signal that follows the asking within this time is the same request once more (some runtimes send it twice).
+/// A stop signal that follows the first signal within this time is the same request once more (some runtimes send it twice).
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(1);
-/// How long those who are left when main exits by itself may take, where no grace period was set.
+/// How long the processes that are left when main exits by itself may take, if no grace period was set.
 pub const OWN_EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// How long KILL may take; what it has not ended then cannot be ended (state D, or another user's).
 pub const KILL_PATIENCE: Duration = Duration::from_secs(2);
-/// How often KILL is repeated, for whoever was born meanwhile.
+/// How often KILL is repeated, for what was started meanwhile.
 pub const KILL_EVERY: Duration = Duration::from_millis(100);
-/// How often to look whether those who are left ignore the signal, after the first look.
+/// How often to look whether the processes that are left ignore the signal, after the first look.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// drainit was held (frozen, suspended) if it wakes so much later than KILL was due.
 pub const HELD_AFTER: Duration = Duration::from_secs(1);
@@ -69,11 +69,11 @@ pub const HELD_AFTER: Duration = Duration::from_secs(1);
 pub const HELD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a step has to end after TERM.
 pub const STEP_PATIENCE: Duration = Duration::from_secs(2);
-/// What the processes keep of a grace period, whatever the drain takes; half of it where it is shorter than twice this.
+/// What the processes keep of a grace period, whatever the drain takes; half of it if it is shorter than twice this.
 pub const KEPT_FOR_STOPPING: Duration = Duration::from_secs(2);
 /// What the steps after the last process have at least.
 pub const POST_EXIT_LEAST: Duration = Duration::from_secs(2);
-/// What they have where there is no grace period.
+/// What they have if there is no grace period.
 pub const POST_EXIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What happened.
@@ -103,7 +103,7 @@ pub struct Plan {
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
     stop_signal: Option<Signal>,
-    /// When the grace period is over, where there is one, from the first moment of the stop.
+    /// When the grace period is over, if there is one, from the first moment of the stop.
     grace_ends: Option<Duration>,
     /// When what is left of a step that was ended gets KILL.
     kill_step_at: Option<Duration>,
@@ -111,13 +111,13 @@ pub struct Plan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing has been asked of anybody.
+    /// No stop has begun.
     Running,
     /// The steps before a stop are carried out.
     Draining(Drain),
-    /// Everybody is to leave.
+    /// The processes were signalled, and are waited for.
     Stopping(Stop),
-    /// KILL is being sent until nobody is left.
+    /// KILL is being sent until no process is left.
     Killing { again: Duration, give_up: Duration },
     /// The steps after the last process are carried out.
     PostExit(PostExit),
@@ -139,7 +139,7 @@ impl Plan {
         }
     }
 
-    /// Whether processes have been asked to leave and are waited for.
+    /// Whether processes were signalled and are waited for.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Stopping(_))
@@ -354,7 +354,7 @@ fn is_due(time: Option<Duration>, now: Duration) -> bool {
     time.is_some_and(|time| time <= now)
 }
 
-/// The earlier of two times, where there are any.
+/// The earlier of two times, if there are any.
 pub(crate) fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

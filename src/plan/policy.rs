@@ -10,11 +10,11 @@ use crate::signal::{Signal, SignalSet};
 pub struct StopPolicy {
     /// What counts as a request to stop.
     pub stop_signals: SignalSet,
-    /// What is sent where nobody asked: the first of the stop signals.
+    /// What is sent in a stop that no signal began: the first of the stop signals.
     pub own_signal: Signal,
     pub rewrites: Rewrites,
     pub forward_to: Target,
-    /// What runs before anybody is asked to leave, and only where a stop was asked for.
+    /// What runs before the first signal, and only if the stop was requested.
     pub pre_stop: Vec<Step>,
     /// For all of these together.
     pub pre_stop_timeout: Duration,
@@ -24,9 +24,9 @@ pub struct StopPolicy {
     pub grace_period: Option<Duration>,
     /// Which signals are sent, and when; none is the stop signal, for as long as the grace period lets.
     pub schedule: Option<Schedule>,
-    /// How long to wait for who ignores the signal; none is as long as for others.
+    /// How long to wait for processes that ignore the signal; none is as long as for others.
     pub ignored_after: Option<Duration>,
-    /// When a stop begins that nobody asks for.
+    /// When a stop begins by itself.
     pub stop_after: Option<Duration>,
     /// Main's own exit stops nothing.
     pub wait_for_all: bool,

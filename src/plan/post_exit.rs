@@ -47,7 +47,7 @@ impl Plan {
         self.begin_post_exit_step(now, PostExit { reason, at: 0, doing, alone, ends: Some(ends), leaves })
     }
 
-    /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never past its end by more than KILL is given. Where
+    /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never past its end by more than KILL is given. If
     /// no stop has begun, the period begins now.
     fn post_exit_ends(&self, now: Duration) -> (Duration, Duration) {
         let begun_now = self.policy.grace_period.map(|grace| now.saturating_add(grace));
@@ -107,7 +107,7 @@ impl Plan {
         }
     }
 
-    /// Nobody is left. While a step is under way that is told before its end is.
+    /// No process is left. While a step is under way that is told before its end is.
     pub(super) fn alone_after_exit(&mut self, mut post_exit: PostExit) -> Actions {
         post_exit.alone = true;
         match post_exit.doing {

@@ -92,7 +92,7 @@ struct Turn {
 enum What {
     Signal(Signal),
     MainEnds,
-    /// The step that is under way, where one is.
+    /// The step that is under way, if one is.
     StepEnds,
     NoneIsLeft,
     ChildEnds,
@@ -123,7 +123,7 @@ fn findings() -> impl Strategy<Value = Outlook> {
 }
 
 /// A plan in a world that cannot do what real ones cannot: main ends once, a step ends that was started, and after the last one
-/// has left there is nobody but a step.
+/// has left there is nothing but a step.
 struct World {
     plan: Plan,
     history: Vec<(Duration, Action)>,
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// Nobody listens, nothing dies: only the clock goes on, until nothing but looking is left to do.
+    /// Nothing dies: only the clock goes on, until nothing but looking is left to do.
     fn let_time_pass(&mut self) {
         for _ in 0..1_000 {
             let Some(deadline) = self.plan.deadline() else { return };
@@ -272,7 +272,7 @@ proptest! {
     }
 
     #[test]
-    fn when_nobody_is_left_it_leaves_at_once_or_after_the_last_step(policy in policies(), story in stories()) {
+    fn when_no_process_is_left_it_leaves_at_once_or_after_the_last_step(policy in policies(), story in stories()) {
         let mut world = World::play(&policy, &story, false);
         world.happen(What::NoneIsLeft);
         prop_assert!(!policy.post_exit.is_empty() || world.leaves() == 1);
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_asked_and_nothing_forwarded_once_kill_was_sent(
+    fn nothing_is_signalled_or_forwarded_after_kill(
         policy in policies(), story in stories(), on_time in any::<bool>(),
     ) {
         let mut world = World::play(&policy, &story, on_time);
@@ -318,14 +318,14 @@ proptest! {
     }
 
     #[test]
-    fn kill_comes_behind_an_asking_and_where_it_is_ignored_behind_term(policy in policies(), story in stories()) {
+    fn kill_comes_after_a_signal_and_if_that_is_ignored_after_term(policy in policies(), story in stories()) {
         let mut world = World::play(&policy, &story, true);
         world.found = Outlook::Futile;
         world.let_time_pass();
         let Some(first) = world.first_kill() else { return Ok(()) };
-        let asked: Vec<_> = world.actions().take(first).filter_map(signals_with).collect();
+        let signalled: Vec<_> = world.actions().take(first).filter_map(signals_with).collect();
         match world.actions().nth(first) {
-            Some(Action::Kill(KillReason::Ignored(_))) => prop_assert!(asked.contains(&Signal::TERM)),
+            Some(Action::Kill(KillReason::Ignored(_))) => prop_assert!(signalled.contains(&Signal::TERM)),
             _ => {
                 let dropped = Signal::all().any(|signal| policy.rewrites.apply(signal).to.is_none());
                 let at_the_end = world.actions().any(|action| matches!(
@@ -333,7 +333,7 @@ proptest! {
                     Action::StartStep { step: StepId { when: When::PostExit, .. }, .. }
                 ));
                 let never = policy.grace_period == Some(Duration::ZERO) || dropped || at_the_end;
-                prop_assert!(never || !asked.is_empty());
+                prop_assert!(never || !signalled.is_empty());
             }
         }
     }
@@ -355,15 +355,15 @@ proptest! {
         let is_pre_stop = |action: Action| {
             matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. })
         };
-        let asked = world.actions().position(|action| signals_with(action).is_some());
+        let signalled = world.actions().position(|action| signals_with(action).is_some());
         let last_step = world.actions().collect::<Vec<_>>().into_iter().rposition(is_pre_stop);
-        if let (Some(asked), Some(last_step)) = (asked, last_step) {
-            prop_assert!(last_step < asked);
+        if let (Some(signalled), Some(last_step)) = (signalled, last_step) {
+            prop_assert!(last_step < signalled);
         }
     }
 
     #[test]
-    fn no_step_before_a_stop_is_started_where_main_has_ended_by_itself(policy in policies(), rest in stories()) {
+    fn no_pre_stop_step_is_started_if_main_has_ended_by_itself(policy in policies(), rest in stories()) {
         let policy = StopPolicy { wait_for_all: false, stop_after: None, ..policy };
         let main_ends = Turn { pause: 0, what: What::MainEnds, found: Outlook::KeepWaiting };
         let world = World::play(&policy, &[&[main_ends], rest.as_slice()].concat(), true);
@@ -374,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn the_target_is_asked_once_in_each_stage_and_the_rest_twice_at_most(
+    fn the_target_is_signalled_once_in_each_stage_and_the_rest_twice_at_most(
         policy in policies(), story in stories(), on_time in any::<bool>(), found in findings(),
     ) {
         let mut world = World::play(&policy, &story, on_time);
@@ -382,9 +382,9 @@ proptest! {
         world.let_time_pass();
         // The scheduled ones, or the stop signal, and the TERM that goes before KILL.
         let stages = 1 + policy.schedule.as_ref().map_or(1, |schedule| (0..).take_while(|&at| schedule.stage(at).is_some()).count());
-        let asked = world.actions().filter(|action| matches!(action, Action::Signal { .. })).count();
+        let signalled = world.actions().filter(|action| matches!(action, Action::Signal { .. })).count();
         let rest = world.actions().filter(|action| matches!(action, Action::SignalOthers)).count();
-        prop_assert!(asked <= stages, "{asked} > {stages}");
+        prop_assert!(signalled <= stages, "{signalled} > {stages}");
         prop_assert!(rest <= stages, "{rest} > {stages}");
     }
 
@@ -393,9 +393,9 @@ proptest! {
         let helps: Vec<_> = story.into_iter().map(|turn| Turn { found: Outlook::KeepWaiting, ..turn }).collect();
         let world = World::play(&policy, &helps, false);
         let killed = world.history.iter().find(|(_, action)| matches!(action, Action::Kill(_)));
-        if let (Some((asked, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| signals_with(*action).is_some()), killed) {
+        if let (Some((signalled, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| signals_with(*action).is_some()), killed) {
             let patience = policy.grace_period.unwrap_or(OWN_EXIT_LIMIT);
-            prop_assert!(*killed >= asked.saturating_add(patience));
+            prop_assert!(*killed >= signalled.saturating_add(patience));
         }
     }
 
@@ -417,7 +417,7 @@ proptest! {
     }
 
     #[test]
-    fn every_signal_is_passed_on_or_was_dropped_for_a_reason(policy in policies(), story in stories(), signal in signals()) {
+    fn every_signal_is_forwarded_or_dropped_for_a_reason(policy in policies(), story in stories(), signal in signals()) {
         let World { mut plan, now, .. } = World::play(&policy, &story, false);
         let phase = plan.phase;
         let actions: Vec<_> = plan.handle(now, Event::Signal(signal)).into_iter().collect();

@@ -13,7 +13,7 @@ pub struct Schedule(Vec<Stage>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
     pub signal: Signal,
-    /// Who gets it, where that is not who gets every signal.
+    /// Where it goes, if not to the target of every signal.
     pub target: Option<Target>,
     /// How long they have.
     pub patience: Patience,

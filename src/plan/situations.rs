@@ -100,7 +100,7 @@ fn stopping() -> Vec<Situation> {
     let never = StopPolicy { ignored_after: None, ..grace(5_000) };
     let main = StopPolicy { forward_to: Target::Main, ..grace(5_000) };
     let quit = rewriting(Some(Signal::QUIT), None);
-    let asked = [(10_000, TERM)];
+    let requested = [(10_000, TERM)];
     let own_exit = [(10_000, Event::MainEnded)];
     let main_is_gone = [(10_000, TERM), (10_100, Event::MainEnded)];
     let found = |outlook| [(10_000, TERM), (10_500, Event::Looked(Some(outlook)))];
@@ -109,10 +109,10 @@ fn stopping() -> Vec<Situation> {
     let like = Some("A stop was requested");
     let graced = Some("A stop was requested, `--grace-period 5`");
     vec![
-        situation("A stop was requested", &plain, &asked, None),
-        situation("A stop was requested, `--grace-period 5`", &grace(5_000), &asked, like),
-        situation("A stop was requested, `--grace-period 30`", &grace(30_000), &asked, like),
-        situation("A stop was requested, `--forward-to main --grace-period 5`", &main, &asked, graced),
+        situation("A stop was requested", &plain, &requested, None),
+        situation("A stop was requested, `--grace-period 5`", &grace(5_000), &requested, like),
+        situation("A stop was requested, `--grace-period 30`", &grace(30_000), &requested, like),
+        situation("A stop was requested, `--forward-to main --grace-period 5`", &main, &requested, graced),
         situation(
             "A stop was requested, main is gone, `--grace-period 5`",
             &grace(5_000),
@@ -122,13 +122,18 @@ fn stopping() -> Vec<Situation> {
         situation(
             "The signal is dropped, `--rewrite TERM:none --grace-period 5`",
             &rewriting(None, None),
-            &asked,
+            &requested,
             graced,
         ),
         situation("Main has exited by itself", &plain, &own_exit, like),
         situation("Main has exited by itself, `--grace-period 5`", &grace(5_000), &own_exit, graced),
-        situation("A stop was requested, `--ignored-after never --grace-period 5`", &never, &asked, graced),
-        situation("A stop was requested, `--rewrite TERM:QUIT --grace-period 5`", &quit, &asked, graced),
+        situation(
+            "A stop was requested, `--ignored-after never --grace-period 5`",
+            &never,
+            &requested,
+            graced,
+        ),
+        situation("A stop was requested, `--rewrite TERM:QUIT --grace-period 5`", &quit, &requested, graced),
         situation(
             "QUIT is ignored and TERM was sent, `--rewrite TERM:QUIT --grace-period 5`",
             &quit,
@@ -147,12 +152,12 @@ fn along_the_schedule() -> Vec<Situation> {
     let policy = scheduled(Patience::For(Duration::from_secs(1)));
     let for_ever = scheduled(Patience::Forever);
     let capped = StopPolicy { grace_period: Some(Duration::from_secs(3)), ..policy.clone() };
-    let asked = [(10_000, TERM)];
+    let requested = [(10_000, TERM)];
     let later = [(10_000, TERM), (10_250, FUTILE), (10_500, FUTILE)];
     let like = Some("First stage of `--stop-schedule TERM@main/5/INT/1/KILL`");
     vec![
-        situation("First stage of `--stop-schedule TERM@main/5/INT/1/KILL`", &policy, &asked, None),
-        situation("The same, `--grace-period 3`", &capped, &asked, like),
+        situation("First stage of `--stop-schedule TERM@main/5/INT/1/KILL`", &policy, &requested, None),
+        situation("The same, `--grace-period 3`", &capped, &requested, like),
         situation("The same, main has exited by itself", &policy, &[(10_000, Event::MainEnded)], like),
         situation("Second stage", &policy, &later, None),
         situation(
@@ -170,7 +175,7 @@ fn with_steps() -> Vec<Situation> {
     let in_grace = |grace| StopPolicy { grace_period: Some(Duration::from_secs(grace)), ..two.clone() };
     let (after, one_after) = (ending(vec![command(), SLEEP]), ending(vec![command()]));
     let sleep_first = draining(vec![SLEEP, command()]);
-    let asked = [(10_000, TERM)];
+    let requested = [(10_000, TERM)];
     let first_ended = [(10_000, TERM), (10_100, Event::StepEnded(FIRST))];
     let none_left = (10_000, Event::NoneLeft);
     let after_ended = (10_100, Event::StepEnded(FIRST_AFTER));
@@ -180,12 +185,12 @@ fn with_steps() -> Vec<Situation> {
     vec![
         situation("Running, with steps before the stop", &two, &[], running),
         situation("Running, with steps before the stop, `--grace-period 0`", &in_grace(0), &[], running),
-        situation("The first step, a process, is under way", &two, &asked, None),
-        situation("The same, `--grace-period 8`", &in_grace(8), &asked, like),
-        situation("The same, `--grace-period 3`: half of it for the steps", &in_grace(3), &asked, like),
-        situation("The same, `--grace-period 4 --pre-stop-timeout 500ms`", &quick, &asked, like),
+        situation("The first step, a process, is under way", &two, &requested, None),
+        situation("The same, `--grace-period 8`", &in_grace(8), &requested, like),
+        situation("The same, `--grace-period 3`: half of it for the steps", &in_grace(3), &requested, like),
+        situation("The same, `--grace-period 4 --pre-stop-timeout 500ms`", &quick, &requested, like),
         situation("The second step, a sleep of 1 s, is under way", &two, &first_ended, like),
-        situation("A sleep of 1 s is under way, a process follows", &sleep_first, &asked, like),
+        situation("A sleep of 1 s is under way, a process follows", &sleep_first, &requested, like),
         situation(
             "The steps timed out",
             &quick,

@@ -18,19 +18,19 @@ pub fn is_orphaned(group: i32) -> bool {
     !is_shell(own::parent()) && !any(&|process| process.group == group && is_shell(process.parent))
 }
 
-/// Whether anybody but this process is in this process group.
+/// Whether another process is in this process group.
 #[must_use]
 pub fn shares_group(group: i32) -> bool {
     any(&|process| process.group == group && process.pid != own::id())
 }
 
-/// Whether anybody in this process group is stopped.
+/// Whether a process of this group is stopped.
 #[must_use]
 pub fn has_stopped(group: i32) -> bool {
     any(&|process| process.group == group && process.state == b'T')
 }
 
-/// Whether this process group was started by somebody else of ours: another command of the same pipeline or script.
+/// Whether this process group was started by another process of our group: another command of the same pipeline or script.
 #[must_use]
 pub fn is_held_by_sibling(group: i32) -> bool {
     let parent =

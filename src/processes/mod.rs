@@ -45,19 +45,19 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
     }
     // None of these can go before it is reaped here: a /proc that does not show them hides processes (hidepid, proc(5)).
     let children = procfs::own_children().unwrap_or_default();
-    let mut everybody = Vec::new();
+    let mut all = Vec::new();
     let readable = procfs::each_process_while(|_, line| {
-        everybody.extend(stat::parse(line));
-        !everybody.len().is_multiple_of(AT_ONCE) || goes_on()
+        all.extend(stat::parse(line));
+        !all.len().is_multiple_of(AT_ONCE) || goes_on()
     });
-    let mut shown: Vec<i32> = everybody.iter().map(|process| process.pid).collect();
+    let mut shown: Vec<i32> = all.iter().map(|process| process.pid).collect();
     shown.sort_unstable();
     let is_whole = readable && children.iter().all(|child| shown.binary_search(child).is_ok());
-    if !signals_are_shown(&everybody) {
-        everybody.iter_mut().for_each(|process| process.signals = None);
+    if !signals_are_shown(&all) {
+        all.iter_mut().for_each(|process| process.signals = None);
     }
     is_whole.then(|| {
-        let mut found = tree::descendants(everybody, own::id(), look_at);
+        let mut found = tree::descendants(all, own::id(), look_at);
         found.retain(Process::is_alive);
         Table::new(found)
     })
@@ -77,8 +77,8 @@ pub fn handles(pid: i32, signal: Signal) -> bool {
 }
 
 /// Whether these `stat` lines tell of signals: this process blocks all of them, and a kernel that is only much like Linux may have zeros there.
-fn signals_are_shown(everybody: &[Process]) -> bool {
-    let own = everybody.iter().find(|process| process.pid == own::id());
+fn signals_are_shown(all: &[Process]) -> bool {
+    let own = all.iter().find(|process| process.pid == own::id());
     own.and_then(|own| own.signals).is_some_and(|signals| signals.blocked.contains(Signal::TERM))
 }
 

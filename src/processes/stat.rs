@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signals_are_read_where_the_line_has_them() {
+    fn the_signals_are_read_if_the_line_has_them() {
         let set = |signal| SignalSet::default().with(signal);
         let long = parse(format!("42 (x) {LINE} {SIGNALS} 0 0 0 17").as_bytes()).expect("a good line");
         let signals = long.signals.expect("they are there");

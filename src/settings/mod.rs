@@ -2,26 +2,26 @@
 
 #![forbid(unsafe_code)]
 
-mod peers;
+mod compat;
 mod schedule;
 mod step;
 mod stop;
 mod values;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
 
-pub use peers::VARIABLES as VARIABLES_OF_PEERS;
+pub use compat::VARIABLES as COMPAT_VARIABLES;
 
 use crate::cli::{self, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::plan::StopPolicy;
 use crate::signal::Signal;
 use values::Values;
+pub use values::{LogFormat, UsageError, User};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Settings {
     pub command: Vec<OsString>,
     /// Nothing is to be run.
     pub pause: bool,
-    /// How signals are passed on and how a stop goes.
+    /// How signals are forwarded and how a stop goes.
     pub stop: StopPolicy,
     /// What becomes of the command's exit code.
     pub exit_map: ExitMap,
@@ -40,15 +40,15 @@ pub struct Settings {
     pub propagate_signal: bool,
     /// Each orphan that is reaped is worth a warning.
     pub warn_on_reap: bool,
-    /// Who the command runs as, where that is not who drainit runs as.
+    /// The user that the command runs as, if not drainit's own.
     pub user: Option<User>,
-    /// Where the command runs, where that is not where drainit was started.
+    /// The command's working directory, if not the one that drainit was started in.
     pub directory: Option<OsString>,
     /// This is PID 1 of a machine, which is powered off at the end.
     pub power_off: bool,
     /// Where the report goes.
     pub report: Option<ReportTo>,
-    /// Where a container's last words go.
+    /// Where the termination message goes.
     pub termination_log: Option<PathBuf>,
     /// When a stop begins that is only a rehearsal.
     pub rehearse: Option<Duration>,
@@ -65,31 +65,9 @@ pub enum ReportTo {
     File(OsString),
 }
 
-/// What a line of the log looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For log collectors: an object per line.
-    Json,
-}
-
-/// Numeric ids: an image may have no `/etc/passwd`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-/// Why nothing can be started: one line that names the option or the variable, and the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageError(String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// The names of drainit's own variables.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    Setting::ALL.iter().map(|setting| setting.variable())
 }
 
 impl Settings {
@@ -101,8 +79,8 @@ impl Settings {
 
     fn with_command(self) -> Result<Self, UsageError> {
         match (self.pause, self.command.first()) {
-            (false, None) => Err(UsageError("no command given (see drainit --help)".to_owned())),
-            (true, Some(word)) => Err(UsageError(format!("--pause runs no command, got {word:?}"))),
+            (false, None) => Err(UsageError::new("no command given (see drainit --help)".to_owned())),
+            (true, Some(word)) => Err(UsageError::new(format!("--pause runs no command, got {word:?}"))),
             (false, Some(_)) | (true, None) => Ok(self),
         }
     }
@@ -111,9 +89,6 @@ impl Settings {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    // Most starts have nothing to read: no page of theirs holds this, and no frame.
-    #[cold]
-    #[inline(never)]
     pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {
@@ -176,7 +151,7 @@ fn log_level(typed: &Typed, values: &Values<'_>) -> Result<LevelFilter, UsageErr
         Some(level) => Ok(level),
         None => {
             let own = values.variable(Setting::LOG, values::log_level)?;
-            Ok(own.or_else(|| peers::log_level(values)).unwrap_or(LevelFilter::Warn))
+            Ok(own.or_else(|| compat::log_level(values)).unwrap_or(LevelFilter::Warn))
         }
     }
 }
@@ -231,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_at_the_end_is_off_unless_it_is_asked_for() {
+    fn what_is_written_at_the_end_is_off_by_default() {
         let path = |line: &[&str], environment: &[(&str, &str)]| {
             settings(line, environment).expect("good").termination_log.map(PathBuf::into_os_string)
         };
@@ -248,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_where_it_stands() {
+    fn a_wrong_value_is_named_with_its_option_or_variable() {
         for (line, environment, start) in [
             (&["-u", "root", "x"][..], &[][..], "invalid value 'root' for --user: "),
             (&["-u", "1:", "x"], &[], "invalid value '1:' for --user: "),

@@ -1,6 +1,6 @@
-//! `--stop-schedule`: which signals, to whom, how far apart.
+//! `--stop-schedule`: which signals, to which processes, how far apart.
 
-use super::{stop, values};
+use super::values;
 use crate::plan::schedule::Stage;
 use crate::plan::{Patience, Schedule, Target};
 use crate::signal::Signal;
@@ -11,7 +11,7 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let mut parts = text.split('/').map(str::trim);
     while let Some(part) = parts.next() {
         let (signal, target) = match part.split_once('@') {
-            Some((signal, target)) => (values::signal(signal)?, Some(stop::target(target)?)),
+            Some((signal, target)) => (values::signal(signal)?, Some(values::target(target)?)),
             None => (values::signal(part).map_err(|why| format!("'{part}': {why}"))?, None),
         };
         if signal == Signal::KILL {

@@ -1,10 +1,9 @@
-//! The steps that run before the processes are asked to leave, and after the last one has gone.
+//! The steps that run before the processes are signalled, and after the last one has gone.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::UsageError;
-use super::values::{self, Separator, Values};
+use super::values::{self, Separator, UsageError, Values};
 use crate::cli::Setting;
 use crate::plan::{Request, Step};
 
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_where_and_what() {
+    fn a_url_is_an_address_and_a_path() {
         let plain = request("http://127.0.0.1");
         assert_eq!((plain.method.as_str(), plain.path.as_str()), ("GET", "/"));
         assert_eq!(plain.addresses, ["127.0.0.1:80".parse().expect("good")]);
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused() {
+    fn what_cannot_be_requested_is_refused() {
         assert!(http("https://127.0.0.1/").expect_err("TLS").contains("curl"));
         for text in [
             "",

@@ -1,15 +1,15 @@
-//! How signals are passed on and how a stop goes.
+//! How signals are forwarded and how a stop goes.
 
 use std::time::Duration;
 
-use super::values::{self, Values};
-use super::{UsageError, peers, schedule, step};
+use super::values::{self, UsageError, Values, target};
+use super::{compat, schedule, step};
 use crate::cli::{InvokedAs, Setting};
 use crate::plan::{Rewrite, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
 
-/// If nothing else is said: under the name of another init, as that one has it.
-pub(super) fn default_target(name: InvokedAs) -> Target {
+/// Under the name of another init, as that one has it.
+fn default_target(name: InvokedAs) -> Target {
     match name {
         InvokedAs::Drainit => Target::Auto,
         InvokedAs::TiniLike => Target::Main,
@@ -32,7 +32,7 @@ pub(super) fn policy(values: &Values<'_>, name: InvokedAs) -> Result<StopPolicy,
         Some(Ok(target)) => target,
         _ => values
             .one(Setting::FORWARD_TO, target)?
-            .or_else(|| peers::target(values))
+            .or_else(|| compat::target(values))
             .unwrap_or_else(|| default_target(name)),
     };
     policy.grace_period = values.one(Setting::GRACE_PERIOD, values::duration)?;
@@ -84,16 +84,6 @@ fn receivable(signal: Signal) -> Result<Signal, String> {
         Err("CHLD tells the init of its own children and is never forwarded".to_owned())
     } else {
         Err(format!("no process can receive {signal}"))
-    }
-}
-
-pub(super) fn target(text: &str) -> Result<Target, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "auto" => Ok(Target::Auto),
-        "group" => Ok(Target::Group),
-        "main" => Ok(Target::Main),
-        "all" => Ok(Target::All),
-        _ => Err("not one of auto, group, main, all".to_owned()),
     }
 }
 

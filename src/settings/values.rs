@@ -2,14 +2,48 @@
 //! the same words. An empty variable counts as unset, as charts and compose files leave them.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::{LogFormat, UsageError, User};
 use crate::cli::{Setting, Typed};
+use crate::plan::Target;
 use crate::signal::Signal;
 use crate::text::one_line;
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For log collectors: an object per line.
+    Json,
+}
+
+/// Numeric ids: an image may have no `/etc/passwd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Why nothing can be started: one line that names the option or the variable, and the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl UsageError {
+    pub(super) fn new(line: String) -> Self {
+        Self(line)
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Where values come from.
 pub(super) struct Values<'a> {
@@ -29,7 +63,7 @@ pub(super) enum Separator {
 struct Found {
     text: OsString,
     setting: Setting,
-    /// Its place on the command line; `None` where it is from the environment.
+    /// Its place on the command line; `None` if it is from the environment.
     typed_at: Option<usize>,
 }
 
@@ -117,7 +151,7 @@ impl<'a> Values<'a> {
         (self.environment)(variable)
     }
 
-    /// Who gets the signals may be typed in a short form, which replaces the variable too.
+    /// `--forward-to` in its short form, which replaces the variable too.
     pub(super) fn short_target(&self) -> Option<&'static str> {
         self.typed.short_target()
     }
@@ -130,8 +164,6 @@ impl<'a> Values<'a> {
         self.in_environment(setting).map(|found| split(found, separator)).unwrap_or_default()
     }
 
-    // The same for every type of value, and not to be there as often as it is called.
-    #[inline(never)]
     fn last(&self, setting: Setting) -> Option<Found> {
         self.typed(setting).pop().or_else(|| self.in_environment(setting))
     }
@@ -168,6 +200,16 @@ pub(super) fn signal(text: &str) -> Result<Signal, String> {
     text.parse().map_err(|unknown: crate::signal::UnknownSignal| unknown.to_string())
 }
 
+pub(super) fn target(text: &str) -> Result<Target, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Target::Auto),
+        "group" => Ok(Target::Group),
+        "main" => Ok(Target::Main),
+        "all" => Ok(Target::All),
+        _ => Err("not one of auto, group, main, all".to_owned()),
+    }
+}
+
 /// `500ms`, `10s`, `1m30s`, `2h`, or a bare number of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
@@ -186,7 +228,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` where no passwd names another one.
+/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` if no passwd names another one.
 pub(super) fn user(text: &str) -> Result<User, String> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
     Ok(User { uid: id(uid)?, gid: id(gid)? })

@@ -10,7 +10,7 @@ use crate::plan::job_control::{Holder, JobAction, JobControl, Stopped};
 use crate::processes;
 use crate::signal::Signal;
 use crate::sys::signal_queue::SignalQueue;
-use crate::sys::signals::{self, Received, Stopped as Who};
+use crate::sys::signals::{self, Received, Stopped as Scope};
 use crate::sys::tty::{self, Modes, Terminal};
 use crate::sys::{kill, process};
 
@@ -55,8 +55,8 @@ impl Job {
         self.control.continued(pid);
     }
 
-    /// A signal is forwarded. If a key made it, it is not a wish that the command stay stopped; but a shell outside of the namespace, in
-    /// whose job drainit is then, has seen that key, too. Returns the group that is to be continued: Ctrl-C after Ctrl-Z ends it.
+    /// A signal is forwarded. One that a key made is not a wish that the command stay stopped, unless a shell outside of the namespace
+    /// has drainit as its job: that shell has seen the key, too. Returns the group that is to be continued: Ctrl-C after Ctrl-Z ends it.
     pub(super) fn forwarded(&mut self, signal: Signal, received: Option<Received>) -> Option<i32> {
         let by_key = received.is_some_and(|received| received.signal == signal && received.code > 0);
         self.control.forwarded(signal, by_key && tty::own_group() > 0);
@@ -106,11 +106,11 @@ impl Job {
                     terminal.give_to(tty::own_group());
                 }
                 drop(terminal);
-                suspend(signal, Who::OwnGroup, queue);
+                suspend(signal, Scope::OwnGroup, queue);
             }
             JobAction::SuspendSelf { signal } => {
                 drop(terminal);
-                suspend(signal, Who::OwnProcess, queue);
+                suspend(signal, Scope::OwnProcess, queue);
             }
             JobAction::Continue { group } => continue_group(group),
             JobAction::HangUp { group } => {
@@ -190,7 +190,7 @@ impl Job {
     pub(super) fn take_back(&mut self, ended: Option<Ended>) {
         let Some(HandedOver { group, modes }) = self.handed_over else { return };
         let Some(terminal) = Terminal::open() else { return };
-        if terminal.foreground() != Some(group) && !terminal.is_nobodys() {
+        if terminal.foreground() != Some(group) && !terminal.is_unheld() {
             return;
         }
         self.handed_over = None;
@@ -214,7 +214,7 @@ fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
         Holder::Job
     } else if terminal.is_ours() {
         Holder::Own
-    } else if terminal.is_nobodys() {
+    } else if terminal.is_unheld() {
         Holder::Empty
     } else if foreground.is_some_and(processes::is_held_by_sibling) {
         Holder::Sibling
@@ -239,10 +239,10 @@ fn can_be_suspended(signal: Signal) -> bool {
 }
 
 /// Stops drainit until it is continued.
-fn suspend(signal: Signal, who: Who, queue: &SignalQueue) {
+fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
     // A CONT that is waiting already came after the stop, and a new stop signal would take it away.
     if !queue.has(Signal::CONT) {
-        signals::suspend(signal, who);
+        signals::suspend(signal, scope);
     }
 }
 

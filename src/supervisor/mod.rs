@@ -22,6 +22,7 @@ mod start;
 mod steps;
 mod stopper;
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -32,10 +33,12 @@ use crate::plan::processes::Process;
 use crate::plan::{Action, Event, ExitReason, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
+use crate::settings::{self, Settings};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
+use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
-use crate::sys::{cgroup, signals};
+use crate::sys::{cgroup, process, signals};
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
@@ -136,7 +139,7 @@ impl Supervisor {
             }
             // A CONT of this turn has ended the stop that was seen before it.
             let is_continued = received.is_some_and(|received| received.signal == Signal::CONT);
-            self.mind_the_job(reaping.stopped.filter(|_| !is_continued), signal);
+            self.update_job(reaping.stopped.filter(|_| !is_continued), signal);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout() };
             received = self.inbox.take(timeout);
@@ -238,7 +241,7 @@ impl Supervisor {
     }
 
     /// A new stop of the job, or a stop signal that came while it was stopped already.
-    fn mind_the_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
+    fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
         if !self.job.wants_stops() {
             return;
         }
@@ -387,6 +390,16 @@ impl Main {
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
     }
+}
+
+/// drainit's own variables, each to be taken out of an environment: a nested drainit would drain twice, and write one report over the other.
+fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
+    let is_set = |name: &&str| process::variable(name).is_some();
+    settings::variables().filter(is_set).map(|name| (name, None)).collect()
+}
+
+fn ids(settings: &Settings) -> Option<Ids> {
+    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
 /// In tini's words, which scripts may look for.

@@ -1,7 +1,7 @@
-//! A pause container: nothing is run, and the orphans of others are reaped until somebody asks for an end.
+//! A pause container: nothing is run, and the orphans of others are reaped until TERM or INT comes.
 //!
-//! There is nobody to ask, to wait for or to kill. In a pid namespace that several containers share, the processes are the
-//! runtime's, which stops them before this one; whoever is still there when PID 1 leaves is the kernel's to kill. Where it
+//! There is no process to signal, to wait for or to kill. In a pid namespace that several containers share, the processes are the
+//! runtime's, which stops them before this one; the kernel kills what is still there when PID 1 leaves. If it
 //! is not PID 1, its children are those of a program that it took the place of, and are left alone.
 
 use std::time::Duration;

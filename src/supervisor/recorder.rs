@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use log::{info, warn};
 
+use super::NAMED;
 use super::publish::Output;
-use super::stopper::{Delivery, say_refused};
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
@@ -16,9 +16,6 @@ use crate::signal::Signal;
 use crate::sys::clock::Clock;
 use crate::sys::process;
 use crate::sys::signals::Received;
-
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
 
 /// What is known of a run.
 #[derive(Debug)]
@@ -134,17 +131,10 @@ impl Recorder {
         }
     }
 
-    /// A signal was sent to one process, or was refused.
-    pub(super) fn sent_to(&mut self, process: &Process, signal: Signal, delivery: Delivery) {
-        match delivery {
-            Delivery::Sent => {
-                let is_main = self.main_pid == Some(process.pid);
-                let to = if is_main { Receiver::Main } else { Receiver::Process(process.pid) };
-                self.sent(signal, to);
-            }
-            Delivery::Refused => say_refused(process, signal),
-            Delivery::Gone | Delivery::Failed => {}
-        }
+    /// A signal was sent to one process.
+    pub(super) fn sent_to(&mut self, process: &Process, signal: Signal) {
+        let is_main = self.main_pid == Some(process.pid);
+        self.sent(signal, if is_main { Receiver::Main } else { Receiver::Process(process.pid) });
     }
 
     /// A process got the signal of a stage, or the kernel refused it.

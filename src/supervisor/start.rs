@@ -11,14 +11,13 @@ use super::publish::Output;
 use super::recorder::Recorder;
 use super::steps::Steps;
 use super::stopper::Stopper;
-use super::{Main, Supervisor, log_failure};
-use crate::cli::Setting;
+use super::{Main, Supervisor, ids, log_failure, own_variables};
 use crate::error::StartError;
 use crate::plan::{Event, Plan};
 use crate::settings::Settings;
 use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
-use crate::sys::spawn::{DirectoryAs, Ids, Spawn, Stdin};
+use crate::sys::spawn::{DirectoryAs, Spawn, Stdin};
 use crate::sys::tty::{self, Terminal};
 use crate::sys::{cgroup, descriptors, process};
 
@@ -110,17 +109,6 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
         failure,
     });
     started.map(|pid| (job, pid))
-}
-
-/// Settings are for the drainit that reads them: a nested one would drain twice, and write one report over the other. These are the
-/// names of those that are set, each to be taken out.
-pub(super) fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
-    let is_set = |name: &&str| process::variable(name).is_some();
-    Setting::ALL.iter().map(|setting| setting.variable()).filter(is_set).map(|name| (name, None)).collect()
-}
-
-pub(super) fn ids(settings: &Settings) -> Option<Ids> {
-    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
 /// A command's own name: no arguments, and no folder.

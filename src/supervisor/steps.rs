@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
-use super::log_failure;
 use super::recorder::Recorder;
 use super::stopper;
+use super::{ids, log_failure, own_variables};
 use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};
@@ -45,7 +45,7 @@ struct StepProcess {
     is_gone: bool,
     /// drainit has ended it, so that its end is no news.
     is_ended: bool,
-    /// Where it says why it could not become the command.
+    /// Where the child says why it could not become the command.
     failure: Option<Failure>,
 }
 
@@ -68,7 +68,7 @@ impl Steps {
             Some(here.join(settings.directory.as_deref().unwrap_or_default()).into_os_string())
         };
         let directory = directory.filter(|path| !path.is_empty());
-        Self { mask, directory, ids: super::start::ids(settings), last: None }
+        Self { mask, directory, ids: ids(settings), last: None }
     }
 
     /// Returns whether the step has begun; if not, its end will not be reported.
@@ -111,7 +111,7 @@ impl Steps {
         let deadline = Some(milliseconds.to_string().into());
         // The sockets that a manager passed are the command's, and closed here.
         let [pid, count, names] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map(|name| (name, None));
-        let mut variables = super::start::own_variables();
+        let mut variables = own_variables();
         variables.extend([
             (MAIN_PID, main),
             (RECEIVED_SIGNAL, signal),

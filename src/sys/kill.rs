@@ -1,7 +1,7 @@
 //! Sending signals.
 //!
-//! A number is signalled only while it cannot have been given to somebody else: our own children until we have reaped
-//! them, everybody else through a pidfd, checked against the start time after it was opened.
+//! A number is signalled only while it cannot have been given to another process: our own children until we have reaped
+//! them, all others through a pidfd, checked against the start time after it was opened.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -12,7 +12,7 @@ use crate::signal::Signal;
 /// Sends `signal` to one process: a child of ours that has not been reaped.
 ///
 /// # Errors
-/// ESRCH where it is gone, EPERM where this user may not.
+/// ESRCH if it is gone, EPERM if this user may not.
 pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
     debug_assert!(pid > 0, "0 and below are groups");
     kill(pid, signal)
@@ -21,17 +21,17 @@ pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
 /// Sends `signal` to every member of a process group whose leader has not been reaped.
 ///
 /// # Errors
-/// As [`send`]; no error where at least one member was reached (kill(2)).
+/// As [`send`]; no error if at least one member was reached (kill(2)).
 pub fn send_to_group(group: i32, signal: Signal) -> io::Result<()> {
-    debug_assert!(group > 1, "-1 would be everybody");
+    debug_assert!(group > 1, "-1 would be every process");
     kill(-group, signal)
 }
 
-/// Sends `signal` to everybody in the pid namespace but this process, which must be its PID 1.
+/// Sends `signal` to every process in the pid namespace but this process, which must be its PID 1.
 ///
 /// # Errors
-/// ESRCH where nobody is left; EINVAL where this process is not PID 1 (nothing was sent).
-pub fn send_to_everybody(signal: Signal) -> io::Result<()> {
+/// ESRCH if no process is left; EINVAL if this process is not PID 1 (nothing was sent).
+pub fn send_to_namespace(signal: Signal) -> io::Result<()> {
     if std::process::id() != 1 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
@@ -41,15 +41,15 @@ pub fn send_to_everybody(signal: Signal) -> io::Result<()> {
 /// Sends `signal` to every member of this process's own group, itself included.
 ///
 /// # Errors
-/// EPERM where no other member may be signalled.
+/// EPERM if no other member may be signalled.
 pub fn send_to_own_group(signal: Signal) -> io::Result<()> {
     kill(0, signal)
 }
 
-/// Whether anybody is in this process group, dead ones who were not reaped included. Sends nothing.
+/// Whether a process is in this process group, dead ones that were not reaped included. Sends nothing.
 #[must_use]
 pub fn has_members(group: i32) -> bool {
-    debug_assert!(group > 1, "-1 would be everybody");
+    debug_assert!(group > 1, "-1 would be every process");
     // SAFETY: two numbers, and the signal 0 is none (kill(2)).
     let looked = check(libc::c_long::from(unsafe { libc::kill(-group, 0) }));
     !looked.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
@@ -66,9 +66,9 @@ fn kill(pid: i32, signal: Signal) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)
 }
 
-/// A process that is not our child: its own parent may reap it at any time, and its number be given to somebody else.
+/// A process that is not our child: its own parent may reap it at any time, and its number be given to another one.
 ///
-/// Pin it, then check that it is who it was, then send. Where pidfds are refused (an old kernel, a seccomp profile: any error) a
+/// Pin it, then check that it is still the same process, then send. If pidfds are refused (an old kernel, a seccomp profile: any error) a
 /// plain kill serves, right after the check.
 #[derive(Debug)]
 pub struct Pinned {
@@ -90,7 +90,7 @@ impl Pinned {
     pub fn send(&self, signal: Signal) -> io::Result<()> {
         let Some(descriptor) = &self.descriptor else { return send(self.pid, signal) };
         match send_through(descriptor, signal) {
-            // A profile that knows no pidfds refuses with what it likes; where the refusal is about the process, it comes again.
+            // A profile that knows no pidfds refuses with what it likes; if the refusal is about the process, it comes again.
             Err(error) if error.raw_os_error() != Some(libc::ESRCH) => send(self.pid, signal),
             result => result,
         }
@@ -101,7 +101,7 @@ fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
     let descriptor = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 

@@ -1,4 +1,4 @@
-//! Writing what is left to say at the end: never for longer than a moment, whoever reads it.
+//! Writing what is left to say at the end: never for longer than a moment, whatever the reader does.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use super::stderr::LONGEST_LINE;
 /// How long a reader may keep the end waiting, in milliseconds.
 const PATIENCE: i32 = 500;
 
-/// Writes several lines to stderr; gives up where nobody reads them for a moment. Returns whether all was taken.
+/// Writes several lines to stderr; gives up if they are not read for a moment. Returns whether all was taken.
 pub fn write_stderr(text: &[u8]) -> bool {
     let mut stderr = stderr::Stderr::default();
     let clock = Clock::start();
@@ -22,7 +22,7 @@ pub fn write_stderr(text: &[u8]) -> bool {
     })
 }
 
-/// Writes all of it to stdout, and waits where that takes long. std's own way there has a lock, and a buffer for lines.
+/// Writes all of it to stdout, and waits if that takes long. std's own way there has a lock, and a buffer for lines.
 ///
 /// # Errors
 /// What write(2) says.

@@ -6,9 +6,6 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
-
 use super::check;
 use crate::signal::Signal;
 
@@ -18,7 +15,7 @@ pub fn id() -> i32 {
     std::process::id().cast_signed()
 }
 
-/// The parent, as this process's namespace sees it; 0 where it is outside.
+/// The parent, as this process's namespace sees it; 0 if it is outside.
 #[must_use]
 pub fn parent() -> i32 {
     nix::unistd::getppid().as_raw()
@@ -47,7 +44,7 @@ pub fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(signal.number().cast_unsigned()))
 }
 
-/// What was set by [`set_parent_death_signal`]; 0 where nothing was.
+/// What was set by [`set_parent_death_signal`]; 0 if nothing was.
 static PARENT_DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 /// Sets the parent death signal again: the kernel forgets it when ids change, the file system ones too (prctl(2)).
@@ -57,13 +54,13 @@ pub(super) fn renew_parent_death_signal() {
     }
 }
 
-/// The session of a process, where it is there.
+/// The session of a process, if it is there.
 #[must_use]
 pub fn session_of(pid: i32) -> Option<i32> {
     nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
-/// The process group of a process, where it is there.
+/// The process group of a process, if it is there.
 #[must_use]
 pub fn group_of(pid: i32) -> Option<i32> {
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
@@ -81,7 +78,7 @@ unsafe extern "C" {
 
 /// This process's environment as execve(2) takes it.
 pub(super) fn environment_pointer() -> *const *const c_char {
-    // SAFETY: single-threaded, so nobody changes the environment meanwhile, and nothing in this program ever does.
+    // SAFETY: single-threaded, so nothing changes the environment meanwhile, and nothing in this program ever does.
     unsafe { environ }
 }
 
@@ -119,7 +116,7 @@ pub fn leave_directory() {
 // Inlined, it could have another function's frame below its own.
 #[inline(never)]
 pub fn return_stack() {
-    /// What the loop has below this frame when it passes a signal on or reaps: it may not find memory for that any more.
+    /// What the loop has below this frame when it forwards a signal or reaps: it may not find memory for that any more.
     const KEPT: usize = 4096;
     /// More than the start needs. A part of it may not be there, and is left out by the kernel.
     const DEPTH: usize = 128 * 1024;
@@ -137,13 +134,4 @@ pub fn return_stack() {
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit runs no code of this program.
     unsafe { libc::_exit(i32::from(code)) }
-}
-
-/// Whether the path can be opened as a directory. For errors up front.
-///
-/// # Errors
-/// What open(2) says.
-pub fn check_directory(path: &std::ffi::OsStr) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(path, flags, Mode::empty()).map(drop).map_err(io::Error::from)
 }

@@ -1,6 +1,6 @@
 //! The controlling terminal.
 //!
-//! Who is not in its foreground may give it to somebody only while TTOU is blocked (tcsetpgrp(3)); here every signal is.
+//! A process that is not in its foreground may give it away only while TTOU is blocked (tcsetpgrp(3)); here every signal is.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -20,12 +20,12 @@ pub struct Terminal(OwnedFd);
 pub struct Modes(libc::termios);
 
 impl Terminal {
-    /// Opens it, by `/dev/tty`: stdin may be something else, or closed. `None` where this process has none.
+    /// Opens it, by `/dev/tty`: stdin may be something else, or closed. `None` if this process has none.
     #[must_use]
     pub fn open() -> Option<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let opened = nix::fcntl::open(c"/dev/tty", flags, Mode::empty()).ok()?;
-        // Where stderr is closed, what is said there must not come out here.
+        // If stderr is closed, what is said there must not come out here.
         descriptors::above_standard(opened).ok().map(Self)
     }
 
@@ -39,9 +39,9 @@ impl Terminal {
         }
     }
 
-    /// Whether its foreground group has no member any more: nobody who could give it to somebody else, or read.
+    /// Whether its foreground group has no member any more that could give it away, or read.
     #[must_use]
-    pub fn is_nobodys(&self) -> bool {
+    pub fn is_unheld(&self) -> bool {
         self.foreground().is_some_and(|group| group > 1 && !kill::has_members(group))
     }
 
@@ -84,13 +84,13 @@ impl std::fmt::Debug for Modes {
     }
 }
 
-/// The process group of this process; 0 where that is one of the namespace outside.
+/// The process group of this process; 0 if that is one of the namespace outside.
 #[must_use]
 pub fn own_group() -> i32 {
     unistd::getpgrp().as_raw()
 }
 
-/// Whether stdin or stdout is a pipe: then there may be others in this process's group who are about to join it.
+/// Whether stdin or stdout is a pipe: then other processes may be about to join this process's group.
 #[must_use]
 pub fn is_in_pipeline() -> bool {
     [libc::STDIN_FILENO, libc::STDOUT_FILENO]
@@ -98,7 +98,7 @@ pub fn is_in_pipeline() -> bool {
         .any(|descriptor| stderr::kind_of(descriptor) == libc::S_IFIFO)
 }
 
-/// How many columns stderr has, where it is a terminal.
+/// How many columns stderr has, if it is a terminal.
 #[must_use]
 pub fn width_of_stderr() -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

@@ -9,7 +9,7 @@ use crate::signal::Signal;
 /// What a look for dead children found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaped {
-    /// This child has ended and is gone; its number may be given to somebody else from now on.
+    /// This child has ended and is gone; its number may be given to another process from now on.
     Child { pid: i32, ended: Ended },
     /// This child was stopped by a signal, and lives.
     Stopped { pid: i32, by: Signal },
@@ -48,7 +48,7 @@ pub fn reap(stops: bool) -> Reaped {
     }
 }
 
-/// The signal that has stopped a child, where the status tells of a stop.
+/// The signal that has stopped a child, if the status tells of a stop.
 fn stopped_by(status: i32) -> Option<Signal> {
     if libc::WIFSTOPPED(status) { Signal::new(libc::WSTOPSIG(status)) } else { None }
 }

@@ -1,6 +1,6 @@
 //! A plain HTTP/1.1 request, as a kubelet's httpGet hook makes it: good is an answer of 2xx or 3xx.
 //!
-//! The answer's body is not read, a redirect is not followed. There is no timeout here: who waits for the child has one.
+//! The answer's body is not read, a redirect is not followed. There is no timeout here: the plan ends this child.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -66,7 +66,7 @@ fn read_status(stream: &mut impl Read) -> Result<u16, String> {
     }
 }
 
-/// The status of a whole head, and its length; `None` where it is not whole yet.
+/// The status of a whole head, and its length; `None` if it is not whole yet.
 fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);

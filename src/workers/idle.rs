@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 2;
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// Waits, for ever if need be: who waits for the child has a timeout.
+/// Waits, for ever if need be: the plan ends this child.
 ///
 /// # Errors
 /// The tables of the connections cannot be read.
@@ -51,7 +51,7 @@ fn lists(table: impl BufRead, port: u16) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The local port of a line of `/proc/net/tcp` (proc_pid_net(5)) that is a connection with somebody who may still be served, or with bytes
+/// The local port of a line of `/proc/net/tcp` (proc_pid_net(5)) that is a connection that may still be served, or one with bytes
 /// that have not been sent: `sl local_address rem_address st ...`, in hexadecimal.
 fn connection(line: &str) -> Option<u16> {
     let mut fields = line.split_ascii_whitespace();

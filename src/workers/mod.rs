@@ -1,4 +1,4 @@
-//! What the steps do that are no commands. It could hang or crash, so it runs in a forked child, never in the init itself.
+//! The steps that are not commands. They could hang or crash, so they run in a forked child, never in the init itself.
 
 #![forbid(unsafe_code)]
 

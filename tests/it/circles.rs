@@ -63,10 +63,22 @@ fn in_circles(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> 
 
 #[test]
 fn modules_of_a_folder_form_no_circle() {
-    for folder in ["src/sys", "benches/peers"] {
+    for folder in ["src/sys", "src/settings", "src/supervisor", "benches/peers"] {
         let uses = uses(folder);
         let circles = in_circles(uses.clone());
         assert!(circles.is_empty(), "{folder}: {circles:?} of {uses:#?}");
+    }
+}
+
+/// What is declared beside the list of modules is above all of them.
+#[test]
+fn no_module_of_settings_uses_what_mod_rs_declares() {
+    for (path, text) in sources("src/settings").iter().filter(|(path, _)| !path.ends_with("mod.rs")) {
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for of_parent in ["use super::{", "use super::"].iter().flat_map(|start| text.split(start).skip(1)) {
+            let is_module = of_parent.starts_with(|c: char| c.is_lowercase() || c == '{');
+            assert!(is_module, "{}: {}", path.display(), of_parent.lines().next().unwrap_or_default());
+        }
     }
 }
 

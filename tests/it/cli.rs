@@ -56,7 +56,7 @@ fn a_wrong_variable_is_named_with_its_value() {
         let line = refused(&[], &[(name, value)]);
         assert!(line.contains(name) && line.contains(&format!("'{value}'")), "{line}");
     }
-    // The flag wins, and then nobody reads the variable. An empty one is an unset one.
+    // The flag wins, and then the variable is not read. An empty one is an unset one.
     Init::subreaper()
         .env("DRAINIT_GRACE_PERIOD", "soon")
         .flags(&["--grace-period", "1"])
@@ -68,7 +68,7 @@ fn a_wrong_variable_is_named_with_its_value() {
 
 /// Tests run nowhere near PID 1 of a machine; `runtimes/vm.rs` has that.
 #[test]
-fn who_is_not_the_machine_s_init_powers_nothing_off() {
+fn only_the_machine_s_init_powers_it_off() {
     let line = "drainit: error: --poweroff is for PID 1 of a machine, and drainit is not that here";
     assert_eq!(refused(&["--poweroff"], &[]), line);
     assert_eq!(refused(&[], &[("DRAINIT_POWEROFF", "1")]), line);
@@ -165,7 +165,7 @@ fn help_has_every_option_in_one_group() {
 }
 
 #[test]
-fn the_log_says_more_when_asked_and_nothing_otherwise() {
+fn the_log_says_more_with_v_and_nothing_otherwise() {
     for mode in BOTH {
         Init::new(mode).workload("exit=0").run().exits(0).silently();
         let run = Init::new(mode).flags(&["-vv"]).workload("exit=4").run();

@@ -82,7 +82,7 @@ fn a_wrong_step_or_schedule_is_named_with_its_value() {
 #[test]
 fn so_it_is_in_a_variable() {
     for (option, value, part) in WRONG {
-        // A list's entries are taken apart before they are read, and blanks around them are nobody's.
+        // A list's entries are taken apart before they are read, and blanks around them do not count.
         if value.trim().is_empty() {
             continue;
         }

@@ -57,7 +57,7 @@ fn memory_that_cannot_be_had_is_a_line_and_125() {
 
 /// They have no handler, and drainit does not take them for its own.
 #[test]
-fn signals_that_tell_of_faults_are_forwarded_where_they_were_sent() {
+fn fault_signals_are_forwarded_if_they_were_sent() {
     for signal in [Signal::ILL, Signal::TRAP] {
         // One is there before drainit can wait for anything.
         let (block, send) = (format!("--block-signal={signal}"), format!("kill -{signal} $PPID"));

@@ -38,7 +38,7 @@ fn the_command_ignores_none_of_them() {
 
 /// As `nohup cargo test &` starts it.
 #[test]
-fn nor_does_it_where_the_tests_were_started_with_ignored_signals() {
+fn nor_if_the_tests_were_started_with_ignored_signals() {
     let tests = std::env::current_exe().expect("this program");
     let output = Command::new("env")
         .args(["--ignore-signal=INT,QUIT,HUP"])

@@ -1,4 +1,4 @@
-//! Draining: the steps that run when a stop is asked for, before anybody else hears of it.
+//! Draining: the steps that run when a stop is requested, before any process is signalled.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ fn what_was_typed_replaces_the_variable_of_its_kind() {
 }
 
 #[test]
-fn the_command_is_asked_when_the_steps_are_done() {
+fn the_command_is_signalled_when_the_steps_are_done() {
     for mode in BOTH {
         let (slow, quick) = (hook("sleep=200ms say=slow"), hook("say=quick"));
         let run = stopped(Init::new(mode).flags(&["--pre-stop", &slow, "--pre-stop", &quick]));

@@ -22,7 +22,7 @@ fn asking(init: Init, request: &str) -> Init {
 }
 
 #[test]
-fn the_request_says_what_was_asked_for() {
+fn the_request_is_as_configured() {
     for mode in BOTH {
         for (method, path, expected) in [
             ("", "", "GET / HTTP/1.1"),
@@ -36,7 +36,7 @@ fn the_request_says_what_was_asked_for() {
             let request = server.request();
             assert_eq!(request.lines.first().map(String::as_str), Some(expected));
             assert_eq!(request.header("Host"), Some(server.host().as_str()), "{request:?}");
-            assert!(!server.was_asked(), "once");
+            assert!(!server.was_requested(), "once");
         }
     }
 }
@@ -52,7 +52,7 @@ fn a_request_with_a_method_that_has_a_body_says_that_it_is_empty() {
 }
 
 #[test]
-fn the_command_is_asked_when_the_answer_has_come() {
+fn the_command_is_signalled_when_the_answer_has_come() {
     for mode in BOTH {
         let (sender, answered) = std::sync::mpsc::channel();
         let server = Server::start(local(), move |stream| {
@@ -81,7 +81,7 @@ fn an_answer_of_success_is_silent() {
         ] {
             let server = Server::saying(local(), answer);
             let run = stopped(asking(Init::new(mode), &server.url("/")));
-            assert!(run.stderr.is_empty() && server.was_asked(), "{answer:?}: {run:?}");
+            assert!(run.stderr.is_empty() && server.was_requested(), "{answer:?}: {run:?}");
         }
     }
 }
@@ -119,7 +119,7 @@ fn an_answer_in_small_pieces_is_an_answer() {
             }
         });
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
-        assert!(server.was_asked());
+        assert!(server.was_requested());
     }
 }
 
@@ -133,7 +133,7 @@ fn an_answer_that_never_ends_is_not_read_to_its_end() {
         });
         let begun = Instant::now();
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
-        assert!(server.was_asked());
+        assert!(server.was_requested());
         took(begun, Duration::ZERO);
     }
 }
@@ -147,7 +147,7 @@ fn an_answer_that_goes_on_with_nothing_is_an_answer() {
         });
         let begun = Instant::now();
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
-        assert!(server.was_asked());
+        assert!(server.was_requested());
         took(begun, Duration::ZERO);
     }
 }
@@ -160,7 +160,7 @@ fn a_head_that_never_ends_takes_no_memory_and_not_more_than_the_time() {
         let flags = ["--pre-stop-timeout=1s", "--pre-stop-http", &server.url("/")];
         let run = stopped(Init::new(mode).flags(&flags));
         took(begun, Duration::ZERO);
-        assert!(server.was_asked());
+        assert!(server.was_requested());
         assert!(run.warnings().len() <= 1, "{run:?}");
     }
 }
@@ -174,8 +174,8 @@ fn a_redirection_is_not_followed() {
             let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
         });
         stopped(asking(Init::new(mode), &server.url("/"))).silently();
-        assert!(server.was_asked());
-        assert!(!elsewhere.was_asked());
+        assert!(server.was_requested());
+        assert!(!elsewhere.was_requested());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Draining until nobody is connected any more.
+//! Draining until no connection is left.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn a_port_that_is_only_listened_on_is_idle() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_idle() {
+fn a_port_without_a_listener_is_idle() {
     for mode in BOTH {
         let flags = ["--pre-stop-timeout=1h", "--pre-stop-idle", &closed_port().to_string()];
         stopped(Init::new(mode).flags(&flags)).silently();
@@ -105,7 +105,7 @@ fn a_port_that_nobody_listens_on_is_idle() {
 fn what_is_left_of_a_closed_connection_is_none() {
     for mode in BOTH {
         let mut connection = Connection::open(local(), "127.0.0.1");
-        // Who closes first, here the client, keeps its port in TIME_WAIT for a minute.
+        // The side that closes first, here the client, keeps its port in TIME_WAIT for a minute.
         let mut init = draining(mode, connection.client_port());
         it_waits(&mut init);
         connection.close();

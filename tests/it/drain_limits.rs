@@ -10,7 +10,7 @@ use crate::harness::{BOTH, DRAINIT, Gate, Init, took, wait_until};
 use crate::start::workload_for_all;
 
 #[test]
-fn a_hook_that_takes_too_long_is_asked_to_end_and_the_stop_goes_on() {
+fn a_hook_that_takes_too_long_gets_term_and_the_stop_goes_on() {
     for mode in BOTH {
         let slow = hook("catch=TERM:1ms ready hold");
         let begun = Instant::now();
@@ -27,7 +27,7 @@ fn a_hook_that_takes_too_long_is_asked_to_end_and_the_stop_goes_on() {
 }
 
 #[test]
-fn five_seconds_are_given_where_nothing_was_said() {
+fn five_seconds_are_the_default() {
     for mode in BOTH {
         let begun = Instant::now();
         stopped(Init::new(mode).flags(&["--pre-stop", &hook("hold")])).warns(&["fake-workload timed out"]);
@@ -89,14 +89,14 @@ fn a_hook_s_whole_group_is_killed_two_seconds_later() {
 }
 
 #[test]
-fn a_hook_that_ignores_everything_outlives_nobody() {
+fn a_hook_that_ignores_everything_does_not_outlive_the_stop() {
     let stubborn = hook(
         "ignore=all child{ name=kid ignore=all ready hold } session{ name=far ignore=all ready hold } ready hold",
     );
     for mode in BOTH {
         let begun = Instant::now();
         let flags = ["--pre-stop-timeout=300ms", "--pre-stop", &stubborn];
-        // The end of the output, which stopped() waits for, is the end of all who hold it.
+        // The end of the output, which stopped() waits for, is the end of all that hold it.
         let run = stopped(Init::new(mode).flags(&flags));
         took(begun, Duration::from_millis(300));
         let warnings = run.warnings();
@@ -151,7 +151,7 @@ fn each_step_that_fails_has_a_warning_of_its_own() {
 }
 
 #[test]
-fn where_no_more_processes_can_be_made_the_stop_goes_on() {
+fn if_no_process_can_be_made_the_stop_goes_on() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: only root can become a user who has no other processes");
         return;
@@ -161,7 +161,7 @@ fn where_no_more_processes_can_be_made_the_stop_goes_on() {
     let copy = folder.path().join("drainit");
     std::fs::copy(DRAINIT, &copy).expect("a copy");
     for (mode, user) in BOTH.into_iter().zip([64_321, 64_322]) {
-        // drainit and the command, and nobody else.
+        // drainit and the command, and no others.
         let limited = format!(
             "shift; exec setpriv --reuid={user} --clear-groups prlimit --nproc=2 {} \"$@\"",
             copy.display()
@@ -241,7 +241,7 @@ fn without_any_grace_nothing_is_drained() {
 }
 
 #[test]
-fn what_a_hook_leaves_behind_is_asked_with_everybody() {
+fn what_a_hook_leaves_behind_is_signalled_with_the_rest() {
     for mode in BOTH {
         let gate = Gate::closed();
         let leaving =

@@ -1,4 +1,4 @@
-//! Who ignores the signal is not waited for; whoever is at work is.
+//! Processes that ignore the signal are not waited for; those at work are.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ fn a_family_that_ignores_the_signal_and_works_is_waited_for() {
 }
 
 #[test]
-fn a_shell_s_jobs_in_groups_of_their_own_are_asked_when_the_shell_ignores_the_signal() {
+fn an_ignoring_shell_s_jobs_in_groups_of_their_own_are_signalled() {
     let Some(bash) = bash() else { return };
     for mode in BOTH {
         // The first job has the signal at its default, those of the loop ignore it.
@@ -104,7 +104,7 @@ fn an_interactive_shell_ignores_the_signal_by_itself() {
         let script = format!(
             "{WORKLOAD} name=job catch=TERM:100ms ready hold & (sleep 0.3; echo main ready $$) & while :; do sleep 1; done"
         );
-        // In a session of its own: it must not take the terminal of whoever runs this test.
+        // In a session of its own: it must not take the terminal that this test runs in.
         let init = Init::new(mode).under(&["setsid"]).flags(&[LONG]);
         let init = init.command(&[bash, "--norc", "-i", "-c", &script]);
         let (run, begun) = asked(init, &["job", "main"]);
@@ -115,7 +115,7 @@ fn an_interactive_shell_ignores_the_signal_by_itself() {
 }
 
 #[test]
-fn whoever_has_not_been_asked_is_asked_before_anybody_is_killed() {
+fn every_process_is_signalled_before_any_is_killed() {
     let family = "group{ name=group once=TERM:700ms ready hold } \
                   session{ name=session once=TERM:700ms ready hold } \
                   daemon{ name=daemon once=TERM:700ms ready hold } \
@@ -273,7 +273,7 @@ fn it_needs_no_grace_period() {
 }
 
 #[test]
-fn nobody_is_looked_at_where_proc_is_foreign() {
+fn no_process_is_looked_at_if_proc_is_foreign() {
     let init = Init::new(Mode::PidOneForeignProc).flags(&["--grace-period=2s", "--ignored-after=200ms"]);
     let (run, begun) = asked(init.workload("name=main ignore=TERM ready hold"), &["main"]);
     took(begun, Duration::from_secs(2));
@@ -299,7 +299,7 @@ fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
 }
 
 #[test]
-fn who_ignores_another_signal_and_obeys_term_is_not_killed() {
+fn a_process_that_ignores_another_signal_and_obeys_term_is_not_killed() {
     for mode in BOTH {
         let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:QUIT", "--forward-to=group"];
         let family = "name=main ignore=QUIT catch=TERM:1s:4 ready hold";
@@ -335,7 +335,7 @@ fn in_a_schedule_the_next_stage_comes_at_once() {
 }
 
 #[test]
-fn when_the_command_is_gone_those_who_ignore_the_signal_are_not_waited_for() {
+fn when_the_command_is_gone_processes_that_ignore_the_signal_are_not_waited_for() {
     for mode in BOTH {
         let family = "daemon{ name=daemon ignore=TERM ready hold } \
                       child{ name=worker ignore=TERM ready hold } name=main catch=TERM:1ms:4 ready hold";
@@ -347,7 +347,7 @@ fn when_the_command_is_gone_those_who_ignore_the_signal_are_not_waited_for() {
 }
 
 #[test]
-fn when_the_command_is_gone_one_who_works_is_waited_for() {
+fn when_the_command_is_gone_a_process_at_work_is_waited_for() {
     for mode in BOTH {
         let family = "daemon{ name=daemon ignore=TERM ready hold } \
                       daemon{ name=worker catch=TERM:1s ready hold } name=main catch=TERM:1ms:4 ready hold";
@@ -360,8 +360,8 @@ fn when_the_command_is_gone_one_who_works_is_waited_for() {
 }
 
 #[test]
-fn whoever_works_after_a_request_has_no_limit() {
-    // Longer than what those have who are left when the command ends by itself.
+fn a_process_at_work_after_a_request_has_no_limit() {
+    // Longer than what processes have that are left when the command ends by itself.
     let family = "daemon{ name=worker catch=TERM:11s ready hold } name=main catch=TERM:1ms:4 ready hold";
     let (run, begun) = asked(Init::pid_one().workload(family), &["worker", "main"]);
     took(begun, Duration::from_secs(11));
@@ -409,7 +409,7 @@ pub(crate) fn with_nested_init(directives: &str) -> Option<String> {
 }
 
 #[test]
-fn the_command_s_own_exit_gives_no_more_patience_to_those_who_ignore() {
+fn the_command_s_own_exit_gives_ignoring_processes_no_more_patience() {
     for mode in BOTH {
         let gate = Gate::closed();
         let family = format!("daemon{{ name=daemon ignore=TERM ready hold }} await={} exit=5", gate.path());

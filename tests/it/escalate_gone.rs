@@ -1,4 +1,4 @@
-//! Escalation when the command is gone: the stages that follow are for everybody who is left.
+//! Escalation when the command is gone: the stages that follow are for every process that is left.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use drainit::signal::Signal;
 use crate::harness::{BOTH, Gate, Init, pipe, stays, took};
 
 #[test]
-fn a_later_stage_reaches_those_who_were_asked_before() {
+fn a_later_stage_reaches_processes_signalled_before() {
     let family = "daemon{ name=daemon catch=TERM catch=QUIT:100ms:2 ready hold } name=main catch=TERM:1ms:4 ready hold";
     for mode in BOTH {
         let flags = ["--stop-schedule=TERM/1s/QUIT/1h/KILL"];
@@ -82,7 +82,7 @@ fn a_process_that_moves_data_is_waited_for_although_it_ignores_the_signal() {
 }
 
 #[test]
-fn who_becomes_another_program_has_given_no_handler_up() {
+fn an_exec_gives_no_handler_up() {
     let server = format!("{} name=server ready hold", crate::harness::WORKLOAD);
     let shell = format!("trap \"echo got\" TERM; echo daemon ready $$; read line < PIPE; exec {server}");
     for mode in BOTH {

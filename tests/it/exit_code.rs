@@ -49,7 +49,7 @@ fn codes_are_remapped() {
 }
 
 #[test]
-fn main_s_status_wins_over_those_who_end_later() {
+fn main_s_status_wins_over_later_ones() {
     for mode in BOTH {
         let run = Init::new(mode).workload("orphan{ catch=TERM:50ms:9 ready hold } exit=3").run();
         run.exits(3);

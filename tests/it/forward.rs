@@ -1,4 +1,4 @@
-//! Every signal reaches whom it is for.
+//! Every signal reaches the processes that it is for.
 
 use drainit::signal::Signal;
 
@@ -19,7 +19,7 @@ fn every_signal_that_can_be_received_is_forwarded() {
 }
 
 #[test]
-fn a_child_signal_from_outside_is_not_forwarded_and_harms_nobody() {
+fn a_child_signal_from_outside_is_not_forwarded_and_does_no_harm() {
     for mode in BOTH {
         let mut init = Init::new(mode).workload("take=all ready hold").start();
         init.line_after("ready");
@@ -29,7 +29,7 @@ fn a_child_signal_from_outside_is_not_forwarded_and_harms_nobody() {
 }
 
 #[test]
-fn a_fault_that_somebody_sent_is_forwarded() {
+fn a_fault_that_was_sent_is_forwarded() {
     for mode in BOTH {
         for signal in [Signal::SEGV, Signal::ABRT, Signal::BUS, Signal::SYS] {
             let mut init = Init::new(mode).workload("take=all ready hold").start();
@@ -44,14 +44,14 @@ const FAMILY: &str = "name=main catch=USR1 \
      child{ name=worker catch=USR1 ready hold } \
      session{ name=daemon catch=USR1 ready hold } ready hold";
 
-/// These of the family get USR1, and nobody else.
+/// These of the family get USR1, and no others.
 #[track_caller]
 pub(crate) fn they_get_it(init: Init, names: &[&str]) {
     let mut init = init.workload(FAMILY).start();
     init.ready(&["worker", "daemon", "main"]);
     init.signal(Signal::USR1);
     init.begins(&names.iter().map(|name| format!("{name} got USR1")).collect::<Vec<_>>());
-    // Whoever else got it has said so before it gets what it dies of: its handler runs first.
+    // Any other that got it has said so before it gets what it dies of: its handler runs first.
     for process in init.descendants() {
         let _ = drainit::sys::kill::send(process.pid, Signal::TERM);
     }
@@ -61,7 +61,7 @@ pub(crate) fn they_get_it(init: Init, names: &[&str]) {
 }
 
 #[test]
-fn the_target_decides_who_gets_it() {
+fn the_target_decides_which_processes_get_it() {
     for mode in BOTH {
         let with = |flags: &[&str]| Init::new(mode).flags(flags);
         they_get_it(with(&[]), &["main"]);

@@ -19,12 +19,12 @@ impl Gate {
         std::fs::write(self.path(), "").expect("our own folder");
     }
 
-    /// Waits until somebody else has opened it.
+    /// Waits until the other side has opened it.
     pub(crate) fn opened(&self) {
         wait_until("it is open", || self.0.path().join("open").exists().then_some(()));
     }
 
-    /// Waits until somebody else has written a line to it.
+    /// Waits until the other side has written a line to it.
     pub(crate) fn text(&self) -> String {
         let read = || std::fs::read_to_string(self.path()).ok().filter(|text| text.ends_with('\n'));
         wait_until("it has been written", read)

@@ -45,7 +45,7 @@ fn completion(shell: Shell) -> String {
     let mut made = Vec::new();
     clap_complete::generate(shell, &mut drainit::cli::definition(), "drainit", &mut made);
     let made = String::from_utf8(made).expect("text");
-    // Some lines end in blanks, which nobody wants in a file that is checked in.
+    // Some lines end in blanks, which are not wanted in a file that is checked in.
     made.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 

@@ -168,7 +168,7 @@ impl Init {
     }
 }
 
-/// Who is PID 1: unshare's only child, once it is drainit. `None` where it has come and gone.
+/// PID 1: unshare's only child, once it is drainit. `None` if it has come and gone.
 fn find_init(child: &Child, mode: Mode) -> Option<i32> {
     let pid = child.id().cast_signed();
     if mode == Mode::Subreaper {
@@ -274,7 +274,7 @@ impl Output {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => return self.seen,
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("somebody holds the output open; seen: {:#?}", self.seen)
+                    panic!("a process holds the output open; seen: {:#?}", self.seen)
                 }
             }
         }
@@ -362,7 +362,7 @@ impl Running {
         self.init.map(descendants_of).unwrap_or_default()
     }
 
-    /// Kills everybody below drainit, which ends it.
+    /// Kills every process below drainit, which ends it.
     pub(crate) fn end(self) -> Finished {
         for process in self.descendants() {
             let _ = kill::send(process.pid, Signal::KILL);
@@ -386,7 +386,7 @@ impl Running {
         self
     }
 
-    /// Waits until drainit has ended, whoever is left. Returns its exit code.
+    /// Waits until drainit has ended, whatever is left. Returns its exit code.
     pub(crate) fn ended(&mut self) -> i32 {
         let status = wait_until("drainit ends", || self.child.try_wait().expect("our own child"));
         let code = shell_code(status);
@@ -394,7 +394,7 @@ impl Running {
         code
     }
 
-    /// Waits for the end of drainit and of all who can still write, and returns everything that was said.
+    /// Waits for the end of drainit and of all that can still write, and returns everything that was said.
     pub(crate) fn finish(mut self) -> Finished {
         let code = self.ended();
         let stdout = std::mem::replace(&mut self.stdout, Output::none()).all();
@@ -478,15 +478,14 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
     if raw & 0x7f == 0 { raw >> 8 } else { 128 + (raw & 0x7f) }
 }
 
-/// Everybody below this process, as this test's /proc shows it.
+/// Every process below this one, as this test's /proc shows it.
 pub(crate) fn descendants_of(root: i32) -> Vec<Process> {
-    let mut everybody = Vec::new();
-    procfs::each_process(|_, stat| everybody.extend(drainit::processes::stat::parse(stat)));
+    let mut all = Vec::new();
+    procfs::each_process(|_, stat| all.extend(drainit::processes::stat::parse(stat)));
     let mut found: Vec<Process> = Vec::new();
     loop {
         let known = |pid| pid == root || found.iter().any(|process: &Process| process.pid == pid);
-        let new: Vec<_> =
-            everybody.iter().filter(|one| known(one.parent) && !known(one.pid)).copied().collect();
+        let new: Vec<_> = all.iter().filter(|one| known(one.parent) && !known(one.pid)).copied().collect();
         if new.is_empty() {
             return found;
         }

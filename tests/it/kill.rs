@@ -1,4 +1,4 @@
-//! Many to ask, those who run away, and those whom nobody can end.
+//! Many processes, those that outrun a look, and those that KILL cannot end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::runtimes::not_run;
 use crate::start::workload_for_all;
 
 #[test]
-fn two_thousand_processes_are_asked_once_each() {
+fn two_thousand_processes_are_signalled_once_each() {
     let family = "child*1000{ name=near once=TERM:300ms ready hold } \
                   session*1000{ name=far once=TERM:300ms ready hold } name=main once=TERM:300ms:4 ready hold";
     for mode in BOTH {
@@ -38,7 +38,7 @@ fn two_thousand_processes_are_asked_once_each() {
 }
 
 #[test]
-fn a_fork_bomb_of_those_who_ignore_everything_is_put_out() {
+fn a_fork_bomb_that_ignores_everything_is_put_out() {
     for mode in BOTH {
         let family = "bomb*300{ ignore=all name=bomb ready hold } name=main ignore=TERM ready hold";
         let mut init = Init::new(mode).flags(&["--grace-period=500ms"]).workload(family).start();
@@ -75,7 +75,7 @@ impl Runaways {
         format!("for each in $(seq {count}); do sh {} & done", run.display())
     }
 
-    /// Who of them is there.
+    /// Which of them are there.
     fn alive(&self) -> usize {
         let mark = format!("{}={}\0", Self::VARIABLE, self.folder.path().display());
         let processes = fs::read_dir("/proc").expect("/proc is there").flatten();
@@ -85,7 +85,7 @@ impl Runaways {
 }
 
 #[test]
-fn nobody_runs_away_from_the_kill() {
+fn no_process_outruns_the_kill() {
     for mode in BOTH {
         for main in ["ignore=TERM", "catch=TERM:1ms:4"] {
             let runaways = Runaways::new();
@@ -182,7 +182,7 @@ impl Drop for Frozen {
 }
 
 #[test]
-fn whom_even_kill_cannot_end_is_named_and_left_behind() {
+fn what_even_kill_cannot_end_is_named_and_left_behind() {
     let family = format!("daemon{{ name=daemon ready hold }} {MAIN}");
     let mut init = Init::subreaper().flags(&["--grace-period=500ms"]).workload(&family).start();
     let pid = first_of_two(&mut init, "daemon");
@@ -221,7 +221,7 @@ fn another_user_s_process_is_named_and_left_behind() {
     let main = workload_for_all(&folder, MAIN);
     let copy = folder.path().join("drainit");
     fs::copy(DRAINIT, &copy).expect("a copy");
-    // The shell starts a child as root, and becomes drainit as somebody who may not signal it.
+    // The shell starts a child as root, and becomes drainit as a user that may not signal it.
     let script = format!(
         "shift; {WORKLOAD} name=guest ready hold & exec setpriv --reuid=64323 --clear-groups {} \"$@\"",
         copy.display()

@@ -1,5 +1,6 @@
-//! The layers of the code: who may use what. A rule that nobody checks is a wish.
+//! The layers of the code: which module may use which.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
@@ -63,14 +64,82 @@ fn the_pure_modules_know_no_clock_no_pid_and_no_log() {
     }
 }
 
-#[test]
-fn the_plan_knows_of_signals_and_of_nothing_else() {
-    for (path, text) in sources("src/plan") {
-        for line in code(&text).filter(|line| line.contains("crate::")) {
-            let is_allowed = line.contains("crate::signal") || line.contains("crate::plan");
-            assert!(is_allowed, "{}: {line}", path.display());
+/// The rows of ARCHITECTURE.md's "Who may use whom", in its order: a module, and those that it uses.
+fn rows() -> Vec<(String, BTreeSet<String>)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    let page = std::fs::read_to_string(page).expect("a file of this project");
+    let (_, section) = page.split_once("## Who may use whom").expect("the section");
+    let (table, _) = section.split_once("\n## ").expect("a section follows");
+    let rows = table.lines().filter_map(|line| line.split_once(" -> "));
+    rows.map(|(module, used)| {
+        let used = used.split(',').map(|one| one.trim().to_owned()).filter(|one| one != "nothing");
+        (module.trim().to_owned(), used.collect())
+    })
+    .collect()
+}
+
+/// The module of a file of src/: the folder or file directly below it.
+fn module_of(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("a file of src/");
+    let first = below.iter().next().and_then(|first| first.to_str()).expect("a name");
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Whether its module is declared for tests alone.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
+    let declared = std::fs::read_to_string(path.with_file_name("mod.rs")).unwrap_or_default();
+    ["mod", "pub mod", "pub(crate) mod"]
+        .iter()
+        .any(|kind| declared.contains(&format!("#[cfg(test)]\n{kind} {name};")))
+}
+
+/// The modules of this crate that a text names, its tests apart.
+fn crate_modules(text: &str) -> BTreeSet<String> {
+    let (text, _) = text.split_once("#[cfg(test)]\nmod tests").unwrap_or((text, ""));
+    let code: String = code(text).flat_map(|line| [line, "\n"]).collect();
+    let mut used = BTreeSet::new();
+    for after in ["crate::", "drainit::"].iter().flat_map(|root| code.split(root).skip(1)) {
+        let list = after.strip_prefix('{').and_then(|list| list.split_once('}')).map(|(list, _)| list);
+        for one in list.unwrap_or(after.lines().next().unwrap_or_default()).split(',') {
+            let end = one.trim().find(|c: char| !c.is_alphanumeric() && c != '_');
+            let (name, rest) = one.trim().split_at(end.unwrap_or(one.trim().len()));
+            if !rest.starts_with('!') {
+                used.insert(name.to_owned());
+            }
+            if list.is_none() {
+                break;
+            }
         }
     }
+    used
+}
+
+#[test]
+fn each_module_uses_what_its_row_in_the_architecture_says() {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in sources("src").iter().filter(|(path, _)| !path.ends_with("src/lib.rs")) {
+        if !is_test(path) {
+            uses.entry(module_of(path)).or_default().extend(crate_modules(text));
+        }
+    }
+    uses.iter_mut().for_each(|(module, used)| _ = used.remove(module));
+    let rows = rows();
+    assert_eq!(rows.iter().map(|(module, _)| module).collect::<BTreeSet<_>>(), uses.keys().collect());
+    for (at, (module, said)) in rows.iter().enumerate() {
+        assert_eq!(Some(said), uses.get(module), "{module}");
+        let below: Vec<&String> = rows.iter().skip(at + 1).map(|(module, _)| module).collect();
+        assert!(said.iter().all(|used| below.contains(&used)), "{module} uses only what stands below it");
+    }
+}
+
+#[test]
+fn a_module_of_the_crate_that_is_used_is_seen() {
+    let uses = |text: &str| crate_modules(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(uses("use crate::plan::{self, Plan};\nuse crate::sys;\n"), ["plan", "sys"]);
+    assert_eq!(uses("use crate::{cli, settings::Settings};\n"), ["cli", "settings"]);
+    assert_eq!(uses("drainit::entry!(run);\nfn x() { crate::text::one_line(y) }"), ["text"]);
+    assert_eq!(uses("//! See [`crate::sys`].\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}"), [""; 0]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_name_can_break_neither_the_line_nor_the_terminal() {
 }
 
 #[test]
-fn who_asked_is_said() {
+fn the_sender_is_logged() {
     let mut init = Init::pid_one().flags(&["-v"]).workload("catch=TERM:1ms ready hold").start();
     init.line_after("ready");
     init.signal(Signal::TERM);
@@ -74,7 +74,7 @@ fn who_asked_is_said() {
 }
 
 #[test]
-fn what_was_sent_to_whom_is_said() {
+fn what_was_sent_and_where_is_logged() {
     for mode in BOTH {
         let family =
             "daemon{ name=daemon catch=TERM:1ms ready hold } name=main catch=HUP catch=TERM:1ms ready hold";
@@ -89,7 +89,7 @@ fn what_was_sent_to_whom_is_said() {
 }
 
 #[test]
-fn who_is_waited_for_is_said_after_a_while() {
+fn what_is_waited_for_is_logged_after_a_while() {
     let mut init =
         Init::pid_one().flags(&["-v"]).workload("name=main catch=TERM catch=USR1:1ms ready hold").start();
     init.ready(&["main"]).signal(Signal::TERM);
@@ -128,7 +128,7 @@ fn arguments_are_not_logged() {
 }
 
 #[test]
-fn lines_that_nobody_takes_are_counted_and_the_count_is_said() {
+fn lines_that_are_not_read_are_counted_and_the_count_is_logged() {
     for mode in BOTH {
         let (read, write) = pipe();
         fill(&write);
@@ -142,7 +142,7 @@ fn lines_that_nobody_takes_are_counted_and_the_count_is_said() {
         for _ in 0..3 {
             init.signal(Signal::HUP).line("got HUP");
         }
-        // Now somebody reads.
+        // Now it is read.
         let mut read = std::fs::File::from(read);
         let mut filled = vec![0; FILLED.load(std::sync::atomic::Ordering::SeqCst)];
         read.read_exact(&mut filled).expect("what it was filled with");
@@ -150,7 +150,7 @@ fn lines_that_nobody_takes_are_counted_and_the_count_is_said() {
         init.finish().exits(0);
         drop(write);
         let mut said = String::new();
-        read.read_to_string(&mut said).expect("until nobody writes");
+        read.read_to_string(&mut said).expect("until the last writer has ended");
         let first = said.lines().next().expect("a line");
         assert_eq!(first, "drainit: warning: 6 lines of this log could not be written", "{said}");
         assert!(said.contains("received TERM"), "{said}");
@@ -173,7 +173,7 @@ fn fill(pipe: &std::os::fd::OwnedFd) {
 }
 
 #[test]
-fn a_reader_who_is_gone_or_stuck_changes_nothing() {
+fn a_reader_that_is_gone_or_stuck_changes_nothing() {
     for mode in [Mode::PidOne, Mode::Subreaper] {
         for stuck in [true, false] {
             let (read, write) = pipe();
@@ -193,7 +193,7 @@ fn a_reader_who_is_gone_or_stuck_changes_nothing() {
 }
 
 #[test]
-fn a_terminal_that_stops_who_writes_from_the_background_stops_nobody() {
+fn a_terminal_with_tostop_stops_nothing() {
     use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
     // TOSTOP: a background process that writes to its terminal is sent TTOU.
     let terminal = nix::pty::openpty(None, None).expect("a terminal");

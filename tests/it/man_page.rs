@@ -269,7 +269,7 @@ fn a_reader_finds_every_option_variable_and_exit_code() {
             assert!(text.contains(&variable), "{variable}");
         }
     }
-    for variable in drainit::settings::VARIABLES_OF_PEERS {
+    for variable in drainit::settings::COMPAT_VARIABLES {
         assert!(text.contains(variable), "{variable}");
     }
     for code in ["124", "125", "126", "127", "128 + N"] {

@@ -1,4 +1,4 @@
-//! Systems that are not as they should be: hidden processes, refused calls, folders that nobody may enter.
+//! Systems that are not as they should be: hidden processes, refused calls, folders that may not be entered.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -55,7 +55,7 @@ fn a_step_that_waits_for_its_own_program_does_not_hold_up_the_init() {
     if !root() {
         return;
     }
-    // A pipe that nobody writes in place of /dev/null: opening it waits.
+    // A pipe without a writer in place of /dev/null: opening it waits.
     let script = "mount -t tmpfs none /dev && mkfifo /dev/null && exec \"$@\"";
     let mut init = Init::subreaper()
         .under(&["unshare", "--mount", "sh", "-c", script, "sh"])
@@ -67,7 +67,7 @@ fn a_step_that_waits_for_its_own_program_does_not_hold_up_the_init() {
 }
 
 #[test]
-fn a_step_has_no_stdin_where_there_is_none_to_have() {
+fn a_step_has_no_stdin_without_dev_null() {
     if !root() {
         return;
     }
@@ -82,7 +82,7 @@ fn a_step_has_no_stdin_where_there_is_none_to_have() {
 }
 
 #[test]
-fn where_proc_hides_processes_everybody_is_asked() {
+fn if_proc_hides_processes_all_are_signalled() {
     if !root() {
         return;
     }

@@ -44,7 +44,7 @@ fn it_waits_without_a_timeout() {
 }
 
 #[test]
-fn orphans_are_reaped_with_a_warning_where_it_is_asked_for() {
+fn orphans_are_reaped_with_a_warning_if_wanted() {
     for mode in BOTH {
         let gate = Gate::closed();
         let words =
@@ -53,7 +53,7 @@ fn orphans_are_reaped_with_a_warning_where_it_is_asked_for() {
         pause.idle();
         gate.open();
         pause.line_after("ready");
-        wait_until("everybody is reaped", || pause.descendants().is_empty().then_some(()));
+        wait_until("all are reaped", || pause.descendants().is_empty().then_some(()));
         pause.signal(Signal::TERM);
         let run = pause.finish();
         run.exits(0);
@@ -68,7 +68,7 @@ fn orphans_are_reaped_with_a_warning_where_it_is_asked_for() {
 }
 
 #[test]
-fn it_leaves_at_once_whoever_is_left() {
+fn it_leaves_at_once_whatever_is_left() {
     let before = format!("{WORKLOAD} ignore=TERM ready hold &");
     let mut pause = start(Mode::Subreaper, &[], &before);
     let left: i32 = pause.line_after("ready").parse().expect("a pid");

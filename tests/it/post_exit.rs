@@ -169,7 +169,7 @@ fn one_that_ignores_everything_is_killed_with_all_that_it_started() {
         init.ready(&["main"]);
         let begun = Instant::now();
         init.signal(Signal::TERM);
-        // The end of the output is the end of all who hold it.
+        // The end of the output is the end of all that hold it.
         let run = init.finish();
         took(begun, Duration::from_secs(2));
         run.exits(4);
@@ -213,7 +213,7 @@ fn what_a_step_leaves_behind_for_ever_is_not() {
         let leaving = hook("daemon{ name=late ignore=TERM ready hold } say=left");
         let flags = ["--grace-period=1s", "--post-exit", &leaving];
         let begun = Instant::now();
-        // The end of the output is the end of all who hold it.
+        // The end of the output is the end of all that hold it.
         let run = stopped(Init::new(mode).flags(&flags));
         took(begun, Duration::ZERO);
         run.in_order(&["main finished", "hook left"]);
@@ -221,7 +221,7 @@ fn what_a_step_leaves_behind_for_ever_is_not() {
 }
 
 #[test]
-fn nothing_runs_where_nothing_was_started() {
+fn nothing_runs_if_nothing_was_started() {
     for mode in BOTH {
         let run =
             Init::new(mode).flags(&["--post-exit", &hook("say=ran")]).command(&["/nowhere/at/all"]).run();

@@ -1,4 +1,4 @@
-//! Orphans are reaped, all of them, and nobody is a stranger.
+//! Orphans are reaped, all of them, whatever their parents were.
 
 use drainit::signal::Signal;
 

@@ -183,7 +183,7 @@ fn a_report_on_stderr_is_one_line_among_the_others() {
 }
 
 #[test]
-fn a_report_that_goes_where_the_application_writes_leaves_that_alone() {
+fn a_report_into_the_application_s_file_leaves_its_text_alone() {
     for mode in BOTH {
         let scratch = Scratch::new();
         fs::write(scratch.path("log"), "precious\n").expect("our own folder");

@@ -1,4 +1,4 @@
-//! The stages of a stop that was asked for: which signals, to whom, and how far apart.
+//! The stages of a requested stop: which signals, to which processes, and how far apart.
 
 use std::time::{Duration, Instant};
 
@@ -135,7 +135,7 @@ fn the_grace_period_cuts_a_longer_schedule_short() {
 }
 
 #[test]
-fn a_stage_for_all_reaches_who_was_not_asked_before() {
+fn a_stage_for_all_reaches_processes_not_signalled_before() {
     for mode in BOTH {
         let flags = ["--stop-schedule=TERM@main/300ms/TERM@all/1h"];
         let family =

@@ -18,9 +18,9 @@ pub(crate) fn listen(address: &str) -> Option<TcpListener> {
     TcpListener::bind((address, 0)).inspect_err(|error| eprintln!("not run for {address}: {error}")).ok()
 }
 
-/// A listener on a port of this family, and the other family's port of the same number, on which nobody else may listen.
+/// A listener on a port of this family, and the other family's port of the same number, on which no other may listen.
 pub(crate) fn listen_on_one_of_both(address: &str) -> Option<(TcpListener, OwnedFd)> {
-    // Somebody else may have that port of the other family already.
+    // Another program may have that port of the other family already.
     (0..100).find_map(|_| {
         let listener = listen(address)?;
         let port = listener.local_addr().expect("it is bound").port();
@@ -38,7 +38,7 @@ pub(crate) fn listen_on_one_of_both(address: &str) -> Option<(TcpListener, Owned
     })
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub(crate) fn closed_port() -> u16 {
     let listener = listen("127.0.0.1").expect("the loopback is there");
     listener.local_addr().expect("it is bound").port()
@@ -123,8 +123,8 @@ impl Server {
         self.requests.recv_timeout(Duration::from_secs(30)).expect("a request comes")
     }
 
-    /// Whether there is a request that nobody has looked at.
-    pub(crate) fn was_asked(&self) -> bool {
+    /// Whether there is a request that was not looked at.
+    pub(crate) fn was_requested(&self) -> bool {
         self.requests.try_recv().is_ok()
     }
 }
@@ -159,7 +159,7 @@ impl Connection {
     /// To this listener, by this address of its port.
     pub(crate) fn open(listener: TcpListener, address: &str) -> Self {
         let port = listener.local_addr().expect("it is bound").port();
-        let client = TcpStream::connect((address, port)).expect("somebody listens");
+        let client = TcpStream::connect((address, port)).expect("there is a listener");
         let (served, _) = listener.accept().expect("a client has come");
         Self { listener, client: Some(client), served: Some(served) }
     }
@@ -177,7 +177,7 @@ impl Connection {
     /// One more to the same port: the client's end and the server's.
     pub(crate) fn another(&self) -> (TcpStream, TcpStream) {
         let there = self.client.as_ref().and_then(|client| client.peer_addr().ok()).expect("it is open");
-        let client = TcpStream::connect(there).expect("somebody listens");
+        let client = TcpStream::connect(there).expect("there is a listener");
         let (served, _) = self.listener.accept().expect("a client has come");
         (client, served)
     }
@@ -196,7 +196,7 @@ impl Connection {
     }
 }
 
-/// A file to which everybody who takes part in a test adds a line: one order for processes, servers and the test.
+/// A file to which all that take part in a test add a line: one order for processes, servers and the test.
 #[derive(Debug)]
 pub(crate) struct Order(tempfile::TempDir);
 

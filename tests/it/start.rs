@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 
 use drainit::signal::Signal;
 
-use crate::harness::{BOTH, Init, Mode, WORKLOAD, pipe, wait_until};
+use crate::harness::{BOTH, Init, Mode, WORKLOAD, wait_until};
 
 /// One field of the fake workload's `state` line.
 pub(crate) fn field(state: &str, name: &str) -> String {
@@ -71,7 +71,7 @@ fn a_signal_from_before_the_start_is_not_lost() {
 #[test]
 fn inherited_descriptors_stay_open_in_the_command_and_not_in_drainit() {
     let (reader, writer) = nix::unistd::pipe().expect("a pipe can be made");
-    // Not close-on-exec, and with a number that nobody else has.
+    // Not close-on-exec, and with a number that is not in use.
     let kept = writer.as_raw_fd();
     assert!(kept > 2);
     for mode in BOTH {
@@ -120,7 +120,7 @@ fn the_working_directory_can_be_chosen() {
 }
 
 #[test]
-fn the_environment_is_passed_on_as_it_is() {
+fn the_environment_is_passed_unchanged() {
     let run = Init::subreaper()
         .env("SOME_NAME", "a value = with\ttabs")
         .workload("env=SOME_NAME env=LISTEN_PID")
@@ -139,11 +139,11 @@ fn sockets_for_drainit_are_for_the_command() {
         assert_eq!(init.line_after("ready"), named);
     }
     let other = Init::subreaper().env("LISTEN_PID", "12").workload("env=LISTEN_PID").run();
-    assert_eq!(other.stdout, ["env LISTEN_PID=12"], "meant for somebody else");
+    assert_eq!(other.stdout, ["env LISTEN_PID=12"], "meant for another process");
 }
 
 #[test]
-fn the_command_runs_as_the_user_that_was_asked_for() {
+fn the_command_runs_as_the_given_user() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: only root can change users");
         return;
@@ -201,7 +201,7 @@ fn a_subreaper_adopts_and_pid_one_does_not_need_to() {
 }
 
 #[test]
-fn closed_standard_descriptors_are_nobody_s_problem() {
+fn closed_standard_descriptors_are_no_problem() {
     for closing in ["<&-", ">&-", "2>&-", "<&- 2>&-", "<&- >&- 2>&-"] {
         for mode in BOTH {
             let closed = ["sh", "-c", &format!("exec \"$@\" {closing}"), "sh"];

@@ -1,4 +1,4 @@
-//! A stop: everybody is asked once, waited for, and killed only when the time is up.
+//! A stop: every process is signalled once, waited for, and killed only when the time is up.
 
 use std::process::{Command, Stdio};
 
@@ -19,7 +19,7 @@ fn a_server_under_a_shell_that_dies_finishes_its_work() {
 }
 
 #[test]
-fn a_daemon_in_a_session_of_its_own_is_asked_and_finishes() {
+fn a_daemon_in_a_session_of_its_own_is_signalled_and_finishes() {
     for mode in BOTH {
         let family = "daemon{ name=daemon catch=TERM:300ms ready hold } name=main ready hold";
         let mut init = Init::new(mode).workload(family).start();
@@ -29,7 +29,7 @@ fn a_daemon_in_a_session_of_its_own_is_asked_and_finishes() {
 }
 
 #[test]
-fn when_the_command_ends_by_itself_those_who_are_left_get_time() {
+fn when_the_command_ends_by_itself_the_rest_gets_time() {
     for mode in [Mode::PidOne, Mode::Subreaper, Mode::PidOneForeignProc] {
         let family = "child{ name=worker catch=TERM:200ms ready hold } \
                       daemon{ name=daemon catch=TERM:200ms ready hold } await=GATE exit=7";
@@ -59,7 +59,7 @@ fn a_stopped_command_can_die() {
 }
 
 #[test]
-fn nobody_is_asked_twice() {
+fn no_process_is_signalled_twice() {
     // Each of them dies of a second TERM before it has finished.
     let family = "child{ name=worker once=TERM:400ms ready hold } \
                   session{ name=session once=TERM:400ms ready hold } \
@@ -80,7 +80,7 @@ fn nobody_is_asked_twice() {
 }
 
 #[test]
-fn with_main_as_the_target_the_workers_are_asked_when_main_is_gone() {
+fn with_main_as_the_target_the_workers_are_signalled_when_main_is_gone() {
     for mode in BOTH {
         let family = "child{ name=worker catch=TERM:1ms ready hold } name=main catch=TERM:100ms ready hold";
         let mut init = Init::new(mode).flags(&["--single-child"]).workload(family).start();
@@ -96,7 +96,7 @@ fn with_main_as_the_target_the_workers_are_asked_when_main_is_gone() {
 }
 
 #[test]
-fn what_an_asked_process_starts_to_clean_up_is_not_asked() {
+fn what_a_signalled_process_starts_to_clean_up_is_not_signalled() {
     let cleanup = format!("{WORKLOAD} name=cleanup catch=TERM sleep=200ms say=done");
     let shell = format!(
         "trap \"{cleanup}; kill \\$!\" TERM; {WORKLOAD} name=job catch=TERM:1ms ready hold & wait; wait"
@@ -113,7 +113,7 @@ fn what_an_asked_process_starts_to_clean_up_is_not_asked() {
 }
 
 #[test]
-fn the_grace_period_ends_in_kill_and_says_who_was_killed() {
+fn the_grace_period_ends_in_kill_and_names_what_was_killed() {
     let family = "daemon{ name=daemon ignore=all ready hold } child{ name=worker ignore=TERM ready hold } \
                   name=main ignore=TERM ready hold";
     for mode in [Mode::PidOne, Mode::Subreaper, Mode::PidOneForeignProc] {
@@ -154,7 +154,7 @@ fn without_any_grace_kill_comes_at_once() {
 }
 
 #[test]
-fn with_endless_patience_who_ignores_the_signal_has_ten_seconds_after_the_command_s_own_exit() {
+fn with_endless_patience_ignoring_processes_have_ten_seconds_after_the_command_s_own_exit() {
     let gate = Gate::closed();
     let family = format!("daemon{{ name=daemon ignore=TERM ready hold }} await={} exit=5", gate.path());
     let mut init = Init::pid_one().flags(&["--ignored-after", "never"]).workload(&family).start();
@@ -190,7 +190,7 @@ fn a_request_after_the_command_s_own_exit_takes_its_limit_away() {
 }
 
 #[test]
-fn with_wait_for_all_the_command_s_own_exit_stops_nobody() {
+fn with_wait_for_all_the_command_s_own_exit_stops_nothing() {
     for mode in BOTH {
         let family = "daemon{ name=daemon catch=TERM:1ms:1 sleep=300ms say=done } exit=6";
         let run = Init::new(mode).flags(&["--wait-for-all"]).workload(family).run();
@@ -224,7 +224,7 @@ fn the_stop_signal_can_be_another_one() {
 }
 
 #[test]
-fn the_request_is_rewritten_for_everybody() {
+fn the_request_is_rewritten_for_every_process() {
     for mode in BOTH {
         let family = "daemon{ name=daemon catch=QUIT:1ms ready hold } name=main catch=QUIT:1ms ready hold";
         let mut init = Init::new(mode).env("DRAINIT_REWRITE", "TERM:QUIT").workload(family).start();
@@ -255,7 +255,7 @@ fn a_second_request_at_once_is_a_duplicate_and_a_later_one_is_forwarded() {
 }
 
 #[test]
-fn who_came_from_outside_is_neither_asked_nor_waited_for() {
+fn a_process_from_outside_is_neither_signalled_nor_waited_for() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: only root can enter the namespace from outside");
         return;

@@ -1,4 +1,4 @@
-//! A terminal of a test's own: what is typed, what is shown, who is in the foreground.
+//! A terminal of a test's own: what is typed, what is shown, which group is in the foreground.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -49,7 +49,7 @@ impl Screen {
         let reader = pty.master.try_clone().expect("a descriptor");
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // An error is the end of all who had it open.
+            // An error is the end of all that had it open.
             while let Ok(length @ 1..) = nix::unistd::read(&reader, &mut bytes) {
                 let _ = sender.send(bytes.get(..length).unwrap_or_default().to_vec());
             }
@@ -126,7 +126,7 @@ impl Screen {
 
     /// Waits until the shell has given the foreground to a job.
     pub(crate) fn is_given_away(&self) {
-        wait_until("somebody else has it", || (self.foreground() != self.leader()).then_some(()));
+        wait_until("another group has it", || (self.foreground() != self.leader()).then_some(()));
     }
 
     /// Changes the size of the window, as a terminal program does.
@@ -138,7 +138,7 @@ impl Screen {
         self
     }
 
-    /// Everybody below the session's leader.
+    /// Every process below the session's leader.
     pub(crate) fn processes(&self) -> Vec<Process> {
         descendants_of(self.leader())
     }

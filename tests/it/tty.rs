@@ -1,4 +1,4 @@
-//! The terminal: who has its foreground, what its keys do, and how it is left behind.
+//! The terminal: which group has its foreground, what its keys do, and how it is left behind.
 
 use drainit::signal::Signal;
 use drainit::sys::kill;
@@ -73,7 +73,7 @@ fn a_shell_has_job_control_as_in_a_container() {
 }
 
 #[test]
-fn ctrl_z_stops_nobody_whom_no_shell_could_continue() {
+fn ctrl_z_stops_nothing_that_no_shell_could_continue() {
     if let Some(mut screen) = as_pid_one(&[WORKLOAD, "ready", "hold"]) {
         screen.shows("ready ");
         for _ in 0..3 {
@@ -120,14 +120,14 @@ fn ctrl_z_does_nothing_to_a_script_that_no_shell_could_continue() {
             screen.types(CTRL_Z);
             screen.all_are("fake-workload", 1, b'S');
         }
-        // Who is stopped does not take it.
+        // A stopped process does not take it.
         screen.types(CTRL_C);
         assert_eq!(screen.ended(), 130);
     }
 }
 
 #[test]
-fn who_takes_a_while_to_stop_goes_on_too() {
+fn a_process_that_takes_a_while_to_stop_goes_on_too() {
     let slow = "bash -c 'trap \"sleep 0.1; kill -STOP \\$\\$; echo on\" TSTP; echo ready; while :; do sleep 0.01; done'; :";
     if let Some(mut screen) = as_pid_one(&["sh", "-c", slow]) {
         screen.shows("ready");
@@ -142,7 +142,7 @@ fn who_takes_a_while_to_stop_goes_on_too() {
 }
 
 #[test]
-fn as_pid_one_a_reader_gets_the_terminal_that_nobody_has_any_more() {
+fn as_pid_one_a_reader_gets_a_terminal_that_no_group_has() {
     let script = "sh -ic 'kill -9 $$'; echo after; read x; echo got: $x; kill -STOP $$; echo on";
     if let Some(mut screen) = as_pid_one(&["sh", "-c", script]) {
         screen.shows("after");

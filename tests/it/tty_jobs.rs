@@ -29,7 +29,7 @@ fn ctrl_z_stops_the_job_and_fg_and_bg_continue_it() {
             screen.line("bg; echo up: $((6 * 7))").shows("up: 42");
             all_are(&screen, inits, 2, b'S');
             assert_eq!(screen.foreground(), screen.leader());
-            // It runs, so the shell only gives the terminal to drainit's group, and nobody hears of that.
+            // It runs, so the shell only gives the terminal to drainit's group, and no process hears of that.
             screen.line("fg");
             screen.is_given_away();
             screen.types(CTRL_Z).shows("Stopped");
@@ -45,7 +45,7 @@ fn ctrl_z_stops_the_job_and_fg_and_bg_continue_it() {
 }
 
 #[test]
-fn who_reads_from_the_background_is_stopped_until_the_shell_brings_it_to_the_front() {
+fn a_background_reader_is_stopped_until_the_shell_brings_it_to_the_front() {
     for (drainit, inits) in NESTED {
         let mut screen = Screen::of_shell();
         screen.line(&format!("{drainit} cat &"));
@@ -60,7 +60,7 @@ fn who_reads_from_the_background_is_stopped_until_the_shell_brings_it_to_the_fro
 }
 
 #[test]
-fn who_writes_from_the_background_where_that_is_not_wanted_is_stopped() {
+fn a_background_writer_is_stopped_under_tostop() {
     for (drainit, inits) in NESTED {
         let mut screen = Screen::of_shell();
         screen.line(&format!("stty tostop; {drainit} $W catch=TERM:1ms say=word hold &"));
@@ -186,7 +186,7 @@ fn ctrl_z_brings_the_shell_back_from_a_command_that_is_stopped_already() {
 }
 
 #[test]
-fn those_whom_the_command_has_left_behind_stand_for_it() {
+fn processes_that_the_command_left_behind_stand_for_it() {
     let mut screen = Screen::of_shell();
     screen.line("$D --wait-for-all -- $W child{ ready hold } exit=4").shows("ready ");
     screen.all_are("fake-workload", 1, b'S');
@@ -222,7 +222,7 @@ fn ctrl_c_ends_a_script_also_when_its_command_has_got_the_terminal() {
 }
 
 #[test]
-fn a_stop_without_a_terminal_left_stops_nobody() {
+fn a_stop_without_a_terminal_left_stops_nothing() {
     let (gate, done) = (Gate::closed(), Gate::closed());
     let mut screen = Screen::of_shell();
     let text =
@@ -235,7 +235,7 @@ fn a_stop_without_a_terminal_left_stops_nobody() {
 }
 
 #[test]
-fn a_reader_in_the_background_of_nobody_does_not_stay() {
+fn a_background_reader_that_no_shell_can_continue_does_not_stay() {
     let (pid, gate) = (Gate::closed(), Gate::closed());
     let mut screen = Screen::of_shell();
     let script = format!("echo $$ >{}; $W await={}; cat </dev/tty", pid.path(), gate.path());

@@ -177,9 +177,9 @@ fn namespaces_nest() {
 }
 
 #[test]
-fn nobody_is_left_behind_and_nobody_is_left_stopped() {
+fn no_process_is_left_behind_or_stopped() {
     let work =
         "daemon{ catch=TERM:1ms hold } orphan*3{ hold } group{ hold } session{ stop } child{ stop } exit=2";
-    // Whoever is left holds drainit's output open, and that is waited for.
+    // A process that is left holds drainit's output open, and that is waited for.
     Init::subreaper().flags(&["--grace-period=20s"]).workload(work).run().exits(2);
 }

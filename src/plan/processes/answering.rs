@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use crate::plan::StopSignal;
 use crate::signal::Signal;
 
-/// Inits that take their signals in `rt_sigtimedwait` and pass them on: known by name where the system call may not be read.
+/// Inits that take their signals in `rt_sigtimedwait` and forward them: known by name if the system call may not be read.
 const INITS: [&[u8]; 8] = [
     b"drainit",
     b"tini",
@@ -158,7 +158,7 @@ impl Visit<'_, '_> {
 
     fn how(&mut self, process: &Process, signal: Signal) -> Option<How> {
         let status = self.facts.status(process.pid)?;
-        // A process whose signals cannot be read answers: nothing is known of its ways.
+        // A process whose signals cannot be read answers: nothing is known of it.
         let Some(signals) = status.signals.or(process.signals.filter(|_| signal.number() < 32)) else {
             return Some(How::Handles);
         };

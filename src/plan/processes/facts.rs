@@ -22,7 +22,7 @@ pub enum Fact {
     Outputs,
 }
 
-/// What is known of one process. `None` is a fact that nobody has asked for yet.
+/// What is known of one process. `None` is a fact that was not read yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub status: Option<Status>,
@@ -30,6 +30,20 @@ pub struct Facts {
     pub shell: Option<Option<Shell>>,
     pub stdin: Option<Stdin>,
     pub outputs: Option<Outputs>,
+}
+
+impl Facts {
+    /// Whether this fact is known.
+    #[must_use]
+    pub fn has(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Status => self.status.is_some(),
+            Fact::Call => self.call.is_some(),
+            Fact::Shell => self.shell.is_some(),
+            Fact::Stdin => self.stdin.is_some(),
+            Fact::Outputs => self.outputs.is_some(),
+        }
+    }
 }
 
 /// What is known of each process, by pid.

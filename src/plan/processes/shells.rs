@@ -10,14 +10,14 @@ use super::facts::{Call, Fact, Reader, Stdin};
 use super::{Process, SignalState, Table};
 use crate::signal::{Signal, SignalSet};
 
-/// The shells whose ways are known.
+/// The shells that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
     /// dash, and busybox's ash: the system call tells.
     Ash,
     Bash,
     Zsh,
-    /// A shell of another kind (ksh, mksh, fish): nothing is known of its ways.
+    /// A shell of another kind (ksh, mksh, fish): what it waits for cannot be told.
     Other,
 }
 

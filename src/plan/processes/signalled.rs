@@ -184,7 +184,7 @@ impl Signalled {
         self.find(process).and_then(|entry| entry.signal).or(self.signal.map(|signal| signal.rewritten))
     }
 
-    /// What is to be done about an orphan that drainit has adopted. `status` reads what it does now, if that matters. `asked_since` is the
+    /// What is to be done about an orphan that drainit has adopted. `status` reads what it does now, if that matters. `since` is the
     /// time since the signal, `patience` how long a process that may have been told is given (`None`: for ever).
     pub fn orphan(
         &mut self,

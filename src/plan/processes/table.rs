@@ -235,7 +235,7 @@ fn others() -> Vec<Case> {
     ]
 }
 
-/// Who is signalled, as `name (SIGNAL)`; and who is left below init once `gone` have ended.
+/// Which processes are signalled, as `name (SIGNAL)`; and which are left below init once `gone` have ended.
 fn signalled(table: &Table, facts: &FactTable, tops: &[i32], signal: StopSignal) -> Vec<(i32, String)> {
     let question = Question { table, tops, signal, is_last_look: true };
     let selection = select(&question, facts).expect("all facts are known");

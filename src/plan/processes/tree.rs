@@ -16,13 +16,9 @@ enum Kin {
 }
 
 /// The descendants of `own`, in order of their pids. `reread` looks at one process again.
-pub fn descendants(
-    mut everybody: Vec<Process>,
-    own: i32,
-    reread: impl Fn(i32) -> Option<Process>,
-) -> Vec<Process> {
-    everybody.sort_unstable_by_key(|process| process.pid);
-    let mut kin = kinship(&everybody, own);
+pub fn descendants(mut all: Vec<Process>, own: i32, reread: impl Fn(i32) -> Option<Process>) -> Vec<Process> {
+    all.sort_unstable_by_key(|process| process.pid);
+    let mut kin = kinship(&all, own);
     for _ in 0..ROUNDS {
         let mut changed = false;
         let mut lost: Vec<usize> =
@@ -30,7 +26,7 @@ pub fn descendants(
         lost.sort_unstable();
         lost.dedup();
         for at in lost {
-            let Some(process) = everybody.get_mut(at) else { continue };
+            let Some(process) = all.get_mut(at) else { continue };
             let parent =
                 reread(process.pid).filter(|now| now.start == process.start).map_or(0, |now| now.parent);
             changed |= process.parent != parent;
@@ -39,24 +35,24 @@ pub fn descendants(
         if !changed {
             break;
         }
-        kin = kinship(&everybody, own);
+        kin = kinship(&all, own);
     }
     let is_ours = |kin: &Kin| *kin == Kin::Ours;
-    everybody.iter().zip(&kin).filter(|(_, kin)| is_ours(kin)).map(|(p, _)| *p).collect()
+    all.iter().zip(&kin).filter(|(_, kin)| is_ours(kin)).map(|(p, _)| *p).collect()
 }
 
 /// For each process of the sorted table, whether its line of parents leads to `own`.
-fn kinship(everybody: &[Process], own: i32) -> Vec<Kin> {
-    let mut kin = vec![Kin::Unknown; everybody.len()];
+fn kinship(all: &[Process], own: i32) -> Vec<Kin> {
+    let mut kin = vec![Kin::Unknown; all.len()];
     let mut line = Vec::new();
-    for start in 0..everybody.len() {
+    for start in 0..all.len() {
         let mut at = start;
         line.clear();
         let found = loop {
-            match (everybody.get(at), kin.get(at)) {
+            match (all.get(at), kin.get(at)) {
                 (_, Some(&known)) if known != Kin::Unknown => break known,
                 // A line that bites its own tail: a number was given away while the table was read.
-                (Some(_), _) if line.len() > everybody.len() => break Kin::Foreign,
+                (Some(_), _) if line.len() > all.len() => break Kin::Foreign,
                 (Some(process), _) => {
                     line.push(at);
                     if process.pid == own || process.parent == 0 {
@@ -65,7 +61,7 @@ fn kinship(everybody: &[Process], own: i32) -> Vec<Kin> {
                     if process.parent == own {
                         break Kin::Ours;
                     }
-                    match everybody.binary_search_by_key(&process.parent, |parent| parent.pid) {
+                    match all.binary_search_by_key(&process.parent, |parent| parent.pid) {
                         Ok(parent) => at = parent,
                         Err(_) => break Kin::Lost(at),
                     }
@@ -91,10 +87,10 @@ mod tests {
     }
 
     fn found(table: &[(i32, i32)], own: i32, again: &[(i32, i32)]) -> Vec<i32> {
-        let everybody = table.iter().map(|&(pid, parent)| process(pid, parent)).collect();
+        let all = table.iter().map(|&(pid, parent)| process(pid, parent)).collect();
         let reread =
             |pid| again.iter().find(|(known, _)| *known == pid).map(|&(pid, parent)| process(pid, parent));
-        descendants(everybody, own, reread).iter().map(|process| process.pid).collect()
+        descendants(all, own, reread).iter().map(|process| process.pid).collect()
     }
 
     #[test]
@@ -112,7 +108,7 @@ mod tests {
     fn an_orphan_that_changed_hands_while_we_read_is_found() {
         assert_eq!(found(&[(1, 0), (6, 5), (7, 6)], 1, &[(6, 1)]), [6, 7]);
         assert_eq!(found(&[(1, 0), (6, 5)], 1, &[]), [0_i32; 0], "it is gone itself");
-        assert_eq!(found(&[(10, 1), (16, 15)], 10, &[(16, 1)]), [0_i32; 0], "somebody else has it");
+        assert_eq!(found(&[(10, 1), (16, 15)], 10, &[(16, 1)]), [0_i32; 0], "another process has it");
     }
 
     #[test]

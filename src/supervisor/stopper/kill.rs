@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::super::{Main, log_failure};
+use super::super::{Main, NAMED, log_failure};
 use super::{LOOKS, Recorder, Stopper, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
@@ -17,9 +17,6 @@ use crate::sys::{kill, process, procfs};
 const LIST_LOOKS: usize = 1024;
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
-
 impl Stopper {
     pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder) {
         let is_first = !std::mem::replace(&mut self.killing, true);
@@ -28,7 +25,7 @@ impl Stopper {
         let look = || processes::look_while(|| self.clock.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
         if process::is_pid_one() {
-            log_failure("cannot kill", kill::send_to_everybody(Signal::KILL));
+            log_failure("cannot kill", kill::send_to_namespace(Signal::KILL));
         }
         if is_first {
             let slow_look = if process::is_pid_one() { processes::look_at_killed } else { processes::look };
@@ -84,7 +81,7 @@ fn stop_the_tree() -> Option<Table> {
     processes::look()
 }
 
-/// A process whose parent has ended is our own child, and their list is short and quickly read again, unlike all of /proc.
+/// An orphan is our own child, and the list of those is short and quickly read again, unlike all of /proc.
 fn stop_own_children() {
     let mut known: Vec<i32> = Vec::new();
     for _ in 0..LIST_LOOKS {

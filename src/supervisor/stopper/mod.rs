@@ -27,7 +27,8 @@ use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
 use crate::sys::{process as own, procfs, signals};
-pub(super) use send::{Delivery, say_refused, send_and_continue, send_one};
+use send::Delivery;
+pub(super) use send::{send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
 const LOOKS: usize = 64;
@@ -269,7 +270,7 @@ impl Stopper {
             };
             let mut is_new = false;
             for (pid, fact) in missing {
-                is_new |= !is_known(&facts, pid, fact);
+                is_new |= !facts.get(&pid).is_some_and(|known| known.has(fact));
                 if let Some(process) = table.find(pid) {
                     processes::facts::read(process, fact, facts.entry(pid).or_default());
                 }
@@ -339,7 +340,11 @@ impl Stopper {
                 continue;
             }
             self.signalled.note_sent(process, signal, delivery == Delivery::Refused);
-            recorder.sent_to(process, signal, delivery);
+            match delivery {
+                Delivery::Sent => recorder.sent_to(process, signal),
+                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Gone | Delivery::Failed => {}
+            }
             recorder.signalled(
                 process,
                 self.signalled.disposition(process),
@@ -483,14 +488,4 @@ impl Stopper {
             }
         }
     }
-}
-
-fn is_known(facts: &FactTable, pid: i32, fact: Fact) -> bool {
-    facts.get(&pid).is_some_and(|known| match fact {
-        Fact::Status => known.status.is_some(),
-        Fact::Call => known.call.is_some(),
-        Fact::Shell => known.shell.is_some(),
-        Fact::Stdin => known.stdin.is_some(),
-        Fact::Outputs => known.outputs.is_some(),
-    })
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use log::{debug, warn};
 
-use super::super::{Main, log_failure};
+use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Recipients, Target};
@@ -14,12 +14,9 @@ use crate::signal::Signal;
 use crate::sys::kill::{self, Pinned};
 use crate::sys::{process, tty};
 
-/// How many processes a line of the log names.
-const NAMED: usize = 8;
-
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervisor) enum Delivery {
+pub(super) enum Delivery {
     Sent,
     /// The process is gone.
     Gone,
@@ -100,7 +97,7 @@ pub(super) fn without_table(signal: Signal, target: Target, main: Main) {
 pub(super) fn unseen(signal: Signal, main: Main) {
     for signal in [signal, Signal::CONT] {
         let sent = match main {
-            _ if process::is_pid_one() => kill::send_to_everybody(signal),
+            _ if process::is_pid_one() => kill::send_to_namespace(signal),
             Main::Alive(main) => kill::send_to_group(main, signal),
             Main::Gone(_) => Err(io::Error::other("/proc is missing")),
         };
@@ -136,7 +133,7 @@ pub(super) fn reason(why: Why) -> String {
 }
 
 /// Says that a signal was refused.
-pub(in crate::supervisor) fn say_refused(process: &Process, signal: Signal) {
+pub(super) fn say_refused(process: &Process, signal: Signal) {
     let name = format::process(process.name, process.pid);
     warn!(
         "{signal} to {name} was refused: it runs as another user, and drainit lacks the capability CAP_KILL"

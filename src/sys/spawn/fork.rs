@@ -26,7 +26,7 @@ pub(super) fn fork(work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
     let forked = check(c_long::from(unsafe { libc::fork() }));
     match forked.map_err(|error| SpawnError { stage: SpawnStage::Clone, error })? {
         0 => {
-            // SAFETY: two numbers. The parent does the same, whoever comes first.
+            // SAFETY: two numbers. The parent does the same, whichever comes first.
             unsafe { libc::setpgid(0, 0) };
             process::exit_now(work())
         }
@@ -45,7 +45,7 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
         child::take_ids(ids).map_err(|_| io::Error::last_os_error())?;
     }
     signals::restore_default(Signal::TERM);
-    // Not to be killed by a word on stderr that nobody reads.
+    // Not to be killed by a word on stderr that is not read.
     signals::ignore(Signal::PIPE);
     // Nor to be stopped by a terminal that wants none from the background.
     signals::ignore(Signal::TTOU);
@@ -72,7 +72,7 @@ impl Failure {
             return Err(io::Error::last_os_error());
         }
         let page = ptr::NonNull::new(page.cast::<Slots>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: a page is aligned for the slots and larger than they are, and nobody else has it.
+        // SAFETY: a page is aligned for the slots and larger than they are, and nothing else has it.
         unsafe { page.write(Slots { stage: AtomicI32::new(-1), errno: AtomicI32::new(0) }) };
         Ok(Self(page))
     }
@@ -88,7 +88,7 @@ impl Failure {
         self.slots().stage.store(prepared.failed_stage.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// What has failed, once the child has ended; `None` where it became its program.
+    /// What has failed, once the child has ended; `None` if it became its program.
     #[must_use]
     pub fn get(&self) -> Option<SpawnError> {
         read_failure(&self.slots().stage, &self.slots().errno)

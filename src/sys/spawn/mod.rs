@@ -39,10 +39,10 @@ pub struct Spawn<'a> {
     pub stdin: Stdin,
     /// The signal mask that it gets.
     pub mask: SignalSet,
-    /// Its working directory, where it is not ours.
+    /// Its working directory, if it is not ours.
     pub directory: Option<&'a OsStr>,
     pub directory_as: DirectoryAs,
-    /// Its user and group, where they are not ours; supplementary groups are dropped then.
+    /// Its user and group, if they are not ours; supplementary groups are dropped then.
     pub ids: Option<Ids>,
     /// What it gets when this process dies.
     pub parent_death_signal: Option<Signal>,
@@ -55,14 +55,14 @@ pub struct Spawn<'a> {
 pub enum Stdin {
     /// What we were given.
     Inherited,
-    /// `/dev/null`, or nothing where that is missing.
+    /// `/dev/null`, or nothing if that is missing.
     Null,
 }
 
-/// Who enters the working directory.
+/// Which user enters the working directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectoryAs {
-    /// The user that the process runs as, who has to be able to.
+    /// The user that the process runs as, which has to be able to.
     User,
     /// This process's user, before the ids change.
     Init,

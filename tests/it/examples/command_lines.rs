@@ -319,7 +319,7 @@ fn the_drain_fits_into_the_grace_period() {
 
 /// The third rule.
 #[test]
-fn what_the_runtime_asks_with_begins_a_stop() {
+fn the_runtime_s_stop_signal_begins_a_stop() {
     for example in uses() {
         let stop = example.settings().stop;
         assert!(stop.stop_signals.contains(example.stop_signal), "{example:?}");

@@ -245,7 +245,7 @@ fn after_a_hook_that_takes_the_whole_grace_period_two_seconds_are_enough() {
 }
 
 #[test]
-fn no_grace_period_is_kill_and_nobody_hears_of_it() {
+fn no_grace_period_is_kill_without_a_signal() {
     let Some(cri) = cri() else { return };
     let wish = Wish::new("drainit -- fake-workload name=main catch=TERM ready hold");
     let mut pod = Box::new(cri.run(wish, CONTAINER, &json!({})));

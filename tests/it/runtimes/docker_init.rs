@@ -22,7 +22,7 @@ fn the_daemon_understands_the_version() {
 
 /// Docker runs `/sbin/docker-init -- COMMAND`, and under that name the command alone gets the signals.
 #[test]
-fn the_command_alone_gets_signals_and_everybody_is_waited_for() {
+fn the_command_alone_gets_signals_and_every_process_is_waited_for() {
     let Some(docker) = docker() else { return };
     let family = [
         "child{",

@@ -100,7 +100,7 @@ fn has_cgroup(folder: &Path, id: &str) -> bool {
 }
 
 #[test]
-fn without_the_programs_a_test_says_that_it_did_not_run_and_fails_where_they_are_required() {
+fn without_the_programs_a_test_says_that_it_did_not_run_and_fails_if_they_are_required() {
     for (test, missing) in [
         ("runtimes::exit_code::the_command_s_own_exit_code_passes_through", &["runc", "crun"][..]),
         ("runtimes::containerd::the_exit_status_passes_through", &["containerd"]),

@@ -18,7 +18,7 @@ fn a_server_under_a_shell_that_dies_finishes_its_work() {
 }
 
 #[test]
-fn a_daemon_in_a_session_of_its_own_is_asked_and_finishes() {
+fn a_daemon_in_a_session_of_its_own_is_signalled_and_finishes() {
     let family =
         "drainit -- fake-workload daemon{ name=daemon catch=TERM:300ms ready hold } name=main ready hold";
     for runtime in runtimes() {
@@ -29,7 +29,7 @@ fn a_daemon_in_a_session_of_its_own_is_asked_and_finishes() {
 }
 
 #[test]
-fn when_the_command_ends_by_itself_those_who_are_left_get_time() {
+fn when_the_command_ends_by_itself_the_rest_gets_time() {
     let family =
         "drainit -- fake-workload daemon{ name=daemon catch=TERM:300ms ready hold } await=/open exit=7";
     for runtime in runtimes() {
@@ -40,7 +40,7 @@ fn when_the_command_ends_by_itself_those_who_are_left_get_time() {
 }
 
 #[test]
-fn who_ignores_the_signal_is_killed_at_the_end_of_the_grace_period() {
+fn a_process_that_ignores_the_signal_is_killed_at_the_end_of_the_grace_period() {
     for runtime in runtimes() {
         let mut container = Bundle::new(runtime, "drainit --grace-period 300ms -- sh -c")
             .word("trap '' TERM; fake-workload name=server ready hold & wait")
@@ -74,7 +74,7 @@ fn an_entrypoint_that_ignores_the_signal_ends_long_before_that() {
 }
 
 #[test]
-fn an_exec_is_neither_asked_nor_waited_for() {
+fn an_exec_is_neither_signalled_nor_waited_for() {
     let family = "drainit -- fake-workload daemon{ name=daemon catch=TERM:300ms ready hold } \
                   name=main catch=TERM:1ms:3 ready hold";
     for runtime in runtimes() {
@@ -126,7 +126,7 @@ fn nothing_needs_root_or_a_root_folder_that_can_be_written() {
 }
 
 #[test]
-fn without_a_pid_namespace_everybody_is_asked_all_the_same() {
+fn without_a_pid_namespace_every_process_is_signalled_all_the_same() {
     let family = "drainit -- fake-workload daemon{ name=daemon catch=TERM:300ms ready hold } name=main state ready hold";
     for runtime in runtimes() {
         let mut container = Bundle::new(runtime, family).without_pid_namespace().start();

@@ -36,7 +36,7 @@ fn when_the_command_has_ended_the_machine_is_off() {
 }
 
 #[test]
-fn a_stop_drains_and_asks_and_waits_before_the_machine_is_off() {
+fn a_stop_drains_and_signals_and_waits_before_the_machine_is_off() {
     let Some(mut machine) = Machine::new() else { return };
     machine.script(
         "serve",

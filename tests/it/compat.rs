@@ -2,8 +2,8 @@
 //!
 //! What other modules ask already is not asked again. `exit_code`: statuses and deaths by signals pass through. `forward`: every
 //! signal reaches the command and its group, and is rewritten. `reap`: a hundred orphans leave no zombie. `start`: mask,
-//! ignored signals and directory as they were given, the parent death signal, the group of its own. `tests/it/peers_signals.rs` has
-//! what is sent to whom in dumb-init's two modes.
+//! ignored signals and directory as they were given, the parent death signal, the group of its own. `tests/it/compat_signals.rs` has
+//! what is sent where in dumb-init's two modes.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -59,7 +59,7 @@ fn a_hundred_orphans_are_a_hundred_warnings() {
 
 /// tini: without `-w` nothing is said of orphans; `-q` and `TINI_VERBOSITY=0` are below warnings.
 #[test]
-fn no_warning_is_given_where_none_is_wanted() {
+fn no_warning_is_given_unless_wanted() {
     let orphan = "orphan{ } exit=0";
     Init::subreaper().flags(&["-s"]).workload(orphan).run().exits(0).silently();
     Init::subreaper().env("TINI_SUBREAPER", "").workload(orphan).run().exits(0).silently();

@@ -34,7 +34,7 @@ pub(super) fn log_level(values: &Values<'_>) -> Option<LevelFilter> {
     debug.then_some(LevelFilter::Debug).max(tini)
 }
 
-/// What C's `atoi` reads: the number at the beginning, 0 where there is none; tini takes a negative one for a huge one.
+/// What C's `atoi` reads: the number at the beginning, 0 if there is none; tini takes a negative one for a huge one.
 fn tini_level(text: &[u8]) -> LevelFilter {
     let text = text.trim_ascii_start();
     let (is_negative, digits) = match text {

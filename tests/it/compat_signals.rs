@@ -1,4 +1,4 @@
-//! What the test suites of tini and dumb-init ask of their programs, asked of drainit: who gets which signal (see `peers`).
+//! What the test suites of tini and dumb-init ask of their programs, asked of drainit: which process gets which signal (see `compat`).
 
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ fn a_stop_goes_to_the_group_or_to_the_single_child() {
 /// dumb-init asks its group when the command has exited, and leaves at once; in single-child mode it asks nobody. drainit asks who
 /// is left in both, and waits for them.
 #[test]
-fn who_is_left_is_asked_and_waited_for_in_both_modes() {
+fn what_is_left_is_signalled_and_waited_for_in_both_modes() {
     for mode in BOTH {
         for flags in [&[][..], &["-c"]] {
             let gate = Gate::closed();
