@@ -180,9 +180,12 @@ impl Plan {
     }
 
     pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
-        if let Some(held_until) = held(stop.limit, now) {
+        // KILL comes at the limit, or at the end of the schedule.
+        let is_last = self.scheduled(stop.at + 1).is_none();
+        let kill_at = earliest(stop.limit, stop.next_at.filter(|_| is_last));
+        if let Some(held_until) = held(kill_at, now) {
             // Frozen, or suspended: the processes may not even have taken the signals that wait for them.
-            stop.limit = Some(held_until);
+            stop.limit = stop.limit.map(|limit| limit.max(held_until));
             stop.next_at = stop.next_at.map(|next| next.max(held_until));
             self.phase = Phase::Stopping(stop);
             return Actions::none();

@@ -1,6 +1,6 @@
 //! Reading /proc. What the texts mean is decided elsewhere (`processes`).
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -141,6 +141,15 @@ pub fn last_pid() -> Option<i32> {
     let mut text = [0; 32];
     let length = nix::unistd::read(&file, &mut text).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
+}
+
+/// The numbers of a process's threads; `None` if it is gone.
+#[must_use]
+pub fn threads(pid: i32) -> Option<Vec<i32>> {
+    let path = CString::new(format!("/proc/{pid}/task")).ok()?;
+    let mut task = open_directory(&path).ok()?;
+    let numbers = task.iter().map_while(Result::ok);
+    Some(numbers.filter_map(|entry| parse_pid(entry.file_name().to_bytes())).collect())
 }
 
 /// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).

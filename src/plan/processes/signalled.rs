@@ -4,7 +4,7 @@
 //! Just before the first signal of a stage, all that are there are noted by pid and start time. Later an orphan that drainit adopts is
 //! signalled, unless
 //!
-//! - it was signalled before;
+//! - it was signalled before, or is spared because it ends with what writes into it;
 //! - it was started after the signal: what a signalled process starts is its way of ending (a last backup, a clean-up);
 //! - a process that it descended from handled the signal, and may have passed it on before it left (`trap 'kill $pid; exit' TERM`). Then it is signalled
 //!   at once only if it has not run since, which means that it was told nothing; else after a time, and never if it has given its handler
@@ -46,6 +46,8 @@ pub struct Signalled {
     known: BTreeMap<i32, Entry>,
     /// A group that was signalled as a whole: what is in it was signalled, or was started by a process that was.
     group: Option<i32>,
+    /// All that were there were signalled, without a look at them.
+    all: bool,
 }
 
 /// A process that was there before the signal, or was signalled later.
@@ -66,6 +68,8 @@ struct Entry {
     /// How often it had waited then.
     switches: Option<u64>,
     sent: Sent,
+    /// It ends with what writes into it, and is signalled at the last call at the earliest.
+    is_spared: bool,
     /// What it was sent, if that is not what came.
     signal: Option<Signal>,
     was_there: bool,
@@ -96,7 +100,8 @@ impl Signalled {
     /// A stage begins: these are there.
     #[must_use]
     pub fn begin(signal: StopSignal, moment: Moment, table: &Table) -> Self {
-        let mut stage = Self { signal: Some(signal), moment, known: BTreeMap::new(), group: None };
+        let mut stage =
+            Self { signal: Some(signal), moment, known: BTreeMap::new(), group: None, all: false };
         for process in table.iter() {
             stage.insert(process, true);
         }
@@ -138,6 +143,31 @@ impl Signalled {
         }
     }
 
+    /// It was there before the signal, but was not looked at then.
+    pub fn note_present(&mut self, process: &Process) {
+        if self.find(process).is_none() {
+            self.insert(process, true);
+        }
+    }
+
+    /// It ends with what writes into it.
+    pub fn note_spared(&mut self, pid: i32) {
+        if let Some(entry) = self.known.get_mut(&pid) {
+            entry.is_spared = true;
+        }
+    }
+
+    /// Whether it is not signalled because it ends with what writes into it.
+    #[must_use]
+    pub fn is_spared(&self, process: &Process) -> bool {
+        self.find(process).is_some_and(|entry| entry.is_spared && entry.sent == Sent::No)
+    }
+
+    /// All that were there were signalled at once.
+    pub fn note_all(&mut self) {
+        self.all = true;
+    }
+
     /// A whole group was signalled.
     pub fn note_group(&mut self, group: i32) {
         self.group = Some(group);
@@ -148,7 +178,7 @@ impl Signalled {
     pub fn is_done(&self, process: &Process) -> bool {
         match self.find(process) {
             Some(entry) => entry.sent != Sent::No || self.is_of_group(process),
-            None => self.is_of_group(process),
+            None => self.is_of_group(process) || (self.all && !self.moment.is_before(process)),
         }
     }
 
@@ -194,7 +224,7 @@ impl Signalled {
         patience: Option<Duration>,
         status: impl FnOnce() -> Status,
     ) -> OrphanVerdict {
-        if self.is_done(orphan) {
+        if self.is_done(orphan) || self.is_spared(orphan) {
             return OrphanVerdict::Leave;
         }
         let Some(entry) = self.find(orphan) else {
@@ -293,6 +323,7 @@ impl Signalled {
                 awaits_signals: false,
                 switches: None,
                 sent: Sent::No,
+                is_spared: false,
                 signal: None,
                 was_there,
             },

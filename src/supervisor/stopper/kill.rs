@@ -37,7 +37,7 @@ impl Stopper {
         }
         match stop_the_tree() {
             Some(table) => table.iter().for_each(|process| _ = send::one(process, Signal::KILL)),
-            None => send::unseen(Signal::KILL, main),
+            None => _ = send::unseen(Signal::KILL, main),
         }
     }
 

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod kill;
 mod send;
 
@@ -16,8 +17,8 @@ use log::{debug, info};
 use super::Main;
 use super::recorder::Recorder;
 use crate::outcome::Ended;
-use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
-use crate::plan::processes::facts::{Call, Fact, FactTable};
+use crate::plan::processes::answering::{Recipient, Why};
+use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
@@ -27,16 +28,14 @@ use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
 use crate::sys::{process as own, procfs, signals};
-use send::Delivery;
+use send::{Delivery, Reached};
 pub(super) use send::{send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
 const LOOKS: usize = 64;
-/// So long a shell that is between two commands is looked at again before it is signalled.
-const SETTLING: Duration = Duration::from_millis(20);
-const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
-/// So many processes that may be told by their parents are looked at before the signal.
-const READ_AHEAD: usize = 1024;
+/// So often, and so far apart, a look that failed is tried again before a stage begins without one.
+const TRIES: usize = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
@@ -58,6 +57,8 @@ pub(super) struct Stopper {
     last_look: Table,
     /// When KILL or the next stage is due.
     limit: Option<Duration>,
+    /// When KILL comes, if there was a last call that found no /proc to look in.
+    call_again: Option<Duration>,
     /// What was forwarded to the command.
     forwarded: SignalSet,
     killing: bool,
@@ -77,6 +78,7 @@ impl Stopper {
             unsent: Vec::new(),
             last_look: Table::default(),
             limit: None,
+            call_again: None,
             forwarded: SignalSet::default(),
             killing: false,
         }
@@ -102,7 +104,21 @@ impl Stopper {
     }
 
     fn table(&self) -> Option<Table> {
-        processes::look_while(|| self.limit.is_none_or(|limit| self.clock.now() < limit))
+        processes::look_while(|| !self.is_over())
+    }
+
+    /// The same, tried again if it fails: without a table all are signalled alike.
+    fn table_for_a_stage(&self) -> Option<Table> {
+        for _ in 0..TRIES {
+            if let Some(table) = self.table() {
+                return Some(table);
+            }
+            if self.is_over() || !procfs::is_ours() {
+                return None;
+            }
+            let _ = signals::wait(SignalSet::default(), Some(BETWEEN_TRIES));
+        }
+        None
     }
 
     /// Sends a signal that is no request to stop.
@@ -115,10 +131,16 @@ impl Stopper {
         };
         info!("forwarding {signal} to {}", send::in_words(to));
         match (to, main) {
-            (Recipients::Main, Main::Alive(pid)) => {
-                recorder.sent(signal, Receiver::Main);
-                send::to_main(pid, signal);
-            }
+            (Recipients::Main, Main::Alive(pid)) => match processes::look_at(pid) {
+                Some(main) if send::one(&main, signal) == Delivery::Refused => {
+                    send::say_refused(&main, signal)
+                }
+                Some(_) => recorder.sent(signal, Receiver::Main),
+                None => {
+                    recorder.sent(signal, Receiver::Main);
+                    send::to_main(pid, signal);
+                }
+            },
             (Recipients::Group, Main::Alive(pid)) => {
                 recorder.sent(signal, Receiver::Group);
                 send::to_group_of(pid, signal);
@@ -130,24 +152,30 @@ impl Stopper {
                 recorder.sent(signal, Receiver::All);
                 match processes::look() {
                     Some(table) => table.iter().for_each(|process| _ = send::one(process, signal)),
-                    None => send::unseen(signal, main),
+                    None => _ = send::unseen(signal, main),
                 }
             }
         }
     }
 
     fn forward_to_adopted(&self, signal: Signal, or_groups: bool, main: Main, recorder: &mut Recorder) {
-        let Some(table) = processes::look() else { return send::unseen(signal, main) };
+        let Some(table) = processes::look() else {
+            send::unseen(signal, main);
+            return;
+        };
         let children: Vec<&Process> =
             table.children(self.own_pid).filter(|child| !recorder.is_of_step(child)).collect();
+        let mut to: BTreeSet<i32> = BTreeSet::new();
         for child in children {
             let alone = !or_groups || handles(child.pid, signal);
-            for process in table
-                .iter()
-                .filter(|process| process.pid == child.pid || (!alone && process.group == child.group))
-            {
-                recorder.sent(signal, Receiver::Process(process.pid));
-                let _ = send::one(process, signal);
+            let group = table.iter().filter(|process| !alone && process.group == child.group);
+            to.extend(group.map(|process| process.pid).chain([child.pid]));
+        }
+        for process in to.iter().filter_map(|&pid| table.find(pid)) {
+            match send::one(process, signal) {
+                Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
+                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Gone | Delivery::Failed => {}
             }
         }
     }
@@ -163,7 +191,7 @@ impl Stopper {
     ) {
         let now = self.clock.now();
         let before = self.signal();
-        let table = self.table();
+        let table = self.table_for_a_stage();
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
             let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
             recorder.escalates(signal.rewritten, cause, &left);
@@ -183,8 +211,7 @@ impl Stopper {
         });
         let Some(table) = table else {
             self.signalled = Signalled::begin(signal, processes::moment(), &Table::default());
-            recorder.sent(signal.rewritten, Receiver::All);
-            return send::without_table(signal.rewritten, target, main);
+            return self.begin_without_table(signal.rewritten, target, main, recorder);
         };
         self.check.begin(now, &table);
         recorder.present(&table);
@@ -206,8 +233,24 @@ impl Stopper {
                 let (selection, facts) = self.select(&table, &tops, signal);
                 let facts = self.read_ahead(&table, facts, &selection.handling);
                 self.note(signal, &table, &facts);
+                selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
                 self.send(&table, &selection.recipients, recorder);
             }
+        }
+    }
+
+    /// Without /proc no process can be picked. What was there and has got the signal gets no second one when a look succeeds later.
+    fn begin_without_table(&mut self, signal: Signal, target: Target, main: Main, recorder: &mut Recorder) {
+        let group = main.pid().and_then(send::group_of);
+        recorder.sent(signal, Receiver::All);
+        match send::without_table(signal, target, main) {
+            Reached::Main => {}
+            Reached::Group => {
+                if let Some(group) = group {
+                    self.signalled.note_group(group);
+                }
+            }
+            Reached::All => self.signalled.note_all(),
         }
     }
 
@@ -257,70 +300,6 @@ impl Stopper {
         main.into_iter().chain(adopted.map(|child| child.pid)).collect()
     }
 
-    /// Asks the rule, and reads what it wants to know until it has an answer.
-    fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
-        let mut facts = FactTable::new();
-        let begun = self.clock.now();
-        loop {
-            let since = self.clock.now().saturating_sub(begun);
-            let question = Question { table, tops, signal, is_last_look: SETTLING <= since };
-            let missing = match select(&question, &facts) {
-                Ok(selection) => return (selection, facts),
-                Err(missing) => missing,
-            };
-            let mut is_new = false;
-            for (pid, fact) in missing {
-                is_new |= !facts.get(&pid).is_some_and(|known| known.has(fact));
-                if let Some(process) = table.find(pid) {
-                    processes::facts::read(process, fact, facts.entry(pid).or_default());
-                }
-            }
-            if !is_new {
-                // A shell between two commands will be somewhere in a moment.
-                let _ = signals::wait(SignalSet::default(), Some(BETWEEN_SETTLING));
-            }
-        }
-    }
-
-    /// What a process that handles the signal may tell its children shows in whether they have run since: that is read before the signal.
-    fn read_ahead(&self, table: &Table, mut facts: FactTable, handling: &[i32]) -> FactTable {
-        let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
-        let mut below: Vec<i32> =
-            table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
-        let mut told: BTreeSet<i32> = BTreeSet::new();
-        while let Some(parent) = below.pop().filter(|_| told.len() < READ_AHEAD) {
-            below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
-        }
-        for process in told.iter().filter_map(|&pid| table.find(pid)) {
-            let facts = facts.entry(process.pid).or_default();
-            if facts.status.is_none() {
-                processes::facts::read(process, Fact::Status, facts);
-            }
-        }
-        facts
-    }
-
-    fn may_handle(&self, process: &Process) -> bool {
-        let signal = self.rest.map_or(Signal::TERM, |signal| signal.received);
-        !matches!(process.disposition(signal), Some(Disposition::Default | Disposition::Ignored))
-    }
-
-    fn note(&mut self, signal: StopSignal, table: &Table, facts: &FactTable) {
-        self.signalled = Signalled::begin(signal, processes::moment(), table);
-        self.note_facts(facts);
-    }
-
-    fn note_facts(&mut self, facts: &FactTable) {
-        for (&pid, facts) in facts {
-            if let Some(status) = &facts.status {
-                self.signalled.note_status(pid, status);
-            }
-            if facts.call == Some(Call::AwaitsSignals) {
-                self.signalled.note_awaits_signals(pid);
-            }
-        }
-    }
-
     fn send(&mut self, table: &Table, recipients: &[Recipient], recorder: &mut Recorder) {
         if let Some(line) = send::words(table, recipients) {
             info!("{line}");
@@ -365,7 +344,13 @@ impl Stopper {
         if !self.has_new_orphans(main, recorder) && (!judges || holds) {
             return judges.then_some(Outlook::KeepWaiting);
         }
-        let Some(table) = self.table() else { return judges.then_some(Outlook::Unknown) };
+        if let Some(kill_at) = self.call_again.take() {
+            self.last_call(kill_at.saturating_sub(self.clock.now()), recorder);
+        }
+        let Some(table) = self.table() else {
+            let outlook = if procfs::is_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
+            return judges.then_some(outlook);
+        };
         recorder.seen(&table);
         self.last_look = table.clone();
         self.orphans(&table, main, recorder);
@@ -436,7 +421,11 @@ impl Stopper {
 
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder) {
         let (mut selection, facts) = self.select(table, tops, signal);
+        let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
+        self.note_those_below(table, &recipients);
+        let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
+        selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
         selection.recipients.retain(|recipient| {
             table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
         });
@@ -463,7 +452,9 @@ impl Stopper {
 
     /// Signals every process that has not been: KILL comes soon.
     pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder) {
-        let (Some(table), Some(StopSignal { received, rewritten })) = (self.table(), self.rest) else {
+        let Some(StopSignal { received, rewritten }) = self.rest else { return };
+        let Some(table) = self.table() else {
+            self.call_again = Some(self.clock.now().saturating_add(until_kill));
             return;
         };
         let left =

@@ -82,19 +82,36 @@ pub(super) fn to_group_of(main: i32, signal: Signal) {
     }
 }
 
+/// Who got a signal that was sent without a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    Main,
+    Group,
+    All,
+}
+
 /// Without /proc no process can be picked.
-pub(super) fn without_table(signal: Signal, target: Target, main: Main) {
+pub(super) fn without_table(signal: Signal, target: Target, main: Main) -> Reached {
     match (target, main) {
-        (Target::Main, Main::Alive(main)) => to_main(main, signal),
-        (Target::Group, Main::Alive(main)) => to_group_of(main, signal),
+        (Target::Main, Main::Alive(main)) => {
+            to_main(main, signal);
+            Reached::Main
+        }
+        (Target::Group, Main::Alive(main)) => {
+            to_group_of(main, signal);
+            Reached::Group
+        }
         // Main answers for its descendants, as far as can be told.
-        (Target::Auto, Main::Alive(main)) if !process::is_pid_one() => to_group_of(main, signal),
+        (Target::Auto, Main::Alive(main)) if !process::is_pid_one() => {
+            to_group_of(main, signal);
+            Reached::Group
+        }
         (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(signal, main),
     }
 }
 
 /// As PID 1 every process gets it, else the group while its number is the command's.
-pub(super) fn unseen(signal: Signal, main: Main) {
+pub(super) fn unseen(signal: Signal, main: Main) -> Reached {
     for signal in [signal, Signal::CONT] {
         let sent = match main {
             _ if process::is_pid_one() => kill::send_to_namespace(signal),
@@ -103,6 +120,7 @@ pub(super) fn unseen(signal: Signal, main: Main) {
         };
         log_failure("cannot signal the processes that are left", sent);
     }
+    if process::is_pid_one() { Reached::All } else { Reached::Group }
 }
 
 pub(super) fn in_words(to: Recipients) -> &'static str {
