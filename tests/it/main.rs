@@ -49,4 +49,5 @@ mod stop;
 mod tty;
 mod tty_jobs;
 mod viewer;
+mod words_start;
 mod wrapper;
