@@ -30,7 +30,7 @@ _drainit() {
             fi
             case "${prev}" in
                 --stop-signal)
-                    COMPREPLY=($(compgen -W "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH PWR RTMIN+3" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi

@@ -1,34 +1,12 @@
-complete -c drainit -l stop-signal -d 'Signals that begin a stop [default: TERM]' -r -f -a "HUP\t''
+complete -c drainit -l stop-signal -d 'Signals that begin a stop [default: TERM]' -r -f -a "TERM\t''
 INT\t''
 QUIT\t''
-ILL\t''
-TRAP\t''
-ABRT\t''
-BUS\t''
-FPE\t''
-KILL\t''
+HUP\t''
 USR1\t''
-SEGV\t''
 USR2\t''
-PIPE\t''
-ALRM\t''
-TERM\t''
-STKFLT\t''
-CHLD\t''
-CONT\t''
-STOP\t''
-TSTP\t''
-TTIN\t''
-TTOU\t''
-URG\t''
-XCPU\t''
-XFSZ\t''
-VTALRM\t''
-PROF\t''
 WINCH\t''
-IO\t''
 PWR\t''
-SYS\t''"
+RTMIN+3\t''"
 complete -c drainit -s r -l rewrite -d 'Receive FROM, forward TO; 0 or none drops it (repeatable)' -r -f
 complete -c drainit -l forward-to -d 'Processes that get the signals: auto, group, main or all [default: auto]' -r -f -a "auto\t''
 group\t''
@@ -46,7 +24,7 @@ complete -c drainit -l stop-after -d 'Begin a stop this long after the start' -r
 complete -c drainit -l post-exit -d 'After the last process has ended: run COMMAND (repeatable)' -r -f -a "(__fish_complete_command)"
 complete -c drainit -l post-exit-sleep -d 'After the last process has ended: wait (repeatable)' -r -f
 complete -c drainit -l post-exit-http -d 'After the last process has ended: send a request (repeatable)' -r -f
-complete -c drainit -s e -l remap-exit -d 'Exit with TO (0 if left out) if the command exits with CODE (repeatable)' -r -f
+complete -c drainit -s e -l remap-exit -d 'Exit with TO (default 0) if the command exits with CODE (repeatable)' -r -f
 complete -c drainit -s u -l user -d 'Run the command as this user and group (numbers; default GID 0)' -r -f
 complete -c drainit -l workdir -d 'Run the command in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c drainit -s p -l parent-death-signal -d 'Get SIG when the parent dies; the command gets it when drainit dies' -r -f -a "HUP\t''

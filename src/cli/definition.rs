@@ -331,7 +331,7 @@ const END: &[Entry] = &[
     repeatable(
         Setting::REMAP_EXIT,
         "CODE[:TO]",
-        "Exit with TO (0 if left out) if the command exits with CODE (repeatable)",
+        "Exit with TO (default 0) if the command exits with CODE (repeatable)",
     )
     .short('e'),
     switch(Setting::PROPAGATE_SIGNAL, "Die of the signal that the command died of (not as PID 1)"),
