@@ -12,6 +12,8 @@ use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
 use drainit::sys::memory::Allocator;
 use drainit::sys::{machine, output, signals};
+use drainit::text::plain;
+use drainit::useless;
 
 drainit::entry!(run);
 
@@ -37,6 +39,7 @@ fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Sup
     logging::set_up(settings.log_level, settings.log_format);
     let power_off = settings.power_off;
     check_place(power_off).map_err(|error| refuse(&error))?;
+    useless::check(&settings).map_err(|error| end(refuse(&error), power_off))?;
     if settings.pause {
         return Err(end(supervisor::pause(&settings).unwrap_or_else(|error| refuse(&error)), power_off));
     }
@@ -79,7 +82,7 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
 /// Returns only if that failed; then there is nothing better to do than to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
-        logging::say_error(&format_args!("cannot power the machine off: {error}"));
+        logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));
     }
 }
 

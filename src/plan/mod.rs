@@ -22,6 +22,7 @@
 
 mod actions;
 mod drain;
+mod futile;
 pub mod job_control;
 mod policy;
 mod post_exit;
@@ -42,6 +43,7 @@ use std::time::Duration;
 pub use actions::{
     Action, Actions, Cause, ExitReason, KillReason, Recipients, StepEnd, StepId, StopReason, When,
 };
+pub use futile::FutileStep;
 pub use policy::{Rewrite, Rewrites, StopPolicy, StopSignal};
 pub use schedule::{Patience, Schedule};
 pub use step::{Request, Step};

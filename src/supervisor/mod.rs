@@ -39,10 +39,12 @@ use crate::sys::clock::Clock;
 use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
+use crate::text::plain;
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
 use recorder::Recorder;
+pub use steps::VARIABLES as VARIABLES_OF_STEPS;
 use steps::{Context, Steps};
 use stopper::Stopper;
 
@@ -409,6 +411,6 @@ fn say_reaped(level: Level, pid: i32, ended: Ended) {
 
 fn log_failure(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
-        debug!("{what}: {error}");
+        debug!("{what}: {}", plain(&error));
     }
 }

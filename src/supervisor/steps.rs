@@ -12,17 +12,21 @@ use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};
 use crate::processes;
+use crate::program::why_not_executed;
 use crate::report::{Receiver, StepOutcome, format};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::kill;
 use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, Stdin};
+use crate::text::plain;
 use crate::workers::{http, idle};
 
 /// What a step's command finds in its environment.
 const MAIN_PID: &str = "DRAINIT_MAIN_PID";
 const RECEIVED_SIGNAL: &str = "DRAINIT_RECEIVED_SIGNAL";
 const DEADLINE: &str = "DRAINIT_DEADLINE_MS";
+/// All of these. A nested drainit finds them too.
+pub const VARIABLES: [&str; 3] = [MAIN_PID, RECEIVED_SIGNAL, DEADLINE];
 
 /// The steps of a run.
 #[derive(Debug)]
@@ -96,7 +100,7 @@ impl Steps {
                 true
             }
             Err(error) => {
-                warn!("{} cannot be started: {}", name(id, step), why(&error));
+                warn!("{} cannot be started: {}", name(id, step), why(step, &error));
                 recorder.end_step(id, StepOutcome::NotStarted);
                 false
             }
@@ -159,7 +163,7 @@ impl Steps {
         let name = name(id, step);
         if let Some(error) = process.failure.as_ref().and_then(Failure::get) {
             recorder.end_step(id, StepOutcome::NotStarted);
-            warn!("{name} cannot be started: {}", why(&error));
+            warn!("{name} cannot be started: {}", why(step, &error));
             return Some(id);
         }
         let is_good = ended == Ended::Exited(0);
@@ -248,14 +252,17 @@ impl Steps {
     }
 }
 
-fn why(SpawnError { stage, error }: &SpawnError) -> String {
-    let what = match stage {
-        SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent => "",
-        SpawnStage::Clone => "no process can be made: ",
-        SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId => "cannot run as that user: ",
-        SpawnStage::Directory => "cannot enter its directory: ",
+fn why(step: &Step, failure: &SpawnError) -> String {
+    let what = match (failure.stage, step) {
+        (SpawnStage::Exec, Step::Command(words)) => {
+            return why_not_executed(words.first().map(OsString::as_os_str).unwrap_or_default(), failure);
+        }
+        (SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent, _) => "",
+        (SpawnStage::Clone, _) => "no process can be made: ",
+        (SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId, _) => "cannot run as that user: ",
+        (SpawnStage::Directory, _) => "cannot enter its directory: ",
     };
-    format!("{what}{error}")
+    format!("{what}{}", plain(&failure.error))
 }
 
 fn name(id: StepId, step: &Step) -> String {

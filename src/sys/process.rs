@@ -66,6 +66,24 @@ pub fn group_of(pid: i32) -> Option<i32> {
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
+/// Whether this process may signal processes of that user (kill(2)). If that cannot be found out, it is taken to be so.
+#[must_use]
+pub fn may_signal(uid: u32) -> bool {
+    /// capability.h: 64 capabilities, as two words of each kind.
+    const VERSION_3: u32 = 0x2008_0522;
+    const CAP_KILL: u32 = 5;
+
+    if [nix::unistd::getuid(), nix::unistd::geteuid()].iter().any(|own| own.as_raw() == uid) {
+        return true;
+    }
+    let header = [VERSION_3, 0];
+    // Effective, permitted, inheritable; the lower half first.
+    let mut sets = [u32::MAX; 6];
+    // SAFETY: the header and the sets are as large as capget(2) has them in this version, and 0 is this process.
+    let _ = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    sets[0] & (1 << CAP_KILL) != 0
+}
+
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: these options take a number and touch no memory.
     check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)

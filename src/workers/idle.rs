@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::signal::SignalSet;
 use crate::sys::signals;
+use crate::text::plain;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -36,7 +37,7 @@ fn has_connection(port: u16) -> Result<bool, String> {
         match File::open(table).and_then(|file| lists(BufReader::new(file), port)) {
             Ok(true) => return Ok(true),
             Ok(false) => tables += 1,
-            Err(error) => problem = format!("{table}: {error}"),
+            Err(error) => problem = format!("{table}: {}", plain(&error)),
         }
     }
     if tables == 0 { Err(problem) } else { Ok(false) }

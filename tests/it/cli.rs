@@ -125,11 +125,28 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn help_fits_eighty_columns() {
-    let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        assert!(line.chars().count() <= 80, "{line}");
+fn each_help_fits_eighty_columns() {
+    for flag in ["-h", "--help"] {
+        let output = std::process::Command::new(DRAINIT).arg(flag).output().expect("it runs");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
+}
+
+#[test]
+fn the_short_help_is_short() {
+    let output = std::process::Command::new(DRAINIT).arg("-h").output().expect("it runs");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(help.lines().count() <= 50, "{help}");
+    let is_option = |line: &&str| line.trim_start().starts_with('-');
+    assert_eq!(help.lines().filter(is_option).count(), 10, "{help}");
+    for part in ["Usage: drainit", "Examples:", "  drainit -- ./entrypoint.sh", "drainit --help"] {
+        assert!(help.contains(part), "{part} is not in {help}");
+    }
+    // Whatever else was typed, as long as it is an option.
+    let output = std::process::Command::new(DRAINIT).args(["-gh", "--", "true"]).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), help);
 }
 
 #[test]

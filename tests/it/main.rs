@@ -49,4 +49,6 @@ mod stop;
 mod tty;
 mod tty_jobs;
 mod viewer;
+mod words;
+mod words_start;
 mod wrapper;

@@ -13,6 +13,7 @@ use crate::report::format;
 use crate::signal::Signal;
 use crate::sys::kill::{self, Pinned};
 use crate::sys::{process, tty};
+use crate::text::plain;
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) fn one(process: &Process, signal: Signal) -> Delivery {
         Ok(()) => Delivery::Sent,
         Err(error) => {
             let name = format::process(process.name, process.pid);
-            debug!("cannot send {signal} to {name}: {error}");
+            debug!("cannot send {signal} to {name}: {}", plain(&error));
             to_delivery(&error)
         }
     }

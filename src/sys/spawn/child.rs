@@ -5,6 +5,8 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
+use nix::errno::Errno;
+
 use super::super::tty::Terminal;
 use super::super::{check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
@@ -108,7 +110,7 @@ pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
     let dropped = check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) });
     // Who may not drop them may have none to drop.
     if dropped.is_err() && !has_only(ids.gid) {
-        nix::errno::Errno::EPERM.set();
+        Errno::EPERM.set();
         return Err(SpawnStage::Groups);
     }
     // SAFETY: numbers only.
@@ -140,17 +142,18 @@ fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
 fn execute(prepared: &mut Prepared) {
     let mut denied = false;
     let (argv, environment) = (prepared.argv.as_ptr(), prepared.environment());
-    let shell_argv = &mut prepared.shell_argv;
+    let (shell_argv, file) = (&mut prepared.shell_argv, &mut prepared.failed_file);
     let failed = prepared.candidates.find(|candidate| {
         // SAFETY: a path, and two vectors of such strings that end in null.
         unsafe { libc::execve(candidate.as_ptr(), argv, environment) };
         match io::Error::last_os_error().raw_os_error() {
             Some(libc::ENOEXEC) => {
-                if let Some(script) = shell_argv.get_mut(1) {
+                file.read(candidate);
+                if let Some(script) = shell_argv.get_mut(1).filter(|_| file.is_for_the_shell()) {
                     *script = candidate.as_ptr();
+                    // SAFETY: as above.
+                    unsafe { libc::execve(SHELL.as_ptr(), shell_argv.as_ptr(), environment) };
                 }
-                // SAFETY: as above.
-                unsafe { libc::execve(SHELL.as_ptr(), shell_argv.as_ptr(), environment) };
                 Some(())
             }
             Some(libc::EACCES) => {
@@ -164,11 +167,17 @@ fn execute(prepared: &mut Prepared) {
                 | libc::ETIMEDOUT
                 // An entry of PATH that is too long is none: the C libraries' execvp do not even try it.
                 | libc::ENAMETOOLONG) => None,
-            _ => Some(()),
+            _ => {
+                file.read(candidate);
+                Some(())
+            }
         }
     });
-    if failed.is_none() && denied {
-        nix::errno::Errno::EACCES.set();
+    if failed.is_none() {
+        if denied {
+            Errno::EACCES.set();
+        }
+        prepared.candidates.find(|candidate| file.read(candidate).then_some(()));
     }
 }
 

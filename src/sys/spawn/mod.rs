@@ -10,6 +10,7 @@
 mod child;
 mod fork;
 mod prepared;
+mod program;
 mod stack;
 
 use std::ffi::{OsStr, OsString, c_long, c_void};
@@ -20,6 +21,7 @@ use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
+pub use program::{Lookup, ProgramFile, look_up};
 use stack::Stack;
 
 /// Numeric ids to run as.
@@ -100,6 +102,20 @@ const STAGES: [SpawnStage; 8] = [
 pub struct SpawnError {
     pub stage: SpawnStage,
     pub error: io::Error,
+    /// The file that could not be executed, if there is one.
+    pub file: Option<ProgramFile>,
+}
+
+impl SpawnError {
+    fn at(stage: SpawnStage, error: io::Error) -> Self {
+        Self { stage, error, file: None }
+    }
+
+    /// Whether the kernel takes the file for no program.
+    #[must_use]
+    pub fn is_no_program(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::ENOEXEC)
+    }
 }
 
 impl Spawn<'_> {
@@ -110,8 +126,8 @@ impl Spawn<'_> {
     /// No process could be made.
     pub fn start_forked(self) -> Result<(i32, Failure), SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
-        let failure = Failure::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;
+        let failure = Failure::new().map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let pid = fork::fork(|| {
             let argument = (&raw mut prepared).cast::<c_void>();
             let code = child::run(argument);
@@ -127,15 +143,14 @@ impl Spawn<'_> {
     /// What failed, where; the child is gone and reaped then.
     pub fn start(self) -> Result<i32, SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;
         let argument = (&raw mut prepared).cast::<c_void>();
-        let stack = Stack::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+        let stack = Stack::new().map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         // SAFETY: `prepared` and the stack outlive the child's use of them, because this call does not return before the child has
         // executed another program or has ended. The child does not unwind.
         let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
-        let pid =
-            check(c_long::from(cloned)).map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+        let pid = check(c_long::from(cloned)).map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
         match prepared.failure() {
             None => Ok(pid),

@@ -8,6 +8,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::super::process;
+use super::program::Beginning;
 use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
 use crate::signal::{Signal, SignalSet};
 
@@ -41,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) mask: SignalSet,
     pub(super) failed_stage: AtomicI32,
     pub(super) failed_errno: AtomicI32,
+    /// The file that could not be executed.
+    pub(super) failed_file: Beginning,
 }
 
 impl Prepared {
@@ -72,6 +75,7 @@ impl Prepared {
             mask: spawn.mask,
             failed_stage: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
+            failed_file: Beginning::NONE,
         };
         if !spawn.variables.is_empty() {
             let variables = assignments(spawn.variables)?;
@@ -111,15 +115,15 @@ impl Prepared {
     }
 
     pub(super) fn failure(&self) -> Option<SpawnError> {
-        read_failure(&self.failed_stage, &self.failed_errno)
+        read_failure(&self.failed_stage, &self.failed_errno, &self.failed_file)
     }
 }
 
 /// What a child has left for us to read; `None` where it has not failed.
-pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32) -> Option<SpawnError> {
+pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32, file: &Beginning) -> Option<SpawnError> {
     let stage = usize::try_from(stage.load(Ordering::Relaxed)).ok()?;
     let error = io::Error::from_raw_os_error(errno.load(Ordering::Relaxed));
-    STAGES.get(stage).map(|&stage| SpawnError { stage, error })
+    STAGES.get(stage).map(|&stage| SpawnError { stage, error, file: file.to_program_file() })
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
@@ -143,7 +147,7 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    fn new(program: &OsStr) -> io::Result<Self> {
+    pub(super) fn new(program: &OsStr) -> io::Result<Self> {
         let program = c_string(program)?;
         let is_path = program.is_empty() || program.as_bytes().contains(&b'/');
         let folders = (!is_path).then(|| process::variable("PATH").unwrap_or(DEFAULT_PATH));
