@@ -36,6 +36,7 @@ mod stop;
 #[cfg(test)]
 mod table;
 mod target;
+mod words;
 
 use std::time::Duration;
 
