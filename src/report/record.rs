@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
-use crate::plan::{KillReason, StepId, When};
+use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
 /// How many processes are noted one by one, in the order in which they were found.
@@ -28,6 +28,8 @@ pub struct Record {
     pub stop: Option<StopRecord>,
     /// When the stop first signalled processes.
     pub signalled_at: Option<Duration>,
+    /// Which processes the stop's first signal was for.
+    pub target: Option<Target>,
     /// In the order in which they were started.
     pub steps: Vec<StepRecord>,
     pub sent: Sent,

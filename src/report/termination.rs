@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::format;
 use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord, StopReason};
+use super::repeats::Repeats;
 use crate::plan::KillReason;
 
 /// The kubelet shows no more bytes than this.
@@ -17,11 +18,8 @@ pub fn message(record: &Record) -> Option<String> {
     }
     let mut lines = Vec::new();
     for kind in Trouble::WORST_FIRST {
-        for one in &record.processes {
-            if trouble(record, one) == Some(kind) {
-                lines.push(process(record, kind, one));
-            }
-        }
+        let troubled = record.processes.iter().filter(|one| trouble(record, one) == Some(kind));
+        lines.extend(Repeats::of(troubled).iter().map(|one| process(record, kind, one)));
     }
     if record.more_processes > 0 {
         let more = format::counted(record.more_processes, "more process", "more processes");
@@ -147,8 +145,8 @@ fn cause(record: &Record) -> String {
 }
 
 /// `  bash (7), the command, sleeping: ignores TERM, killed after 2.3s`.
-fn process(record: &Record, trouble: Trouble, process: &ProcessRecord) -> String {
-    let name = format::process(process.name, process.pid);
+fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
+    let (name, process) = (repeats.name(), repeats.last());
     let main = if process.is_main { ", the command" } else { "" };
     // The state of a process that ended by itself explains nothing.
     let state = match trouble {

@@ -8,7 +8,7 @@ use super::NAMED;
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
-use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
+use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::processes;
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
@@ -94,9 +94,10 @@ impl Recorder {
     }
 
     /// The processes are signalled from now on.
-    pub(super) fn begin_signalling(&mut self, now: Duration) {
+    pub(super) fn begin_signalling(&mut self, now: Duration, target: Target) {
         self.end_sleep(now);
         self.is_dirty = true;
+        self.record.target.get_or_insert(target);
         self.record.signalled_at.get_or_insert(now);
     }
 
