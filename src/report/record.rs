@@ -254,7 +254,7 @@ impl Record {
         self.exit_code.is_some()
     }
 
-    /// Whether there is nothing to tell: no process was killed or left behind, and every step did its work.
+    /// Whether there is nothing to tell: no process was killed or left behind, no KILL from elsewhere ended main, and every step did its work.
     #[must_use]
     pub fn went_well(&self) -> bool {
         let step_went_well = |step: &StepRecord| {
@@ -262,8 +262,17 @@ impl Record {
         };
         self.killed.is_none()
             && self.step_killed.is_none()
+            && !self.main_died_of_other_kill()
             && self.steps.iter().all(step_went_well)
             && !self.processes.iter().any(ProcessRecord::is_left_behind)
+    }
+
+    /// Whether main died of a KILL that drainit did not send: the kernel that is out of memory, or an operator.
+    #[must_use]
+    pub fn main_died_of_other_kill(&self) -> bool {
+        self.main_ended.is_some_and(|end| {
+            end.what == Ended::Killed(Signal::KILL) && self.killed.is_none_or(|killed| end.at < killed.at)
+        })
     }
 
     /// The steps of this phase, in order.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{Level, info, log, warn};
 
 use super::NAMED;
 use super::publish::Output;
@@ -32,6 +32,8 @@ pub(super) struct Recorder {
     sleeps: Option<StepId>,
     /// A warning has told of processes that are waited for.
     has_warned: bool,
+    /// Such a stop has ended.
+    was_slow: bool,
     /// What has happened since the record was written ahead is worth writing.
     is_dirty: bool,
 }
@@ -58,6 +60,7 @@ impl Recorder {
             foreground: Vec::new(),
             sleeps: None,
             has_warned: false,
+            was_slow: false,
             is_dirty: false,
         }
     }
@@ -198,6 +201,12 @@ impl Recorder {
         self.sleeps = matches!(step, Step::Sleep(_)).then_some(id);
     }
 
+    /// How long a step has been under way.
+    pub(super) fn step_took(&self, id: StepId) -> Duration {
+        let step = self.record.steps.iter().find(|step| step.id == id);
+        step.map(|step| self.clock.now().saturating_sub(step.began)).unwrap_or_default()
+    }
+
     /// The step has a process.
     pub(super) fn step_started(&mut self, pid: i32) {
         self.step = Some((pid, false));
@@ -311,6 +320,7 @@ impl Recorder {
                 "every process ended by itself"
             };
             warn!("the stop is over after {}: {how}", format::duration(now.saturating_sub(since)));
+            self.was_slow = true;
         }
     }
 
@@ -318,6 +328,15 @@ impl Recorder {
     pub(super) fn write_ahead(&mut self) {
         if std::mem::take(&mut self.is_dirty) && self.output.is_wanted() {
             self.output.write_ahead(&self.record, self.clock.now());
+        }
+    }
+
+    /// A rehearsal says it below its drawing, and without a report too little is noted to follow anything from.
+    fn say_advice(&self) {
+        let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
+        let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
+        if is_told && log::log_enabled!(level) {
+            report::advice(&self.record).iter().for_each(|sentence| log!(level, "advice: {sentence}"));
         }
     }
 
@@ -332,6 +351,7 @@ impl Recorder {
             left.for_each(|process| process.ended = Some(Timed { at: now, what: ProcessEnd::LeftBehind }));
         }
         self.record.exit_code = Some(exit_code);
+        self.say_advice();
         info!("exiting with {exit_code}");
         self.output.write(&self.record, exit_code)
     }

@@ -181,7 +181,7 @@ impl Steps {
         let name = name(id, step);
         let outcome = match why {
             StepEnd::Elapsed => {
-                warn!("{name} timed out");
+                warn!("{name} timed out after {}", format::duration(recorder.step_took(id)));
                 StepOutcome::TimedOut
             }
             StepEnd::NoTimeLeft => {

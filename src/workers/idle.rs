@@ -5,7 +5,6 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::report::format;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
 use crate::sys::signals;
@@ -83,7 +82,10 @@ fn left(found: &[Connection], unused: &[SocketAddr]) -> String {
         };
         format!("{} {state}", one.remote)
     };
-    let named = format::list(found, NAMED, describe);
+    let mut named: Vec<String> = found.iter().take(NAMED).map(describe).collect();
+    let more = found.len().saturating_sub(NAMED);
+    named.extend((more > 0).then(|| format!("{more} more")));
+    let named = named.join(", ");
     let are = if found.len() == 1 { "connection was" } else { "connections were" };
     let mut text = format!("{} {are} left: {named}", found.len());
     if !found.is_empty() && found.iter().all(|one| unused.contains(&one.remote)) {

@@ -4,7 +4,7 @@
 
 mod shells;
 mod signals;
-mod time;
+mod slow;
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub fn advice(record: &Record) -> Vec<String> {
     advice.extend(shells::goes_on(record));
     advice.extend(signals::unhandled(record));
     advice.extend(signals::past_main(record));
-    advice.extend(time::cut_off(record));
-    advice.extend(time::steps(record));
-    advice.extend(time::slowest(record));
+    advice.extend(slow::cut_off(record));
+    advice.extend(slow::steps(record));
+    advice.extend(slow::slowest(record));
     advice
 }
 
@@ -71,7 +71,7 @@ mod tests {
             [
                 "sh (7), a shell, died of TERM while server (12) went on: exec the server in the entrypoint",
                 "server (12) was sent TERM only because drainit waited: tini would have cut it off at once",
-                "server (12) catches TERM and took 2.1s of the stop's 2.4s",
+                "server (12) catches TERM and took 2.1s to end: most of the stop",
             ]
         );
         let mut script = shell_in_front();

@@ -1,5 +1,7 @@
 //! Advice about shells in front of servers.
 
+use std::time::Duration;
+
 use super::{NAMED, SLOW, TOGETHER, outlived};
 use crate::outcome::Ended;
 use crate::plan::Target;
@@ -7,6 +9,9 @@ use crate::plan::processes::Disposition;
 use crate::report::record::{ProcessRecord, Record, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
+
+/// The end of a process that its own parent reaps is seen at the next look.
+const SEEN_LATE: Duration = Duration::from_millis(500);
 
 /// A shell that dies of the signal leaves its children without a parent, and their exit status is lost.
 pub(super) fn died_first(record: &Record) -> Option<String> {
@@ -34,7 +39,7 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
         };
         let command = record.processes.iter().filter(is_in_front).max_by_key(|child| record.waited(child))?;
         let (shell_s, waited) = (record.waited(shell)?, record.waited(command)?);
-        if waited < SLOW || shell_s < waited {
+        if waited < SLOW || shell_s.saturating_add(SEEN_LATE) < waited {
             return None;
         }
         let [shell, name] = [shell, command].map(|one| format::process(one.name, one.pid));

@@ -2,6 +2,7 @@
 
 use super::shells::main_is_shell;
 use super::{NAMED, SLOW};
+use crate::outcome::Ended;
 use crate::plan::Target;
 use crate::plan::processes::Disposition;
 use crate::report::record::{ProcessEnd, ProcessRecord, Record};
@@ -15,8 +16,7 @@ pub(super) fn unheeded(record: &Record) -> Option<String> {
     let (signal, after) = (came.what, format::duration(came.at));
     let both = if stop == signal { stop.to_string() } else { format!("{stop},{signal}") };
     Some(format!(
-        "{signal} came from outside after {after} and was passed on, but it is no stop signal and began no stop: \
-         if it should, set --stop-signal {both}"
+        "{signal} came from outside after {after} and began no stop: if it is to begin one, set --stop-signal {both}"
     ))
 }
 
@@ -56,7 +56,7 @@ pub(super) fn unhandled(record: &Record) -> Option<String> {
     })
 }
 
-/// Main handles the signal, and the target had its children signalled as well.
+/// Main handles the signal, and the target had its children signalled as well: that cut them off, or may be why it went wrong.
 pub(super) fn past_main(record: &Record) -> Option<String> {
     record.target.filter(|target| matches!(target, Target::Group | Target::All))?;
     let main = record.main().filter(|main| main.disposition == Some(Disposition::Caught))?;
@@ -81,6 +81,13 @@ pub(super) fn past_main(record: &Record) -> Option<String> {
              with --forward-to auto or main only {name} gets it"
         ));
     }
+    let ended_well = |one: &ProcessRecord| {
+        record.end_of(one).is_some_and(|end| end.what != ProcessEnd::Reaped(Ended::Killed(signal)))
+    };
+    let main_ended_well = record.main_ended.is_some_and(|end| end.what == Ended::Exited(0));
+    if record.killed.is_none() && main_ended_well && children.clone().all(ended_well) {
+        return None;
+    }
     let both: Vec<&ProcessRecord> =
         children.filter(|child| child.disposition == Some(Disposition::Caught)).collect();
     let (one_parent, get) = if both.len() == 1 { ("its parent", "gets") } else { ("their parent", "get") };
@@ -96,7 +103,6 @@ pub(super) fn past_main(record: &Record) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Ended;
     use crate::report::fixtures::*;
     use crate::report::record::*;
 
@@ -125,8 +131,7 @@ mod tests {
         assert_eq!(
             unheeded(&record).as_deref(),
             Some(
-                "QUIT came from outside after 3.0s and was passed on, but it is no stop signal and began no stop: \
-                 if it should, set --stop-signal TERM,QUIT"
+                "QUIT came from outside after 3.0s and began no stop: if it is to begin one, set --stop-signal TERM,QUIT"
             )
         );
         assert_eq!(unheeded(&well()), None);
@@ -174,6 +179,8 @@ mod tests {
         );
         record.processes.retain(|one| one.pid != 12);
         record.target = Some(Target::All);
+        assert_eq!(past_main(&record), None, "nothing was lost");
+        record.main_ended = Some(timed(6_900, Ended::Exited(1)));
         assert_eq!(
             past_main(&record).as_deref(),
             Some(

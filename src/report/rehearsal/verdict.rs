@@ -1,7 +1,5 @@
 //! Whether a rehearsal went well, and why not.
 
-use std::time::Duration;
-
 use crate::outcome::Ended;
 use crate::plan::{KillReason, StepId};
 use crate::report::format;
@@ -117,18 +115,18 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
 
 /// A KILL from elsewhere: the kernel that is out of memory, or an operator.
 fn died_of_other_kill(record: &Record) -> Vec<String> {
-    let is_other = |at: Duration| record.killed.is_none_or(|killed| at < killed.at);
     let sentence = |name: &str| format!("{name} died of a KILL that drainit did not send");
-    let main_alone = record
-        .main_ended
-        .filter(|end| end.what == Ended::Killed(Signal::KILL) && is_other(end.at))
-        .filter(|_| record.main().is_none())
-        .map(|_| sentence(&format::main(record)));
+    let by_other = |process: &ProcessRecord| {
+        record.end_of(process).is_some_and(|end| {
+            let is_earlier = record.killed.is_none_or(|killed| end.at < killed.at);
+            is_earlier && end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL))
+        })
+    };
+    let is_main_alone = record.main_died_of_other_kill() && !record.main().is_some_and(by_other);
+    let main_alone = is_main_alone.then(|| sentence(&format::main(record)));
     let mut sentences = Vec::from_iter(main_alone);
     sentences.extend(first_few(record, |process| {
-        let end = record.end_of(process)?;
-        let by_other = end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL)) && is_other(end.at);
-        by_other.then(|| sentence(&format::process(process.name, process.pid)))
+        by_other(process).then(|| sentence(&format::process(process.name, process.pid)))
     }));
     sentences
 }

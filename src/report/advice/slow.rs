@@ -92,8 +92,7 @@ pub(super) fn slowest(record: &Record) -> Option<String> {
     (is_slow && !record.was_killed(slowest)).then(|| {
         let reacts = format::reaction(disposition, sent.what);
         let name = format::process(slowest.name, slowest.pid);
-        let (took, whole) = (format::duration(took), format::duration(whole));
-        format!("{name} {reacts} and took {took} of the stop's {whole}")
+        format!("{name} {reacts} and took {} to end: most of the stop", format::duration(took))
     })
 }
 
@@ -157,7 +156,10 @@ mod tests {
         assert_eq!(steps(&record), ["the pre-stop step 'idle 80' took 2.0s of the stop's 4.0s"]);
         record.processes = vec![one(12, "a", 8_000), one(13, "b", 9_000)];
         record.main_ended = None;
-        assert_eq!(slowest(&record).as_deref(), Some("b (13) catches TERM and took 3.8s of the stop's 4.0s"));
+        assert_eq!(
+            slowest(&record).as_deref(),
+            Some("b (13) catches TERM and took 3.8s to end: most of the stop")
+        );
     }
 
     #[test]
