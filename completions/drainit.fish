@@ -60,7 +60,7 @@ PWR\t''
 SYS\t''"
 complete -c drainit -l report -d 'Write what happened to FILE as JSON (- is stderr)' -r -F
 complete -c drainit -l termination-log -d 'If a process was killed or a step failed, say so in this file [default PATH: /dev/termination-log]' -r -F
-complete -c drainit -l rehearse -d 'Begin a stop after this time, draw it on stderr, and exit with 0 if it went well, 124 if not' -r -f
+complete -c drainit -l rehearse -d 'Begin a stop after this time, draw it on stderr, and exit 0 if it went well, 124 if not [default grace period: 30s]' -r -f
 complete -c drainit -l log-format -d 'Format of lines on stderr: text or json [default: text]' -r -f -a "text\t''
 json\t''"
 complete -c drainit -s g -d 'Same as --forward-to group'

@@ -366,7 +366,7 @@ const REPORT: &[Entry] = &[
     valued(
         Setting::REHEARSE,
         "DURATION",
-        "Begin a stop after this time, draw it on stderr, and exit with\n0 if it went well, 124 if not",
+        "Begin a stop after this time, draw it on stderr, and exit\n0 if it went well, 124 if not [default grace period: 30s]",
     ),
     Entry::new(VERBOSE, "Say more on stderr: -v info, -vv debug, -vvv trace", Kind::Count).short('v'),
     flag(QUIET, "Say errors only").short('q'),

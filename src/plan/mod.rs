@@ -37,6 +37,7 @@ mod stop;
 #[cfg(test)]
 mod table;
 mod target;
+mod words;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{ProcessRecord, Record};
+use super::record::Record;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::signal::Signal;
@@ -112,11 +112,6 @@ fn first_few<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> V
     let more = items.len() - shown.len();
     shown.extend((more > 0).then(|| format!("{more} more")));
     shown
-}
-
-/// `server (12), worker (13) and 4 more`.
-pub(super) fn processes(processes: &[&ProcessRecord], limit: usize) -> String {
-    list(processes, limit, |one| process(one.name, one.pid))
 }
 
 /// `1 process`, `2 processes`.

@@ -23,6 +23,9 @@ use crate::signal::Signal;
 use values::Values;
 pub use values::{LogFormat, UsageError, User};
 
+/// The grace period of a rehearsal, if none was set: a job is not to hang.
+const REHEARSAL_LIMIT: Duration = Duration::from_secs(30);
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -111,9 +114,13 @@ impl Settings {
             log_format: values.one(Setting::LOG_FORMAT, values::log_format)?.unwrap_or_default(),
         };
         values.switch(Setting::SUBREAPER)?;
+        let is_rehearsal = settings.is_rehearsal();
         let stop = &mut settings.stop;
         stop.stop_after = [stop.stop_after, settings.rehearse].into_iter().flatten().min();
-        stop.observes = settings.rehearse.is_some();
+        if is_rehearsal {
+            stop.grace_period.get_or_insert(REHEARSAL_LIMIT);
+        }
+        stop.observes = is_rehearsal;
         settings.command = typed.into_command();
         settings.with_command()
     }
@@ -217,6 +224,7 @@ mod tests {
         assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "no")]), None);
         assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "/z")]), Some("/z".into()));
         let rehearsed = settings(&["--rehearse", "3", "--stop-after", "5", "x"], &[]).expect("good");
+        assert_eq!(rehearsed.stop.grace_period, Some(Duration::from_secs(30)), "it has a limit");
         assert!(rehearsed.is_rehearsal());
         assert_eq!(rehearsed.stop.stop_after, Some(Duration::from_secs(3)));
         assert_eq!(settings(&["--report", "-", "x"], &[]).expect("good").report, Some(ReportTo::Stderr));

@@ -263,7 +263,7 @@ impl Supervisor {
     fn handle(&mut self, event: Event) -> Option<u8> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
-            trace!("{event:?}");
+            trace!("event: {event}");
             if event == Event::NoneLeft {
                 self.recorder.none_left();
             } else if event == Event::MainEnded && log_enabled!(Level::Info) {
@@ -283,7 +283,7 @@ impl Supervisor {
 
     /// Does what the plan says.
     fn perform(&mut self, action: Action) -> Consequence {
-        trace!("{action:?}");
+        trace!("action: {action}");
         self.stopper.set_limit(self.plan.limit());
         let (main, recorder) = (self.main, &mut self.recorder);
         match action {

@@ -67,6 +67,10 @@ impl Output {
         self.report.is_some() || self.termination_log.is_some() || self.rehearsal
     }
 
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
     /// What has to stay open.
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let report = match &self.report {

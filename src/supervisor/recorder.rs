@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{Level, info, log, warn};
 
 use super::NAMED;
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
-use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
+use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::processes;
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
@@ -32,6 +32,8 @@ pub(super) struct Recorder {
     sleeps: Option<StepId>,
     /// A warning has told of processes that are waited for.
     has_warned: bool,
+    /// Such a stop has ended.
+    was_slow: bool,
     /// What has happened since the record was written ahead is worth writing.
     is_dirty: bool,
 }
@@ -58,6 +60,7 @@ impl Recorder {
             foreground: Vec::new(),
             sleeps: None,
             has_warned: false,
+            was_slow: false,
             is_dirty: false,
         }
     }
@@ -94,9 +97,10 @@ impl Recorder {
     }
 
     /// The processes are signalled from now on.
-    pub(super) fn begin_signalling(&mut self, now: Duration) {
+    pub(super) fn begin_signalling(&mut self, now: Duration, target: Target) {
         self.end_sleep(now);
         self.is_dirty = true;
+        self.record.target.get_or_insert(target);
         self.record.signalled_at.get_or_insert(now);
     }
 
@@ -195,6 +199,12 @@ impl Recorder {
         self.end_sleep(now);
         self.record.begin_step(now, id, step.to_string());
         self.sleeps = matches!(step, Step::Sleep(_)).then_some(id);
+    }
+
+    /// How long a step has been under way.
+    pub(super) fn step_took(&self, id: StepId) -> Duration {
+        let step = self.record.steps.iter().find(|step| step.id == id);
+        step.map(|step| self.clock.now().saturating_sub(step.began)).unwrap_or_default()
     }
 
     /// The step has a process.
@@ -310,6 +320,7 @@ impl Recorder {
                 "every process ended by itself"
             };
             warn!("the stop is over after {}: {how}", format::duration(now.saturating_sub(since)));
+            self.was_slow = true;
         }
     }
 
@@ -317,6 +328,15 @@ impl Recorder {
     pub(super) fn write_ahead(&mut self) {
         if std::mem::take(&mut self.is_dirty) && self.output.is_wanted() {
             self.output.write_ahead(&self.record, self.clock.now());
+        }
+    }
+
+    /// A rehearsal says it below its drawing, and without a report too little is noted to follow anything from.
+    fn say_advice(&self) {
+        let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
+        let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
+        if is_told && log::log_enabled!(level) {
+            report::advice(&self.record).iter().for_each(|sentence| log!(level, "advice: {sentence}"));
         }
     }
 
@@ -331,6 +351,7 @@ impl Recorder {
             left.for_each(|process| process.ended = Some(Timed { at: now, what: ProcessEnd::LeftBehind }));
         }
         self.record.exit_code = Some(exit_code);
+        self.say_advice();
         info!("exiting with {exit_code}");
         self.output.write(&self.record, exit_code)
     }

@@ -89,7 +89,9 @@ impl Steps {
             Step::Command(command) => {
                 self.start_command(command, context).map(|(pid, failure)| (pid, Some(failure)))
             }
-            Step::Http(_) | Step::Idle(_) => self.start_worker(id, step).map(|pid| (pid, None)),
+            Step::Http(_) | Step::Idle(_) => {
+                self.start_worker(id, step, context.time_left).map(|pid| (pid, None))
+            }
             Step::Sleep(_) => return true,
         };
         match started {
@@ -139,10 +141,10 @@ impl Steps {
     }
 
     /// What goes wrong in the child is said there.
-    fn start_worker(&self, id: StepId, step: &Step) -> Result<i32, SpawnError> {
+    fn start_worker(&self, id: StepId, step: &Step, time: Duration) -> Result<i32, SpawnError> {
         let work = || match step {
             Step::Http(request) => http::request(request),
-            Step::Idle(port) => idle::wait(*port),
+            Step::Idle(port) => idle::wait(*port, time),
             Step::Command(_) | Step::Sleep(_) => Ok(()),
         };
         spawn::run_in_child(self.ids, || match work() {
@@ -183,7 +185,7 @@ impl Steps {
         let name = name(id, step);
         let outcome = match why {
             StepEnd::Elapsed => {
-                warn!("{name} timed out");
+                warn!("{name} timed out after {}", format::duration(recorder.step_took(id)));
                 StepOutcome::TimedOut
             }
             StepEnd::NoTimeLeft => {

@@ -43,6 +43,7 @@ mod report;
 mod runtimes;
 mod schedule;
 mod shells;
+mod situations;
 mod start;
 mod status;
 mod stop;

@@ -196,7 +196,7 @@ impl Stopper {
             let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
             recorder.escalates(signal.rewritten, cause, &left);
         }
-        recorder.begin_signalling(now);
+        recorder.begin_signalling(now, target);
         if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
             send::warn_of_daemons(table);
         }
