@@ -1,12 +1,12 @@
 //! What the program file says of itself, which the kernel goes by (elf(5)).
 
-use crate::harness::WORKLOAD;
-
 /// What Cargo has built for the tests; or another build, where `DRAINIT_PROGRAM` names one when the tests are compiled.
 pub(crate) const DRAINIT: &str = match option_env!("DRAINIT_PROGRAM") {
     Some(program) => program,
     None => env!("CARGO_BIN_EXE_drainit"),
 };
+
+pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 const LOAD: usize = 1;
 const LOADER: usize = 3;

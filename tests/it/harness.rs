@@ -13,12 +13,10 @@ use drainit::plan::processes::Process;
 use drainit::signal::Signal;
 use drainit::sys::{kill, procfs};
 
-pub(crate) use crate::binary::DRAINIT;
+pub(crate) use crate::binary::{DRAINIT, WORKLOAD};
 use crate::dispositions;
 pub(crate) use crate::gate::Gate;
 use crate::idle::wait_of;
-
-pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 /// Only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
