@@ -55,6 +55,11 @@ impl Node {
         self.folder.path().join(name)
     }
 
+    /// Unique on this machine while the node is there.
+    pub(crate) fn name(&self) -> String {
+        self.folder.path().file_name().expect("it has a name").to_str().expect("text").to_owned()
+    }
+
     pub(crate) fn program(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("our own folder");
         open_to_all(&self.path(name));

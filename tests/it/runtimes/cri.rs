@@ -16,7 +16,7 @@ use super::engine::{Clients, Contained, Engine, NOBODY, PATIENCE, Wish, report, 
 use super::not_run;
 use crate::harness::{Finished, Init, Running, took};
 
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/runtimes/cri.py");
+const CLIENT: &str = include_str!("cri.py");
 
 /// Of the CRI's modes for a namespace: the pod's, the container's own, the host's.
 pub(super) const POD: u32 = 0;
@@ -72,7 +72,7 @@ impl Cri {
 
     /// One call, as the kubelet makes it.
     pub(super) fn call(&self, method: &str, request: &Value) -> Output {
-        let arguments = [CLIENT, &self.containerd.socket(), "call", method, &request.to_string()];
+        let arguments = ["-c", CLIENT, &self.containerd.socket(), "call", method, &request.to_string()];
         Command::new(self.python).args(arguments).output().expect("looked for before")
     }
 
@@ -119,7 +119,7 @@ impl Cri {
         }
         add(&mut container, more);
         let socket = self.containerd.socket();
-        let line = [self.python, CLIENT, &socket, "run", &sandbox.to_string(), &container.to_string()];
+        let line = [self.python, "-c", CLIENT, &socket, "run", &sandbox.to_string(), &container.to_string()];
         let mut running = Init::subreaper().command(&line).start();
         let pod = running.line_after("pod ");
         let clients = Clients::new(running);
@@ -170,7 +170,7 @@ impl Pod {
     pub(super) fn stop_within(&mut self, time: Duration) {
         let request = json!({ "container_id": self.container, "timeout": time.as_secs() }).to_string();
         let socket = self.cri.containerd.socket();
-        let line = [self.cri.python, CLIENT, &socket, "call", "StopContainer", &request];
+        let line = [self.cri.python, "-c", CLIENT, &socket, "call", "StopContainer", &request];
         self.clients.stop_with(Init::subreaper().command(&line).start());
     }
 }
