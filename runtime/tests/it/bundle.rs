@@ -147,6 +147,9 @@ fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own");
 }
 
+/// A way in which something is wrong with a node: what is said of it, and how it comes about.
+pub(crate) type Spoiled<'a> = (&'a str, &'a dyn Fn(&Node));
+
 /// A container's configuration.
 pub(crate) fn config() -> Value {
     json!({

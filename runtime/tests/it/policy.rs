@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 
-use crate::bundle::{Node, code, config, said};
+use crate::bundle::{Node, Spoiled, code, config, said};
 
 fn annotated(name: &str, value: &str) -> Value {
     let mut config = config();
@@ -97,7 +97,7 @@ fn what_is_left_alone_is_said_when_debug_lines_are_wanted() {
 #[test]
 fn where_rewriting_fails_the_container_is_refused_or_starts_as_it_is() {
     let file = |node: &Node| node.path("bundle/config.json");
-    let cases: [(&str, &dyn Fn(&Node)); 10] = [
+    let cases: [Spoiled<'_>; 10] = [
         ("No such file", &|node| fs::remove_file(file(node)).expect("our own file")),
         ("EOF while parsing", &|node| node.write("{ \"ociVersion\": ")),
         ("ociVersion \"2.0.0\" is not known here", &|node| node.write("{ \"ociVersion\": \"2.0.0\" }")),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::bundle::{Node, config};
+use crate::bundle::{Node, Spoiled, config};
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own");
@@ -15,7 +15,7 @@ fn mode(path: &Path, mode: u32) {
 #[test]
 fn a_drainit_that_others_could_change_is_not_mounted() {
     let drainit = |node: &Node| node.path("bin/drainit");
-    let cases: [(&str, &dyn Fn(&Node)); 9] = [
+    let cases: [Spoiled<'_>; 9] = [
         ("belongs to user 1, not to root", &|node| chown(drainit(node), Some(1), None).expect("root may")),
         ("it can be written by others", &|node| mode(&drainit(node), 0o775)),
         ("it can be written by others", &|node| mode(&drainit(node), 0o757)),
