@@ -21,6 +21,7 @@ complete -c drainit -l report -d 'Write what happened as JSON to FILE at the end
 complete -c drainit -l termination-log -d 'Where somebody was killed or a step failed, say so there [default PATH: /dev/termination-log]' -r -F
 complete -c drainit -l rehearse -d 'Begin a stop after that time, draw it on stderr, and exit 0 where it went well, 124 where it did not' -r
 complete -c drainit -l log-format -d 'Lines on stderr as text or json [default: text]' -r
+complete -c drainit -l copy-to -d 'Copy this program to PATH and exit' -r -F
 complete -c drainit -s g -d 'As --forward-to group'
 complete -c drainit -s c -l single-child -d 'As --forward-to main'
 complete -c drainit -l wait-for-all -d 'When the command exits by itself, stop nobody and stay'

@@ -4,7 +4,9 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 use super::setting::Setting;
-use super::{COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
+use super::{
+    COMMAND, COPY_TO, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE,
+};
 
 /// What clap makes of the definition. A test compares, and writes it.
 pub(super) const HELP: &str = include_str!("help.txt");
@@ -17,7 +19,8 @@ pub fn definition() -> Command {
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
-             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
+             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause and --copy-to have\n\
+             none. A flag wins.\n\
              Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
@@ -313,6 +316,11 @@ const REPORT: &[Entry] = &[
 ];
 
 const GENERAL: &[Entry] = &[
+    Entry {
+        value_name: Some("PATH"),
+        ..Entry::new(COPY_TO, "Copy this program to PATH and exit", Kind::Value)
+    }
+    .hint(ValueHint::FilePath),
     Entry::new("help", "Print this and exit", Kind::Help).short('h'),
     Entry::new("version", "Print the version and exit", Kind::Version).short('V'),
     flag(LICENSE, "Print the licence and exit").short('l'),

@@ -9,6 +9,7 @@ mod binary;
 mod circles;
 mod cli;
 mod cli_steps;
+mod copy;
 mod defect;
 mod dispositions;
 mod docs;

@@ -10,6 +10,8 @@ mod gate;
 #[path = "../../../tests/it/harness.rs"]
 #[expect(dead_code, unused_imports, reason = "a helper of drainit's tests, not all of which is needed here")]
 mod harness;
+#[path = "../../../tests/it/idle.rs"]
+mod idle;
 
 mod bundle;
 mod configure;
