@@ -21,6 +21,7 @@ mod guard;
 mod here;
 mod image;
 mod nginx;
+mod no_image_change;
 mod oci;
 mod podman;
 mod reap;

@@ -299,7 +299,7 @@ impl Engine for Arc<Podman> {
 }
 
 /// A pod that runs. It is removed at the end, whatever state it is in.
-struct Pod {
+pub(super) struct Pod {
     podman: Arc<Podman>,
     name: &'static str,
     /// Each podman that has made something of it, and what that has left behind to watch its containers.
@@ -307,7 +307,7 @@ struct Pod {
 }
 
 impl Pod {
-    fn new(podman: &Arc<Podman>, name: &'static str, words: &[&str]) -> Self {
+    pub(super) fn new(podman: &Arc<Podman>, name: &'static str, words: &[&str]) -> Self {
         let mut pod = Self { podman: Arc::clone(podman), name, made: Vec::new() };
         pod.have(words);
         // It leaves cgroups behind, in a folder that all podmans share.
