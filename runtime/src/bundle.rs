@@ -4,7 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -30,6 +30,7 @@ pub struct File {
     /// For what is said of it.
     path: PathBuf,
     file: fs::File,
+    size: u64,
 }
 
 impl File {
@@ -62,7 +63,7 @@ impl File {
         if metadata.len() > MOST {
             return Err(format!("{}: larger than {} MiB", path.display(), MOST >> 20));
         }
-        Ok(Self { folder, name, path, file })
+        Ok(Self { folder, name, path, file, size: metadata.len() })
     }
 
     /// What it says.
@@ -70,7 +71,7 @@ impl File {
     /// # Errors
     /// It cannot be read, or is no JSON.
     pub fn read(&self) -> Result<Value, String> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0) + 1);
         (&self.file).take(MOST).read_to_end(&mut text).map_err(|error| self.say(&error))?;
         serde_json::from_slice(&text).map_err(|error| self.say(&error))
     }
@@ -94,13 +95,15 @@ impl File {
         })
     }
 
-    fn fill(&self, mut new: fs::File, spec: &Value) -> io::Result<()> {
+    fn fill(&self, new: fs::File, spec: &Value) -> io::Result<()> {
         let (old, made) = (self.file.metadata()?, new.metadata()?);
         if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
             fchown(&new, Some(old.uid()), Some(old.gid()))?;
         }
         new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
-        new.write_all(&serde_json::to_vec(spec)?)
+        let mut text = BufWriter::with_capacity(64 << 10, new);
+        serde_json::to_writer(&mut text, spec)?;
+        text.flush()
     }
 
     /// The container's root folder, if it can be opened.

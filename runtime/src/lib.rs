@@ -31,6 +31,7 @@ pub mod rewrite;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
@@ -142,7 +143,8 @@ fn prepare(
 
 fn inject(bundle: &Bundle, restores: bool, node: &Node, runtime: &str) -> Result<Outcome, Problem> {
     let file = bundle::File::open(bundle).map_err(Problem::Failed)?;
-    let mut spec = file.read().map_err(Problem::Failed)?;
+    // This process ends soon, as another program: a large tree need not be taken apart.
+    let mut spec = ManuallyDrop::new(file.read().map_err(Problem::Failed)?);
     // Not before it is needed: a sandbox starts on a node without drainit too.
     let mut drainit = None;
     if !matches!(leave::reason(&spec, runtime), Ok(Some(_))) {

@@ -104,12 +104,11 @@ pub fn drainit(node: &Node, mapped: bool) -> Result<String, String> {
 /// The path without links, if it may be mounted.
 fn check(path: &Path, mapped: bool) -> Result<String, String> {
     let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
-    let trusted = Trusted::find();
     for folder in path.ancestors().skip(1) {
         let metadata = fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // In a sticky folder others make files, but do not replace them.
         let is_open = metadata.mode() & 0o022 != 0 && metadata.mode() & 0o1000 == 0;
-        trusted.check(&metadata, is_open).map_err(|why| format!("{} {why}", folder.display()))?;
+        check_owner(&metadata, is_open).map_err(|why| format!("{} {why}", folder.display()))?;
         if mapped && metadata.mode() & 0o001 == 0 {
             return Err(format!("{} is closed to the root of a user namespace", folder.display()));
         }
@@ -119,7 +118,7 @@ fn check(path: &Path, mapped: bool) -> Result<String, String> {
     if !metadata.is_file() {
         return Err("it is not a plain file".to_owned());
     }
-    trusted.check(&metadata, metadata.mode() & 0o022 != 0).map_err(|why| format!("it {why}"))?;
+    check_owner(&metadata, metadata.mode() & 0o022 != 0).map_err(|why| format!("it {why}"))?;
     if metadata.mode() & 0o005 != 0o005 {
         return Err("not every user may read and run it (chmod 755)".to_owned());
     }
@@ -130,34 +129,25 @@ fn check(path: &Path, mapped: bool) -> Result<String, String> {
     path.into_os_string().into_string().map_err(|_| "its path is no UTF-8".to_owned())
 }
 
-/// Whose files may be mounted into containers: root's, and our own where we are not root.
-struct Trusted {
-    uids: Vec<u32>,
+/// Only root's files are mounted into containers, and our own if we are not root.
+fn check_owner(metadata: &Metadata, is_open: bool) -> Result<(), String> {
+    let owner = metadata.uid();
+    if owner != 0 && owner != nix::unistd::geteuid().as_raw() && !stands_for_root(owner) {
+        return Err(format!("belongs to user {owner}, not to root"));
+    }
+    if is_open { Err("can be written by others than its owner".to_owned()) } else { Ok(()) }
 }
 
-impl Trusted {
-    fn find() -> Self {
-        let mut uids = vec![0, nix::unistd::geteuid().as_raw()];
-        // In a user namespace without the host's root its files belong to a number that stands for all who are not there.
-        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        if map.split_whitespace().ne(["0", "0", "4294967295"]) {
-            let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
-            uids.extend(overflow.trim().parse::<u32>());
-        }
-        Self { uids }
-    }
-
-    fn check(&self, metadata: &Metadata, is_open: bool) -> Result<(), String> {
-        if !self.uids.contains(&metadata.uid()) {
-            return Err(format!("belongs to user {}, not to root", metadata.uid()));
-        }
-        if is_open { Err("can be written by others than its owner".to_owned()) } else { Ok(()) }
-    }
+/// In a user namespace without the host's root its files belong to a number that stands for all who are not there.
+fn stands_for_root(owner: u32) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"]) && overflow.trim().parse() == Ok(owner)
 }
 
 /// In a container there may be no loader for it (elf(5)).
 fn check_static(mut file: File) -> Result<(), String> {
-    let mut head = Vec::new();
+    let mut head = Vec::with_capacity(4097);
     file.by_ref().take(4096).read_to_end(&mut head).map_err(|error| error.to_string())?;
     match is_static(&head) {
         Some(true) => Ok(()),
