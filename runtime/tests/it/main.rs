@@ -15,6 +15,7 @@ mod idle;
 
 mod bundle;
 mod configure;
+mod examples;
 mod handing_over;
 mod policy;
 mod runtimes;
