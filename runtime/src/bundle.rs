@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::at;
 use crate::command_line::Bundle;
+use crate::spec::Spec;
 
 const CONFIG: &str = "config.json";
 
@@ -69,18 +70,18 @@ impl File {
     /// What it says.
     ///
     /// # Errors
-    /// It cannot be read, or is no JSON.
-    pub fn read(&self) -> Result<Value, String> {
+    /// It cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, String> {
         let mut text = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0) + 1);
         (&self.file).take(MOST).read_to_end(&mut text).map_err(|error| self.say(&error))?;
-        serde_json::from_slice(&text).map_err(|error| self.say(&error))
+        Ok(text)
     }
 
     /// Puts another one in its place, at once and whole, with its mode and its owner.
     ///
     /// # Errors
     /// It cannot be written; it is as it was, and nothing is left beside it.
-    pub fn replace(&self, spec: &Value) -> Result<(), String> {
+    pub fn replace(&self, spec: &Spec<'_>) -> Result<(), String> {
         let name = format!(".{CONFIG}.{}", std::process::id());
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let new = openat(&self.folder, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
@@ -95,14 +96,14 @@ impl File {
         })
     }
 
-    fn fill(&self, new: fs::File, spec: &Value) -> io::Result<()> {
+    fn fill(&self, new: fs::File, spec: &Spec<'_>) -> io::Result<()> {
         let (old, made) = (self.file.metadata()?, new.metadata()?);
         if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
             fchown(&new, Some(old.uid()), Some(old.gid()))?;
         }
         new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
         let mut text = BufWriter::with_capacity(64 << 10, new);
-        serde_json::to_writer(&mut text, spec)?;
+        spec.write(&mut text)?;
         text.flush()
     }
 
@@ -114,7 +115,8 @@ impl File {
         openat(&self.folder, Path::new(path), flags, Mode::empty()).ok()
     }
 
-    fn say(&self, error: &dyn std::fmt::Display) -> String {
+    /// With its path in front.
+    pub fn say(&self, error: &dyn std::fmt::Display) -> String {
         format!("{}: {error}", self.path.display())
     }
 }

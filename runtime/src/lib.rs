@@ -4,7 +4,7 @@
 //!
 //! - [`command_line`]: what the engine asks of the runtime. Pure.
 //! - [`node`], [`options`]: the node's settings, and those of a container. Pure.
-//! - [`leave`], [`place`], [`rewrite`]: a container's configuration with drainit in it. Pure.
+//! - [`spec`], [`leave`], [`place`], [`rewrite`]: a container's configuration, and the same with drainit in it. Pure.
 //! - [`bundle`]: the configuration's file.
 //! - [`program`]: the real runtime, and the drainit that is mounted.
 //! - [`journal`]: what is said, where the engine looks for it.
@@ -28,6 +28,7 @@ pub mod options;
 pub mod place;
 pub mod program;
 pub mod rewrite;
+pub mod spec;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
@@ -40,6 +41,7 @@ use journal::{Journal, Level};
 use node::{Node, Policy};
 use rewrite::{Around, Outcome, Problem};
 use serde_json::Value;
+use spec::Spec;
 
 /// The node's settings are here, or where this variable says.
 const NODE: (&str, &str) = ("DRAINIT_RUNTIME_CONFIG", "/etc/drainit/runtime.toml");
@@ -143,15 +145,17 @@ fn prepare(
 
 fn inject(bundle: &Bundle, restores: bool, node: &Node, runtime: &str) -> Result<Outcome, Problem> {
     let file = bundle::File::open(bundle).map_err(Problem::Failed)?;
+    let text = file.read().map_err(Problem::Failed)?;
+    let spec = Spec::read(&text).map_err(|error| Problem::Failed(file.say(&error)))?;
     // This process ends soon, as another program: a large tree need not be taken apart.
-    let mut spec = ManuallyDrop::new(file.read().map_err(Problem::Failed)?);
+    let mut spec = ManuallyDrop::new(spec);
     // Not before it is needed: a sandbox starts on a node without drainit too.
     let mut drainit = None;
-    if !matches!(leave::reason(&spec, runtime), Ok(Some(_))) {
-        let mapped = !at(&spec, "/linux/uidMappings").is_null();
+    if !matches!(leave::reason(&spec.tree, runtime), Ok(Some(_))) {
+        let mapped = !at(&spec.tree, "/linux/uidMappings").is_null();
         drainit = Some(program::drainit(node, mapped).map_err(Problem::Failed)?);
     }
-    let root = file.root(&spec);
+    let root = file.root(&spec.tree);
     let exists = |path: &str| root.as_ref().is_some_and(|root| bundle::exists(root.as_fd(), path));
     let around = Around {
         drainit: drainit.as_deref().unwrap_or_default(),

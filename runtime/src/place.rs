@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+use crate::spec::Spec;
 
 /// The program's name in the container, and so the process's.
 const NAME: &str = "drainit";
@@ -15,18 +19,21 @@ const FOLDERS: [&str; 3] = ["/dev", "/run", "/"];
 const TRIES: usize = 16;
 
 /// The first place that collides with no mount, no device, and nothing in the root file system, which `exists` is asked for.
-pub fn find(spec: &Value, exists: &dyn Fn(&str) -> bool) -> Option<String> {
-    let mounts: Vec<Mount> = list(spec, "/mounts").iter().filter_map(Mount::read).collect();
-    let mut taken: Vec<String> = mounts.iter().map(|mount| mount.destination.clone()).collect();
+pub fn find(spec: &Spec<'_>, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+    let mounts = &spec.mounts;
+    let destinations: Vec<Cow<'_, str>> = mounts.iter().map(|mount| normal(&mount.destination)).collect();
+    let spec = &spec.tree;
+    let mut taken = destinations.clone();
     for place in ["/linux/maskedPaths", "/linux/readonlyPaths"] {
         taken.extend(list(spec, place).iter().filter_map(Value::as_str).map(normal));
     }
     taken
         .extend(list(spec, "/linux/devices").iter().filter_map(|device| device["path"].as_str()).map(normal));
     for folder in FOLDERS {
-        let covering = mounts.iter().rfind(|mount| is_within(folder, &mount.destination));
+        let covering =
+            mounts.iter().zip(&destinations).rfind(|(_, destination)| is_within(folder, destination));
         let is_good = match covering {
-            Some(mount) => mount.is_fresh && (mount.destination == folder),
+            Some((mount, destination)) => mount.is_fresh && destination == folder,
             None => folder == "/",
         };
         if !is_good {
@@ -38,7 +45,7 @@ pub fn find(spec: &Value, exists: &dyn Fn(&str) -> bool) -> Option<String> {
             let entry = format!("{}/{}", folder.trim_end_matches('/'), sub.trim_end_matches('/'));
             let place = format!("{}/{sub}{NAME}", folder.trim_end_matches('/'));
             let entry = if number == 0 { &place } else { &entry };
-            let collides = |path: &String| is_within(path, entry) || is_below_mask(path, entry, folder);
+            let collides = |path: &Cow<'_, str>| is_within(path, entry) || is_below_mask(path, entry, folder);
             if !taken.iter().any(collides) && !exists(entry) {
                 return Some(place);
             }
@@ -52,24 +59,6 @@ fn is_below_mask(path: &str, entry: &str, folder: &str) -> bool {
     is_within(entry, path) && !is_within(folder, path)
 }
 
-/// A mount, as far as it matters here.
-struct Mount {
-    destination: String,
-    /// A file system that begins empty with this container.
-    is_fresh: bool,
-}
-
-impl Mount {
-    fn read(mount: &Value) -> Option<Self> {
-        let options = mount["options"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_bind = options.iter().any(|option| option == "bind" || option == "rbind");
-        Some(Self {
-            destination: normal(mount["destination"].as_str()?),
-            is_fresh: mount["type"] == "tmpfs" && !is_bind,
-        })
-    }
-}
-
 fn list<'a>(spec: &'a Value, place: &str) -> &'a [Value] {
     spec.pointer(place).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
@@ -81,7 +70,13 @@ fn is_within(path: &str, folder: &str) -> bool {
 }
 
 /// The path from the root, without what goes nowhere.
-fn normal(path: &str) -> String {
+fn normal(path: &str) -> Cow<'_, str> {
+    let is_normal = path
+        .strip_prefix('/')
+        .is_some_and(|path| path.split('/').all(|part| !matches!(part, "" | "." | "..")));
+    if is_normal {
+        return Cow::Borrowed(path);
+    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -90,7 +85,7 @@ fn normal(path: &str) -> String {
             _ => parts.push(part),
         }
     }
-    format!("/{}", parts.join("/"))
+    Cow::Owned(format!("/{}", parts.join("/")))
 }
 
 #[cfg(test)]
@@ -107,10 +102,14 @@ mod tests {
         json!({ "destination": destination, "type": "bind", "source": "/x", "options": ["rbind", "rw"] })
     }
 
+    fn found(spec: &Value, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+        find(&Spec::read(spec.to_string().as_bytes()).expect("good"), exists)
+    }
+
     #[track_caller]
     fn finds(mounts: &[Value], place: &str) {
         let spec = json!({ "mounts": mounts, "linux": {} });
-        assert_eq!(find(&spec, &|_| false).as_deref(), Some(place), "{spec}");
+        assert_eq!(found(&spec, &|_| false).as_deref(), Some(place), "{spec}");
     }
 
     #[test]
@@ -139,10 +138,10 @@ mod tests {
             spec("maskedPaths", json!(["/proc/kcore", "/dev/drainit"])),
             spec("readonlyPaths", json!(["/dev/drainit/"])),
         ] {
-            assert_eq!(find(&spec, &|_| false).as_deref(), Some("/dev/drainit-1/drainit"), "{spec}");
+            assert_eq!(found(&spec, &|_| false).as_deref(), Some("/dev/drainit-1/drainit"), "{spec}");
         }
         assert_eq!(
-            find(&spec("devices", json!([{ "path": "/dev/fuse" }])), &|_| false).as_deref(),
+            found(&spec("devices", json!([{ "path": "/dev/fuse" }])), &|_| false).as_deref(),
             Some("/dev/drainit")
         );
     }
@@ -151,7 +150,7 @@ mod tests {
     fn what_the_root_file_system_has_is_asked_for() {
         let spec = json!({ "mounts": [], "linux": {} });
         let has = |path: &str| ["/drainit", "/drainit-1"].contains(&path);
-        assert_eq!(find(&spec, &has).as_deref(), Some("/drainit-2/drainit"));
-        assert_eq!(find(&spec, &|_| true), None);
+        assert_eq!(found(&spec, &has).as_deref(), Some("/drainit-2/drainit"));
+        assert_eq!(found(&spec, &|_| true), None);
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::node::Annotations;
 use crate::options::Chosen;
+use crate::spec::Spec;
 use crate::{at, leave, place};
 
 /// What begins the name of an annotation that is drainit's.
@@ -49,8 +50,8 @@ pub enum Problem {
 ///
 /// # Errors
 /// The configuration is as it was, and why.
-pub fn rewrite(spec: &mut Value, around: &Around<'_>) -> Result<Outcome, Problem> {
-    check_version(spec).map_err(Problem::Failed)?;
+pub fn rewrite(spec: &mut Spec<'_>, around: &Around<'_>) -> Result<Outcome, Problem> {
+    check_version(&spec.tree).map_err(Problem::Failed)?;
     let mut warnings = Vec::new();
     let mut refuse_or_warn = |problem: String| match around.annotations {
         Annotations::Refuse => Err(Problem::Refused(problem)),
@@ -59,24 +60,27 @@ pub fn rewrite(spec: &mut Value, around: &Around<'_>) -> Result<Outcome, Problem
             Ok(())
         }
     };
-    match leave::reason(spec, around.runtime) {
+    match leave::reason(&spec.tree, around.runtime) {
         Ok(Some(reason)) => return Ok(Outcome::LeftAlone(reason)),
         Ok(None) => {}
         Err(problem) => refuse_or_warn(problem)?,
     }
-    let (chosen, problems) = annotated(spec);
+    let (chosen, problems) = annotated(&spec.tree);
     problems.into_iter().try_for_each(refuse_or_warn)?;
     let no_place = || Problem::Failed("no place in the container is free for drainit".to_owned());
     let place = place::find(spec, around.exists).ok_or_else(no_place)?;
-    let odd = || {
-        Problem::Failed("process, process.args, process.env or mounts is not what it should be".to_owned())
-    };
+    let odd = || Problem::Failed("process, process.args or process.env is not what it should be".to_owned());
     if !around.restores {
         // The nearest wins: what the container's environment has, then the pod's annotations, then the node.
         let options = chosen.iter().chain(around.options);
-        set_command(spec, &place, options).ok_or_else(odd)?;
+        set_command(&mut spec.tree, &place, options).ok_or_else(odd)?;
     }
-    add_mount(spec, around.drainit, &place).ok_or_else(odd)?;
+    spec.add_mount(json!({
+        "destination": place,
+        "type": "bind",
+        "source": around.drainit,
+        "options": ["bind", "ro", "nosuid", "nodev"],
+    }));
     Ok(Outcome::Rewritten { place, warnings })
 }
 
@@ -121,17 +125,6 @@ fn set_command<'a>(spec: &mut Value, place: &str, options: impl Iterator<Item = 
             environment.push(json!(format!("{start}{}", option.value)));
         }
     }
-    Some(())
-}
-
-/// Behind all other mounts: those in front of it are made first.
-fn add_mount(spec: &mut Value, drainit: &str, place: &str) -> Option<()> {
-    entry(spec.as_object_mut()?, "mounts")?.push(json!({
-        "destination": place,
-        "type": "bind",
-        "source": drainit,
-        "options": ["bind", "ro", "nosuid", "nodev"],
-    }));
     Some(())
 }
 

@@ -101,7 +101,7 @@ fn where_rewriting_fails_the_container_is_refused_or_starts_as_it_is() {
         ("No such file", &|node| fs::remove_file(file(node)).expect("our own file")),
         ("EOF while parsing", &|node| node.write("{ \"ociVersion\": ")),
         ("ociVersion \"2.0.0\" is not known here", &|node| node.write("{ \"ociVersion\": \"2.0.0\" }")),
-        ("it has no ociVersion", &|node| node.write("[]")),
+        ("expected an object", &|node| node.write("[]")),
         ("symbolic links", &|node| {
             fs::rename(file(node), node.path("elsewhere")).expect("our own file");
             symlink(node.path("elsewhere"), file(node)).expect("our own folder");
@@ -119,7 +119,7 @@ fn where_rewriting_fails_the_container_is_refused_or_starts_as_it_is() {
             let file = fs::File::options().write(true).open(file(node)).expect("our own file");
             file.set_len(65 << 20).expect("our own file");
         }),
-        ("mounts is not what it should be", &|node| {
+        ("invalid type: string", &|node| {
             let mut config = config();
             config["mounts"] = json!("x");
             node.write(&config.to_string());
