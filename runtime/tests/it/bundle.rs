@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -31,7 +32,7 @@ impl Node {
             open_to_all(&node.path(name));
         }
         for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
-            fs::copy(program, node.path("bin").join(name)).expect("our own folder");
+            install(Path::new(program), &node.path("bin").join(name), Stdio::null());
         }
         node.program("bin/runtime", RUNTIME);
         node.write(&config().to_string());
@@ -61,8 +62,10 @@ impl Node {
     }
 
     pub(crate) fn program(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).expect("our own folder");
-        open_to_all(&self.path(name));
+        let (reader, mut writer) = std::io::pipe().expect("a pipe can be made");
+        writer.write_all(text.as_bytes()).expect("a pipe holds that much");
+        drop(writer);
+        install(Path::new("/dev/stdin"), &self.path(name), reader);
     }
 
     /// The node's settings.
@@ -145,6 +148,12 @@ pub(crate) fn said(bytes: &[u8]) -> String {
 
 fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own");
+}
+
+/// By a process of its own: what this one has open for writing, another test's child has too for a moment, and then it cannot be run.
+fn install(from: &Path, to: &Path, stdin: impl Into<Stdio>) {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).stdin(stdin).status();
+    assert!(status.expect("install can be run").success(), "{}", to.display());
 }
 
 /// A way in which something is wrong with a node: what is said of it, and how it comes about.
