@@ -17,6 +17,7 @@ mod bundle;
 mod configure;
 mod examples;
 mod handing_over;
+mod layers;
 mod policy;
 mod runtimes;
 mod security;

@@ -1,13 +1,18 @@
 //! What one engine alone has.
 
+use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::json;
 
 use super::between;
 use super::containerd::{containerd, snapshotter};
-use super::docker::docker;
-use super::engine::Contained;
-use super::image::run;
+use super::docker::{Docker, docker};
+use super::engine::{Contained, images};
+use super::image::{Archive, run};
 use super::podman::podman;
+use crate::binary::{DRAINIT, WRAPPER};
 
 const IMAGE: &str = "localhost/drainit-test:plain";
 
@@ -53,6 +58,54 @@ fn docker_starts_a_container_again() {
     let output =
         docker.client().args(["start", "--attach", &container.name]).output().expect("it can be run");
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"drainit\n"[..]), "{output:?}");
+}
+
+/// A node whose drainit has gone: by its policy containers start all the same, and their log has the warning.
+const WITHOUT_DRAINIT: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+printf "policy = 'pass'\ndrainit = '/nowhere/drainit'\n" > "$here/runtime.toml"
+DRAINIT_RUNTIME_CONFIG=$here/runtime.toml exec "$here/bin/drainit-runtime" "$@"
+"#;
+
+#[test]
+fn a_container_that_is_let_through_says_so_in_its_own_log() {
+    if docker().is_none() {
+        return;
+    }
+    let docker = Arc::new(Docker::start_with(Some(WITHOUT_DRAINIT)).expect("one has been started"));
+    let (archive, path) = images();
+    docker.load(&path);
+    drop(archive);
+    let script = "busybox cat /proc/1/comm; exit 7";
+    let ended = docker.run(&["--runtime=script", IMAGE, "sh", "-c", script], None).end();
+    ended.exits(7);
+    assert_eq!(ended.count("drainit"), 0, "{ended:#?}");
+    let warning = "drainit-runtime: warning: cannot inject /nowhere/drainit: ";
+    let [line] = ended.stderr.as_slice() else { panic!("not one line: {ended:#?}") };
+    assert!(line.starts_with(warning) && line.ends_with("; the container starts without drainit"), "{line}");
+}
+
+/// As the DaemonSet of the examples does it: from an image that has the two programs and nothing else, without privileges but to be root.
+#[test]
+fn an_image_from_scratch_installs_both_programs_on_its_node() {
+    let Some(podman) = podman() else { return };
+    let archive =
+        Archive::empty().image("localhost/drainit-node:1", json!({ "Entrypoint": ["/drainit-runtime"] }));
+    for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
+        fs::copy(program, archive.root().join(name)).expect("our own folder");
+    }
+    run(podman.client().args(["load", "--quiet", "--input"]).arg(archive.write()));
+    let opt = podman.holder.file("opt");
+    fs::create_dir(&opt).expect("our own folder");
+    let volume = format!("--volume={}:/node/opt", opt.display());
+    let options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=0", &volume];
+    let line = [&options[..], &["localhost/drainit-node:1", "install", "/node/opt/bin"]].concat();
+    Box::new(podman.run(&line, None)).finish().exits(0).silently();
+    for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
+        let same =
+            fs::read(opt.join("bin").join(name)).expect("it is there") == fs::read(program).expect("built");
+        assert!(same, "{name}");
+    }
 }
 
 #[test]
