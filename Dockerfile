@@ -2,6 +2,10 @@
 #
 #   docker build -t drainit:0.1.0 .
 #   docker buildx build --platform linux/amd64,linux/arm64 .
+#
+# And both programs, for the DaemonSet that installs them on nodes (docs/node.md):
+#
+#   docker build --target node -t drainit-node:0.1.0 .
 
 # On the builder's own processor: nothing is emulated.
 FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
@@ -13,12 +17,18 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN release/build-static "$TARGETARCH"
+RUN release/build-static "$TARGETARCH" \
+ && release/build-runtime "$TARGETARCH"
 
 # The program of each processor in a folder of its own. A release puts those that it has built and tried in this stage's place
 # (`--build-context binaries=FOLDER`), so that image and download are the same.
 FROM scratch AS binaries
 COPY --from=build /src/target/static /
+
+FROM scratch AS node
+ARG TARGETARCH
+COPY --from=binaries /$TARGETARCH/drainit /$TARGETARCH/drainit-runtime /
+ENTRYPOINT ["/drainit-runtime"]
 
 FROM scratch
 ARG TARGETARCH

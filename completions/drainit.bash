@@ -23,7 +23,7 @@ _drainit() {
 
     case "${cmd}" in
         drainit)
-            opts="-r -g -c -e -u -p -s -w -P -v -q -h -V -L -l --stop-signal --rewrite --forward-to --single-child --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --wait-for-all --post-exit --post-exit-sleep --post-exit-http --remap-exit --propagate-signal --user --workdir --parent-death-signal --subreaper --warn-on-reap --pause --poweroff --report --termination-log --rehearse --verbose --quiet --log-format --help --version --license"
+            opts="-r -g -c -e -u -p -s -w -P -v -q -h -V -L -l --stop-signal --rewrite --forward-to --single-child --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --wait-for-all --post-exit --post-exit-sleep --post-exit-http --remap-exit --propagate-signal --user --workdir --parent-death-signal --subreaper --warn-on-reap --pause --poweroff --report --termination-log --rehearse --verbose --quiet --log-format --copy-to --help --version --license"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -228,6 +228,21 @@ _drainit() {
                     fi
                     return 0
                     ;;
+                --copy-to)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -247,7 +262,7 @@ _drainit_or_command() {
                 ((at += 1))
                 break
                 ;;
-            --stop-signal | --rewrite | -r | --forward-to | --pre-stop | --pre-stop-sleep | --pre-stop-http | --pre-stop-idle | --pre-stop-timeout | --grace-period | --stop-schedule | --ignored-after | --stop-after | --post-exit | --post-exit-sleep | --post-exit-http | --remap-exit | -e | --user | -u | --workdir | --parent-death-signal | -p | --report | --rehearse | --log-format)
+            --stop-signal | --rewrite | -r | --forward-to | --pre-stop | --pre-stop-sleep | --pre-stop-http | --pre-stop-idle | --pre-stop-timeout | --grace-period | --stop-schedule | --ignored-after | --stop-after | --post-exit | --post-exit-sleep | --post-exit-http | --remap-exit | -e | --user | -u | --workdir | --parent-death-signal | -p | --report | --rehearse | --log-format | --copy-to)
                 ((at += 2))
                 [[ "${COMP_WORDS[at - 1]}" == "=" ]] && ((at += 1))
                 ;;

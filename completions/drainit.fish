@@ -63,6 +63,7 @@ complete -c drainit -l termination-log -d 'If a process was killed or a step fai
 complete -c drainit -l rehearse -d 'Begin a stop after this time, draw it on stderr, and exit 0 if it went well, 124 if not [default grace period: 30s]' -r -f
 complete -c drainit -l log-format -d 'Format of lines on stderr: text or json [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c drainit -l copy-to -d 'Copy this program to PATH and exit' -r -F
 complete -c drainit -s g -d 'Same as --forward-to group'
 complete -c drainit -s c -l single-child -d 'Same as --forward-to main'
 complete -c drainit -l wait-for-all -d 'If the command exits by itself, signal nothing; wait for its children'
@@ -77,4 +78,4 @@ complete -c drainit -s h -d 'Print the options that most people need, and exit'
 complete -c drainit -l help -d 'Print this and exit'
 complete -c drainit -s V -l version -d 'Print the version and exit'
 complete -c drainit -s l -s L -l license -d 'Print the licence and exit'
-complete -c drainit -x -a "(__fish_complete_subcommand -- --stop-signal --rewrite -r --forward-to --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --post-exit --post-exit-sleep --post-exit-http --remap-exit -e --user -u --workdir --parent-death-signal -p --report --rehearse --log-format)"
+complete -c drainit -x -a "(__fish_complete_subcommand -- --stop-signal --rewrite -r --forward-to --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --post-exit --post-exit-sleep --post-exit-http --remap-exit -e --user -u --workdir --parent-death-signal -p --report --rehearse --log-format --copy-to)"

@@ -27,6 +27,8 @@ pub enum StartError {
     NotTheMachine,
     /// No signal could be waited for.
     Wait(std::io::Error),
+    /// The program could not be copied.
+    Copy { path: OsString, error: std::io::Error },
     /// The report could not be written later.
     Report { path: OsString, error: std::io::Error },
     /// The command could not be started.
@@ -42,6 +44,7 @@ impl StartError {
             | Self::Usage(_)
             | Self::Futile(_)
             | Self::WouldPanic
+            | Self::Copy { .. }
             | Self::NotTheMachine
             | Self::Wait(_)
             | Self::Report { .. } => outcome::INIT_FAILED,
@@ -65,6 +68,7 @@ impl fmt::Display for StartError {
             ),
             Self::NotTheMachine => f.write_str("--poweroff is for PID 1 of a machine, and drainit is not that here"),
             Self::Wait(error) => write!(f, "cannot wait for signals: {}", plain(error)),
+            Self::Copy { path, error } => write!(f, "cannot copy drainit to {path:?}: {}", plain(error)),
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),
             Self::Command { command, user, directory, failure } => {
                 write!(f, "cannot run {command:?}: ")?;

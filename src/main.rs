@@ -11,7 +11,7 @@ use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
 use drainit::sys::memory::Allocator;
-use drainit::sys::{machine, output, signals};
+use drainit::sys::{copy, machine, output, signals};
 use drainit::text::plain;
 use drainit::useless;
 
@@ -60,6 +60,7 @@ fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
         Err(EarlyExit::Print(text)) => return Err(print(&text)),
+        Err(EarlyExit::Copy(path)) => return Err(copy_program(path)),
         Err(EarlyExit::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
     };
     let settings = Settings::new(typed, |name| std::env::var_os(name));
@@ -89,6 +90,14 @@ fn switch_off() {
 fn refuse(error: &StartError) -> u8 {
     logging::say_error(error);
     error.exit_code()
+}
+
+/// For an init container that hands drainit to another one: an image from scratch has no `cp`.
+fn copy_program(path: OsString) -> u8 {
+    match copy::program_to(&path) {
+        Ok(()) => 0,
+        Err(error) => refuse(&StartError::Copy { path, error }),
+    }
 }
 
 /// Help, version or licence; a closed stdout is no failure.

@@ -5,7 +5,8 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 
 use super::setting::Setting;
 use super::{
-    COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SHORT_HELP, SINGLE_CHILD, TERMINATION_LOG, VERBOSE,
+    COMMAND, COPY_TO, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SHORT_HELP, SINGLE_CHILD, TERMINATION_LOG,
+    VERBOSE,
 };
 use crate::signal::NAMES;
 
@@ -22,7 +23,8 @@ pub fn definition() -> Command {
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
-             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
+             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause and --copy-to have\n\
+             none. A flag wins.\n\
              Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
@@ -375,6 +377,11 @@ const REPORT: &[Entry] = &[
 ];
 
 const GENERAL: &[Entry] = &[
+    Entry {
+        value_name: Some("PATH"),
+        ..Entry::new(COPY_TO, "Copy this program to PATH and exit", Kind::Value)
+    }
+    .hint(ValueHint::FilePath),
     flag(SHORT_HELP, "Print the options that most people need, and exit").short('h'),
     Entry::new("help", "Print this and exit", Kind::Help),
     Entry::new("version", "Print the version and exit", Kind::Version).short('V'),

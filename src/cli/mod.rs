@@ -29,6 +29,7 @@ const VERBOSE: &str = "verbose";
 const QUIET: &str = "quiet";
 const PAUSE: &str = "pause";
 const LICENSE: &str = "license";
+const COPY_TO: &str = "copy-to";
 
 /// Where the kubelet reads the termination message (`terminationMessagePath`).
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -47,6 +48,8 @@ pub struct Typed {
 pub enum EarlyExit {
     /// Print this on stdout and exit with 0.
     Print(String),
+    /// Copy this program to that path and exit with 0.
+    Copy(OsString),
     /// The command line is wrong: say this in one line.
     Refuse(String),
 }
@@ -78,7 +81,13 @@ fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, Ear
     if options.get_flag(LICENSE) {
         return Err(EarlyExit::Print(include_str!("../../LICENSE").to_owned()));
     }
-    let command = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
+    let command: Vec<OsString> = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
+    if let Some(path) = options.remove_one::<OsString>(COPY_TO) {
+        return Err(match command.first() {
+            None => EarlyExit::Copy(path),
+            Some(word) => EarlyExit::Refuse(format!("--copy-to runs no command, got {word:?}")),
+        });
+    }
     Ok(Typed { options: Some(options), name, command })
 }
 
@@ -265,6 +274,19 @@ mod tests {
                 Some(concat!(env!("CARGO_PKG_VERSION"), "_drainit\n"))
             );
         }
+    }
+
+    #[test]
+    fn a_copy_is_made_instead_of_running_a_command() {
+        let copy = |line: &[&str]| parse(["drainit"].iter().chain(line).map(OsString::from).collect());
+        for line in
+            [&["--copy-to", "/x"][..], &["--copy-to=/x"], &["-v", "--copy-to", "/y", "--copy-to", "/x"]]
+        {
+            assert_eq!(copy(line).expect_err("no command"), EarlyExit::Copy("/x".into()), "{line:?}");
+        }
+        assert_eq!(refusal(&["--copy-to", "/x", "--", "ls"]), "--copy-to runs no command, got \"ls\"");
+        assert_eq!(refusal(&["--copy-to"]), "--copy-to needs a value");
+        assert_eq!(refusal(&["-P", "--copy-to", "/x"]), "--pause cannot be combined with --copy-to");
     }
 
     #[test]

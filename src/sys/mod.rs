@@ -7,6 +7,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod copy;
 pub mod descriptors;
 pub mod entry;
 pub mod file_system;

@@ -1,14 +1,12 @@
 //! What the program file says of itself, which the kernel goes by (elf(5)).
 
-use std::process::Command;
-
-use crate::harness::WORKLOAD;
-
 /// What Cargo has built for the tests; or another build, where `DRAINIT_PROGRAM` names one when the tests are compiled.
 pub(crate) const DRAINIT: &str = match option_env!("DRAINIT_PROGRAM") {
     Some(program) => program,
     None => env!("CARGO_BIN_EXE_drainit"),
 };
+
+pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 const LOAD: usize = 1;
 const LOADER: usize = 3;
@@ -67,11 +65,4 @@ fn nothing_can_be_both_written_and_executed() {
     assert!(!stack.may(EXECUTE), "{stack:?}");
     let relro = segments.iter().any(|segment| segment.kind == READ_ONLY_AFTER_START);
     assert!(relro, "what is only written at the start stays writable: {segments:?}");
-}
-
-/// What the tests themselves are told is not for drainit, which would warn of variables that it does not read.
-pub(crate) fn without_test_variables(command: &mut Command) {
-    for name in ["BLESS", "PROGRAM", "REQUIRE_RUNTIMES", "TEST_KERNEL", "TEST_RUNAWAYS", "TOOLS"] {
-        command.env_remove(format!("DRAINIT_{name}"));
-    }
 }

@@ -101,7 +101,7 @@ pub(crate) fn spellings(option: &Arg) -> BTreeSet<String> {
 /// The twin of an option: named after it, but for short forms of others and for what prints and exits.
 pub(crate) fn variable(option: &Arg) -> Option<String> {
     match option.get_id().as_str() {
-        "help" | "short-help" | "version" | "license" | "pause" => None,
+        "help" | "short-help" | "version" | "license" | "pause" | "copy-to" => None,
         "group" | "single-child" => Some(Setting::FORWARD_TO.variable().to_owned()),
         "verbose" | "quiet" => Some(Setting::LOG.variable().to_owned()),
         name => Some(format!("DRAINIT_{}", name.to_ascii_uppercase().replace('-', "_"))),

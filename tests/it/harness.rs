@@ -13,12 +13,10 @@ use drainit::plan::processes::Process;
 use drainit::signal::Signal;
 use drainit::sys::{kill, procfs};
 
-pub(crate) use crate::binary::DRAINIT;
+pub(crate) use crate::binary::{DRAINIT, WORKLOAD};
 use crate::dispositions;
 pub(crate) use crate::gate::Gate;
 use crate::idle::wait_of;
-
-pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 /// Only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -150,7 +148,7 @@ impl Init {
         let (program, arguments) = line.split_first().expect("a command line has a program");
         let mut command = Command::new(program);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        crate::binary::without_test_variables(&mut command);
+        crate::gate::without_test_variables(&mut command);
         command.stdin(self.stdin).stdout(Stdio::piped());
         command.stderr(self.stderr.unwrap_or_else(Stdio::piped));
         if let Some(directory) = &self.directory {

@@ -11,6 +11,7 @@ mod cli;
 mod cli_steps;
 mod compat;
 mod compat_signals;
+mod copy;
 mod defect;
 mod dispositions;
 mod docs;

@@ -111,8 +111,8 @@ const FUTILE: [(&[&str], &str); 4] = [
         "pre-stop command true never begins: --grace-period 0s leaves the drain 0s",
     ),
     (
-        &["--post-exit-sleep=10", "--post-exit=true"],
-        "post-exit command true never begins: the sleeps before it take 10s, and the steps after the end have 10s",
+        &["--post-exit-sleep=30", "--post-exit=true"],
+        "post-exit command true never begins: the sleeps before it take 30s, and the steps after the end have 30s",
     ),
 ];
 
