@@ -112,7 +112,7 @@ const FUTILE: [(&[&str], &str); 4] = [
     ),
     (
         &["--post-exit-sleep=30", "--post-exit=true"],
-        "post-exit command true never begins: the sleeps before it take 30s, and the steps after the end have 30s",
+        "post-exit command true never begins: the sleeps before it take 30s, and the grace period leaves 30s",
     ),
 ];
 
