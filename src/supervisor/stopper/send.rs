@@ -64,8 +64,25 @@ pub(super) fn continue_stopped(process: &Process) {
     }
 }
 
-pub(super) fn to_main(main: i32, signal: Signal) {
-    log_failure("cannot signal the command", kill::send(main, signal));
+pub(super) fn to_main(main: i32, signal: Signal) -> Delivery {
+    match kill::send(main, signal) {
+        Ok(()) => Delivery::Sent,
+        Err(error) => {
+            let delivery = to_delivery(&error);
+            if delivery == Delivery::Failed {
+                log_failure("cannot signal the command", Err(error));
+            }
+            delivery
+        }
+    }
+}
+
+/// Says that main was refused a signal.
+#[inline(never)]
+pub(super) fn say_main_refused(main: i32, signal: Signal) {
+    if let Some(process) = processes::look_at(main) {
+        say_refused(&process, signal);
+    }
 }
 
 /// The group that main is in now; `None` if that is drainit's own, or cannot be told.
@@ -79,7 +96,7 @@ pub(super) fn to_group_of(main: i32, signal: Signal) {
     match sent {
         Some(Ok(())) => {}
         Some(Err(error)) if !kill::is_gone(&error) => log_failure("cannot signal the group", Err(error)),
-        Some(Err(_)) | None => to_main(main, signal),
+        Some(Err(_)) | None => _ = to_main(main, signal),
     }
 }
 
@@ -95,7 +112,7 @@ pub(super) enum Reached {
 pub(super) fn without_table(signal: Signal, target: Target, main: Main) -> Reached {
     match (target, main) {
         (Target::Main, Main::Alive(main)) => {
-            to_main(main, signal);
+            let _ = to_main(main, signal);
             Reached::Main
         }
         (Target::Group, Main::Alive(main)) => {
