@@ -33,7 +33,9 @@ impl Gate {
 
 /// What the tests themselves are told is not for drainit, which would warn of variables that it does not read.
 pub(crate) fn without_test_variables(command: &mut std::process::Command) {
-    for name in ["BLESS", "PROGRAM", "REQUIRE_RUNTIMES", "TEST_KERNEL", "TEST_RUNAWAYS", "TOOLS"] {
+    for name in
+        ["BLESS", "PROGRAM", "PROGRAMS", "REQUIRE_RUNTIMES", "SHOW", "TEST_KERNEL", "TEST_RUNAWAYS", "TOOLS"]
+    {
         command.env_remove(format!("DRAINIT_{name}"));
     }
 }
