@@ -135,7 +135,7 @@ pub fn leave_directory() {
 #[inline(never)]
 pub fn return_stack() {
     /// What the loop has below this frame when it forwards a signal or reaps: it may not find memory for that any more.
-    const KEPT: usize = 4096;
+    const KEPT: usize = if cfg!(debug_assertions) { 4 * 4096 } else { 2 * 4096 };
     /// More than the start needs. A part of it may not be there, and is left out by the kernel.
     const DEPTH: usize = 128 * 1024;
     /// If pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
