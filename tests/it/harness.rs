@@ -147,8 +147,8 @@ impl Init {
         let line = self.line();
         let (program, arguments) = line.split_first().expect("a command line has a program");
         let mut command = Command::new(program);
-        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         crate::gate::without_test_variables(&mut command);
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(self.stdin).stdout(Stdio::piped());
         command.stderr(self.stderr.unwrap_or_else(Stdio::piped));
         if let Some(directory) = &self.directory {

@@ -279,8 +279,12 @@ fn a_process_that_left_before_the_kill_is_not_said_to_be_killed() {
             .start();
         init.ready(&["early", "main"]).signal(Signal::TERM);
         let run = init.finish();
-        run.exits(137).warns(&["time is up: killing fake-workload ("]);
-        assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "{run:#?}");
+        run.exits(137);
+        let warnings = run.warnings();
+        let [killing, advice] = warnings.as_slice() else { panic!("{run:#?}") };
+        assert!(killing.contains("time is up: killing fake-workload ("), "{run:#?}");
+        assert_eq!(killing.matches("fake-workload (").count(), 1, "{run:#?}");
+        assert!(advice.contains("advice: "), "{run:#?}");
         let report = report(&file).expect("it is there");
         let ends: Vec<_> =
             report["processes"].as_array().expect("a list").iter().map(|one| one["ended"].clone()).collect();

@@ -115,7 +115,7 @@ fn with_stdin_closed_the_reason_of_a_failed_step_is_said() {
         init.ready(&["main"]).signal(Signal::TERM);
         let run = init.finish();
         run.exits(4);
-        assert!(run.stderr.iter().any(|line| line.contains("127.0.0.1:1: Connection refused")), "{run:?}");
+        assert!(run.stderr.iter().any(|line| line.contains("127.0.0.1:1: connection refused")), "{run:?}");
     }
 }
 
