@@ -109,8 +109,9 @@ fn call(text: &[u8]) -> Call {
 }
 
 /// The calls that tell what a process waits for.
-const CALLS: [(c_long, Call); 5] = [
+const CALLS: [(c_long, Call); 6] = [
     (procfs::RT_SIGTIMEDWAIT, Call::AwaitsSignals),
+    (procfs::RT_SIGTIMEDWAIT_TIME64, Call::AwaitsSignals),
     (procfs::WAIT4, Call::AwaitsChild),
     (procfs::WAITID, Call::AwaitsChild),
     (procfs::RT_SIGSUSPEND, Call::Suspended),
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn a_call_is_known_by_its_number() {
         let says =
-            |number: i64| call(format!("{number} 0xffff 0x0 0x0 0x0 0x0 0x0 0x7ffd 0x7f5e\n").as_bytes());
+            |number: c_long| call(format!("{number} 0xffff 0x0 0x0 0x0 0x0 0x0 0x7ffd 0x7f5e\n").as_bytes());
         assert_eq!(call(b"running\n"), Call::Running);
         assert_eq!(call(b""), Call::Hidden);
         assert_eq!(says(-1), Call::Other);

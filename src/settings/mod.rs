@@ -16,7 +16,7 @@ use log::LevelFilter;
 
 pub use compat::VARIABLES as COMPAT_VARIABLES;
 
-use crate::cli::{self, Setting, Typed};
+use crate::cli::{self, InvokedAs, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::plan::StopPolicy;
 use crate::signal::Signal;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub propagate_signal: bool,
     /// Each orphan that is reaped is worth a warning.
     pub warn_on_reap: bool,
+    /// It stands in for tini, whose words scripts look for.
+    pub is_tini: bool,
     /// The user that the command runs as, if not drainit's own.
     pub user: Option<User>,
     /// The command's working directory, if not the one that drainit was started in.
@@ -102,6 +104,7 @@ impl Settings {
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
             propagate_signal: values.switch(Setting::PROPAGATE_SIGNAL)?,
             warn_on_reap: values.switch(Setting::WARN_ON_REAP)?,
+            is_tini: typed.name() == InvokedAs::TiniLike,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
             power_off: values.switch(Setting::POWEROFF)?,

@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
-use log::{Level, debug, info, log, log_enabled, trace, warn};
+use log::{Level, debug, info, log_enabled, trace, warn};
 
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::processes::Process;
@@ -44,6 +44,7 @@ use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
 use recorder::Recorder;
+use start::ReapedLine;
 pub use steps::VARIABLES as VARIABLES_OF_STEPS;
 use steps::{Context, Steps};
 use stopper::Stopper;
@@ -80,7 +81,7 @@ pub struct Supervisor {
     /// What happened before the loop began.
     pending: Option<Event>,
     /// How loudly an orphan's end is said.
-    reaped_level: Level,
+    reaped: ReapedLine,
     /// How often the own control group had run out of memory at the start.
     oom_kills: Option<u64>,
     has_warned_of_no_stop: bool,
@@ -176,7 +177,7 @@ impl Supervisor {
                     if ended == Ended::Killed(Signal::KILL) && !self.stopper.is_killing() {
                         info!("process {pid} died of a KILL that drainit did not send");
                     }
-                    say_reaped(self.reaped_level, pid, ended);
+                    self.reaped.say(pid, ended);
                 }
                 Reaped::Stopped { pid, by } if self.is_of_job(pid) => reaping.stopped = Some((pid, by)),
                 Reaped::Stopped { .. } => {}
@@ -402,11 +403,6 @@ fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
 
 fn ids(settings: &Settings) -> Option<Ids> {
     settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
-}
-
-/// In tini's words, which scripts may look for.
-fn say_reaped(level: Level, pid: i32, ended: Ended) {
-    log!(level, "reaped zombie process with pid={pid}, which {ended}");
 }
 
 fn log_failure(what: &str, result: io::Result<()>) {

@@ -130,6 +130,7 @@ impl Steps {
             command,
             variables: &variables,
             stdin: Stdin::Null,
+            begins_in: None,
             mask: self.mask,
             directory: self.directory.as_deref(),
             directory_as: DirectoryAs::Init,

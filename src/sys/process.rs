@@ -3,8 +3,12 @@
 use std::ffi::{CStr, c_char};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::check;
 use crate::signal::Signal;
@@ -128,6 +132,34 @@ pub fn variable(name: &str) -> Option<&'static [u8]> {
 /// Leaves the directory that it was started in, which may have to be unmounted.
 pub fn leave_directory() {
     let _ = nix::unistd::chdir(c"/");
+}
+
+/// The directory that this process was started in, and has left.
+#[derive(Debug)]
+pub struct Left(OwnedFd);
+
+impl Left {
+    /// Leaves it so that a child can still begin there. `None` if no way back can be kept; then it was not left.
+    #[must_use]
+    pub fn leave() -> Option<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let left = Self(nix::fcntl::open(c".", flags, Mode::empty()).ok()?);
+        // A directory that this user may be in, but not enter, has no way back.
+        nix::unistd::fchdir(&left).ok()?;
+        leave_directory();
+        Some(left)
+    }
+
+    /// Goes back: the command was not started, and what is said of it is about paths as they were.
+    pub fn go_back(&self) {
+        let _ = nix::unistd::fchdir(self);
+    }
+}
+
+impl AsFd for Left {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// Gives back what is below this frame of the stack's memory: the start was deeper than the loop is when it waits.

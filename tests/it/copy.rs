@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::harness::DRAINIT;
 
 fn copies(options: &[&str]) -> Output {
-    Command::new(DRAINIT).args(options).output().expect("it can be run")
+    Command::new(*DRAINIT).args(options).output().expect("it can be run")
 }
 
 fn scratch() -> tempfile::TempDir {
@@ -23,10 +23,10 @@ fn text(path: &Path) -> &str {
 fn the_copy_is_the_program_and_everybody_may_run_it() {
     let folder = scratch();
     let to = folder.path().join("drainit");
-    let line = format!("umask 077; exec {DRAINIT} --copy-to {}", text(&to));
+    let line = format!("umask 077; exec {} --copy-to {}", *DRAINIT, text(&to));
     let output = Command::new("sh").args(["-c", &line]).output().expect("it can be run");
     assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
-    assert!(fs::read(&to).expect("it is there") == fs::read(DRAINIT).expect("it was built"));
+    assert!(fs::read(&to).expect("it is there") == fs::read(*DRAINIT).expect("it was built"));
     assert_eq!(fs::metadata(&to).expect("it is there").permissions().mode() & 0o7777, 0o755);
     assert_eq!(fs::read_dir(folder.path()).expect("our own folder").count(), 1, "nothing is left beside it");
     let output = Command::new(&to).args(["--", "sh", "-c", "exit 7"]).output().expect("it can be run");

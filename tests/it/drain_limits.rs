@@ -167,7 +167,7 @@ fn if_no_process_can_be_made_the_stop_goes_on() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let main = workload_for_all(&folder, MAIN);
     let copy = folder.path().join("drainit");
-    std::fs::copy(DRAINIT, &copy).expect("a copy");
+    std::fs::copy(*DRAINIT, &copy).expect("a copy");
     for (mode, user) in BOTH.into_iter().zip([64_321, 64_322]) {
         // drainit and the command, and no others.
         let limited = format!(

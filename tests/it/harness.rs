@@ -135,7 +135,7 @@ impl Init {
             line.push("--".into());
         }
         line.extend(self.wrapper.iter().cloned());
-        line.push(DRAINIT.into());
+        line.push((*DRAINIT).into());
         line.extend(self.flags.iter().cloned());
         line.push("--".into());
         line.extend(self.command.iter().cloned());
@@ -178,7 +178,7 @@ fn find_init(child: &Child, mode: Mode) -> Option<i32> {
             return Some(None);
         }
         let init = descendants_of(pid).into_iter().find(|process| process.parent == pid)?;
-        (init.name.to_string() == "drainit" || init.state == b'Z').then_some(Some(init.pid))
+        (init.name.to_string() == crate::binary::name() || init.state == b'Z').then_some(Some(init.pid))
     })
 }
 

@@ -188,7 +188,7 @@ fn a_bind_mount_is_written_in_place_and_never_gets_shorter() {
         "mount --bind {} {} && exec {} --report {1} -- {} name=main catch=TERM:500ms ready hold",
         file.display(),
         mounted.display(),
-        crate::harness::DRAINIT,
+        *crate::harness::DRAINIT,
         WORKLOAD
     );
     let mut child = std::process::Command::new("unshare")
@@ -199,7 +199,7 @@ fn a_bind_mount_is_written_in_place_and_never_gets_shorter() {
     let pid = child.id().cast_signed();
     let init = wait_until("drainit runs", || {
         let below = crate::harness::descendants_of(pid);
-        let init = below.iter().find(|process| process.name.to_string() == "drainit")?;
+        let init = below.iter().find(|process| process.name.to_string() == crate::binary::name())?;
         below.iter().any(|process| process.parent == init.pid).then_some(init.pid)
     });
     wait_until("it has started", || {

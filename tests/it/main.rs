@@ -19,6 +19,7 @@ mod drain;
 mod drain_http;
 mod drain_idle;
 mod drain_limits;
+mod emulated;
 mod escalate;
 mod escalate_gone;
 mod examples;

@@ -385,7 +385,7 @@ fn a_nested_drainit_drains_once_and_writes_no_report_of_its_own() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let report = folder.path().join("report");
     for mode in BOTH {
-        let script = format!("{} -- {} & wait", crate::harness::DRAINIT, server("300ms"));
+        let script = format!("{} -- {} & wait", *crate::harness::DRAINIT, server("300ms"));
         let mut init = Init::new(mode)
             .env("DRAINIT_REPORT", &report)
             .env("DRAINIT_PRE_STOP", "echo drained")

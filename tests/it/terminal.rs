@@ -37,7 +37,7 @@ impl Screen {
         let child = Command::new("setsid")
             .arg("--ctty")
             .args(line)
-            .env("D", DRAINIT)
+            .env("D", *DRAINIT)
             .env("W", WORKLOAD)
             .env("PS1", "")
             .stdin(copy(&pty.slave))

@@ -1,7 +1,7 @@
 //! The programs under test. Cargo builds this package's own; the others are made before they are needed.
 
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 pub(crate) const WRAPPER: &str = env!("CARGO_BIN_EXE_drainit-runtime");
 
@@ -23,8 +23,14 @@ macro_rules! beside {
     }};
 }
 
-pub(crate) const DRAINIT: &str = beside!("drainit");
+/// Lazy as the one of drainit's own tests, whose harness is shared.
+pub(crate) static DRAINIT: LazyLock<&str> = LazyLock::new(|| beside!("drainit"));
 pub(crate) const WORKLOAD: &str = beside!("fake-workload");
+
+/// The name by which the kernel knows it while it runs.
+pub(crate) fn name() -> String {
+    "drainit".to_owned()
+}
 
 /// Has drainit and the fake workload built, beside the wrapper.
 pub(crate) fn build() {

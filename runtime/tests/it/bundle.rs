@@ -31,7 +31,7 @@ impl Node {
             fs::create_dir(node.path(name)).expect("our own folder");
             open_to_all(&node.path(name));
         }
-        for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
+        for (program, name) in [(WRAPPER, "drainit-runtime"), (*DRAINIT, "drainit")] {
             install(Path::new(program), &node.path("bin").join(name), Stdio::null());
         }
         node.program("bin/runtime", RUNTIME);

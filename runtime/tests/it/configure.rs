@@ -114,7 +114,7 @@ fn both_programs_are_installed_by_rename() {
     assert_eq!((code(&output), said(&output.stderr)), (0, String::new()), "{output:?}");
     let same =
         |one: &Path, other: &str| fs::read(one).expect("it is there") == fs::read(other).expect("built");
-    assert!(same(&to.join("drainit"), DRAINIT) && same(&to.join("drainit-runtime"), WRAPPER));
+    assert!(same(&to.join("drainit"), *DRAINIT) && same(&to.join("drainit-runtime"), WRAPPER));
     let old = fs::File::open(to.join("drainit")).expect("it is there");
     let number = |file: &fs::Metadata| std::os::unix::fs::MetadataExt::ino(file);
     // The installed one installs too, onto itself.

@@ -4,6 +4,8 @@
 //! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
 //! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
 //!
+//! qemu's user mode gives a fork for it: no memory is shared, and nothing is held. A pipe that the exec closes stands in for both there.
+//!
 //! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
 
@@ -12,10 +14,12 @@ mod fork;
 mod prepared;
 mod program;
 mod stack;
+mod word;
 
 use std::ffi::{OsStr, OsString, c_long, c_void};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
@@ -23,6 +27,7 @@ pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
 pub use program::{Lookup, ProgramFile, look_up};
 use stack::Stack;
+use word::Word;
 
 /// Numeric ids to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,9 @@ pub struct Spawn<'a> {
     pub stdin: Stdin,
     /// The signal mask that it gets.
     pub mask: SignalSet,
-    /// Its working directory, if it is not ours.
+    /// The directory that it begins in, if that is not ours.
+    pub begins_in: Option<BorrowedFd<'a>>,
+    /// Its working directory, if it is not the one that it begins in.
     pub directory: Option<&'a OsStr>,
     pub directory_as: DirectoryAs,
     /// Its user and group, if they are not ours; supplementary groups are dropped then.
@@ -146,13 +153,20 @@ impl Spawn<'_> {
             Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;
         let argument = (&raw mut prepared).cast::<c_void>();
         let stack = Stack::new().map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
+        let word = Word::new();
+        prepared.word = word.as_ref().map(Word::number);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         // SAFETY: `prepared` and the stack outlive the child's use of them, because this call does not return before the child has
         // executed another program or has ended. The child does not unwind.
         let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
         let pid = check(c_long::from(cloned)).map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
-        match prepared.failure() {
+        let failure = if prepared.has_begun.load(Ordering::Relaxed) {
+            prepared.failure()
+        } else {
+            word.and_then(Word::read)
+        };
+        match failure {
             None => Ok(pid),
             Some(failure) => {
                 wait::wait_for(pid);

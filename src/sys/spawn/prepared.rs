@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::super::process;
 use super::program::Beginning;
@@ -33,6 +33,7 @@ pub(super) struct Prepared {
     /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
     pub(super) listen_pid: Option<Box<[u8; 32]>>,
     pub(super) stdin: Stdin,
+    pub(super) begins_in: Option<c_int>,
     pub(super) directory: Option<CString>,
     pub(super) directory_as: DirectoryAs,
     pub(super) ids: Option<Ids>,
@@ -40,6 +41,10 @@ pub(super) struct Prepared {
     pub(super) parent: i32,
     pub(super) terminal: Option<c_int>,
     pub(super) mask: SignalSet,
+    /// Set by the child: that is seen here if memory is shared.
+    pub(super) has_begun: AtomicBool,
+    /// Where the child writes what has failed, if memory is not shared.
+    pub(super) word: Option<c_int>,
     pub(super) failed_stage: AtomicI32,
     pub(super) failed_errno: AtomicI32,
     /// The file that could not be executed.
@@ -66,6 +71,7 @@ impl Prepared {
             _variables: Vec::new(),
             listen_pid: None,
             stdin: spawn.stdin,
+            begins_in: spawn.begins_in.map(|directory| directory.as_raw_fd()),
             directory: spawn.directory.map(c_string).transpose()?,
             directory_as: spawn.directory_as,
             ids: spawn.ids,
@@ -73,6 +79,8 @@ impl Prepared {
             parent: std::process::id().cast_signed(),
             terminal: spawn.terminal.map(|terminal| terminal.as_raw_fd()),
             mask: spawn.mask,
+            has_begun: AtomicBool::new(false),
+            word: None,
             failed_stage: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
             failed_file: Beginning::NONE,

@@ -60,7 +60,7 @@ impl Docker {
         let name = folder.path().file_name().expect("it has a name").to_str().expect("text");
         // dockerd asks it for its version, and understands the answer of one with this name.
         let init = folder.path().join("docker-init");
-        fs::copy(crate::harness::DRAINIT, &init).expect("our own folder");
+        fs::copy(*crate::harness::DRAINIT, &init).expect("our own folder");
         let mut config = json!({
             "data-root": format!("{path}/data"),
             "exec-root": format!("{path}/exec"),

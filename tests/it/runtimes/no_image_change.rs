@@ -26,7 +26,7 @@ fn an_init_container_hands_drainit_to_an_image_without_it() {
     assert!(text.contains(&folder) && text.contains(keep), "{text}");
 
     let own = Archive::empty().image(concat!("localhost/drainit:", env!("CARGO_PKG_VERSION")), json!({}));
-    fs::copy(DRAINIT, own.root().join("drainit")).expect("our own folder");
+    fs::copy(*DRAINIT, own.root().join("drainit")).expect("our own folder");
     let server = Archive::new().image("localhost/server:1.0.0", json!({ "Env": ["PATH=/bin"] }));
     fs::remove_file(server.root().join("bin/drainit")).expect("our own folder");
     let script = "#!/bin/sh\nfake-workload name=server catch=TERM:300ms ready hold &\nwait\n";

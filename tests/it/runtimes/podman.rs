@@ -226,7 +226,7 @@ impl Podman {
         let path = folder.path().to_str().expect("text").to_owned();
         let write =
             |name: &str, text: String| fs::write(folder.path().join(name), text).expect("our own folder");
-        fs::copy(DRAINIT, folder.path().join("init")).expect("our own folder");
+        fs::copy(*DRAINIT, folder.path().join("init")).expect("our own folder");
         // Without the right to raise limits, the usual ones cannot be set. Locks would be in a place that all podmans share.
         write(
             "containers.conf",

@@ -154,7 +154,7 @@ impl Machine {
         }
         let busybox = installed("busybox").expect("looked for before");
         for (program, name) in
-            [(busybox, "busybox"), (DRAINIT.into(), "drainit"), (WORKLOAD.into(), "fake-workload")]
+            [(busybox, "busybox"), ((*DRAINIT).into(), "drainit"), (WORKLOAD.into(), "fake-workload")]
         {
             fs::copy(program, root.join("bin").join(name)).expect("our own folder");
         }

@@ -91,7 +91,7 @@ fn an_image_from_scratch_installs_both_programs_on_its_node() {
     let Some(podman) = podman() else { return };
     let archive =
         Archive::empty().image("localhost/drainit-node:1", json!({ "Entrypoint": ["/drainit-runtime"] }));
-    for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
+    for (program, name) in [(WRAPPER, "drainit-runtime"), (*DRAINIT, "drainit")] {
         fs::copy(program, archive.root().join(name)).expect("our own folder");
     }
     run(podman.client().args(["load", "--quiet", "--input"]).arg(archive.write()));
@@ -101,7 +101,7 @@ fn an_image_from_scratch_installs_both_programs_on_its_node() {
     let options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=0", &volume];
     let line = [&options[..], &["localhost/drainit-node:1", "install", "/node/opt/bin"]].concat();
     Box::new(podman.run(&line, None)).finish().exits(0).silently();
-    for (program, name) in [(WRAPPER, "drainit-runtime"), (DRAINIT, "drainit")] {
+    for (program, name) in [(WRAPPER, "drainit-runtime"), (*DRAINIT, "drainit")] {
         let same =
             fs::read(opt.join("bin").join(name)).expect("it is there") == fs::read(program).expect("built");
         assert!(same, "{name}");
