@@ -192,6 +192,8 @@ pub enum ShellWait<'a> {
     Foreground(&'a Process),
     /// That, or its trap runs already.
     Trap(&'a Process),
+    /// The same, of a shell that answers for its command because the two cannot be told apart.
+    Doubt(&'a Process),
 }
 
 /// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
@@ -213,6 +215,12 @@ pub fn waited_for(
         }
         Some(ShellWait::Trap(command)) => {
             text.push_str(&format!(", its trap is running or it waits for {}", child(command)));
+        }
+        Some(ShellWait::Doubt(command)) => {
+            let command = child(command);
+            text.push_str(&format!(
+                ", its trap is running or it waits for {command}: then start that with exec"
+            ));
         }
     }
     text
@@ -302,6 +310,10 @@ mod tests {
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Trap(&dump))),
             "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9)"
+        );
+        assert_eq!(
+            says(Disposition::Caught, Some(ShellWait::Doubt(&dump))),
+            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9): then start that with exec"
         );
         assert_eq!(says(Disposition::Ignored, None), "bash (7) sleeping, ignores TERM");
         assert_eq!(says(Disposition::Default, None), "bash (7) sleeping, has no handler for TERM");

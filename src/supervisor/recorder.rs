@@ -28,6 +28,8 @@ pub(super) struct Recorder {
     step: Option<(i32, bool)>,
     /// Shells, and what they waited for in the foreground when they were signalled.
     foreground: Vec<(i32, i32)>,
+    /// Shells of which cannot be told what they wait for.
+    in_doubt: Vec<i32>,
     /// The last step is a sleep: it is over when the next thing happens.
     sleeps: Option<StepId>,
     /// A warning has told of processes that are waited for.
@@ -58,6 +60,7 @@ impl Recorder {
             main_pid: Some(main_pid),
             step: None,
             foreground: Vec::new(),
+            in_doubt: Vec::new(),
             sleeps: None,
             has_warned: false,
             was_slow: false,
@@ -167,6 +170,11 @@ impl Recorder {
     /// The shell waits for this command in the foreground.
     pub(super) fn in_foreground(&mut self, shell: i32, command: i32) {
         self.foreground.push((shell, command));
+    }
+
+    /// What this shell waits for cannot be told.
+    pub(super) fn in_doubt(&mut self, shell: i32) {
+        self.in_doubt.push(shell);
     }
 
     /// KILL is sent to these.
@@ -299,6 +307,7 @@ impl Recorder {
         let youngest = || table.children(shell.pid).max_by_key(|child| (child.start, child.pid));
         match in_front.filter(|command| command.parent == shell.pid) {
             Some(command) => Some(ShellWait::Foreground(command)),
+            None if self.in_doubt.contains(&shell.pid) => youngest().map(ShellWait::Doubt),
             None if format::is_shell(&shell.name.to_string()) => youngest().map(ShellWait::Trap),
             None => None,
         }

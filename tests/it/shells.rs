@@ -245,9 +245,11 @@ fn bash_with_a_terminal_a_pipe_or_a_file_as_stdin_does_not_answer_for_its_foregr
 #[test]
 fn in_doubt_the_shell_answers_until_the_last_call() {
     let script = format!("trap 'echo trap' TERM; {}; true", server("100ms"));
-    Try::new(&script).shells(&[BASH]).flags(&["--grace-period", "8s"]).run(|run, took| {
+    Try::new(&script).shells(&[BASH]).flags(&["--grace-period", "12s"]).run(|run, took| {
         once_and_finished(run);
-        assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(7), "{took:?}");
+        assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(11), "{took:?}");
+        let says_exec = |line: &&str| line.contains("waits for fake-workload") && line.contains("with exec");
+        assert!(run.warnings().iter().any(says_exec), "{run:#?}");
     });
 }
 

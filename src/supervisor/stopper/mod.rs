@@ -232,6 +232,7 @@ impl Stopper {
                 let facts = self.read_ahead(&table, facts, &selection.handling);
                 self.note(signal, &table, &facts);
                 selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
+                selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
                 self.send(&table, &selection.recipients, recorder);
             }
         }
@@ -424,6 +425,7 @@ impl Stopper {
         let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
         selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
+        selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
         selection.recipients.retain(|recipient| {
             table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
         });
