@@ -60,6 +60,7 @@ fn a_variable_that_nothing_reads_is_warned_of_with_the_nearest_one() {
         quiet.workload("exit=3").run().exits(3).silently();
     }
     let mut pause = std::process::Command::new(*crate::harness::DRAINIT);
+    crate::gate::without_test_variables(&mut pause);
     pause.arg("--pause").env("DRAINIT_PUASE", "1").stderr(std::process::Stdio::piped());
     let mut pause = pause.spawn().expect("it runs");
     let mut line = String::new();

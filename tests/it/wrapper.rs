@@ -6,12 +6,14 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use drainit::signal::Signal;
 
 use crate::exit_code::deadly;
+use crate::gate::without_test_variables;
 use crate::harness::{DRAINIT, Init, Mode, WORKLOAD};
 use crate::runtimes::{installed, not_run};
 
 /// Runs drainit with these words, without anything in between.
 fn status(words: &[&str]) -> ExitStatus {
     let mut command = Command::new(*DRAINIT);
+    without_test_variables(&mut command);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
     command.status().expect("drainit can be started")
 }
@@ -21,6 +23,7 @@ fn script(shell: &[&str], text: &str) -> Output {
     let [program, arguments @ ..] = shell else { panic!("no shell") };
     let folder = tempfile::tempdir().expect("a scratch folder");
     let mut command = Command::new(program);
+    without_test_variables(&mut command);
     command.args(arguments).arg(text).current_dir(&folder).stdin(Stdio::null());
     command
         .env("D", *DRAINIT)
