@@ -12,7 +12,9 @@ fn run(words: &[&str]) -> Option<(i32, String)> {
         not_run("qemu's user mode", "qemu-user-static is not installed");
         return None;
     }
-    let output = Command::new("timeout")
+    let mut command = Command::new("timeout");
+    crate::gate::without_test_variables(&mut command);
+    let output = command
         .args(["-k", "5", "30", emulator.as_str(), *DRAINIT])
         .args(words)
         .stdin(Stdio::null())
