@@ -17,7 +17,7 @@ use log::{debug, info};
 use super::Main;
 use super::recorder::Recorder;
 use crate::outcome::Ended;
-use crate::plan::processes::answering::{Recipient, Why};
+use crate::plan::processes::answering::{Recipient, Selection, Why};
 use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
@@ -231,8 +231,7 @@ impl Stopper {
                 let (selection, facts) = self.select(&table, &tops, signal);
                 let facts = self.read_ahead(&table, facts, &selection.handling);
                 self.note(signal, &table, &facts);
-                selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
-                selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
+                self.note_selection(&selection, recorder);
                 self.send(&table, &selection.recipients, recorder);
             }
         }
@@ -418,14 +417,19 @@ impl Stopper {
         }
     }
 
+    /// What the rule says of processes that it does not signal.
+    fn note_selection(&mut self, selection: &Selection, recorder: &mut Recorder) {
+        selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
+        selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
+    }
+
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder) {
         let (mut selection, facts) = self.select(table, tops, signal);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
         self.note_those_below(table, &recipients);
         let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
-        selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
-        selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
+        self.note_selection(&selection, recorder);
         selection.recipients.retain(|recipient| {
             table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
         });
