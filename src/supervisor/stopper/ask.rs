@@ -24,6 +24,7 @@ impl Stopper {
     pub(super) fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
         let mut facts = FactTable::new();
         let begun = self.clock.now();
+        let own_stdin = processes::facts::own_stdin();
         loop {
             let since = self.clock.now().saturating_sub(begun);
             let question =
@@ -37,7 +38,9 @@ impl Stopper {
                 let known = facts.entry(pid).or_default();
                 is_new |= !known.has(fact);
                 match table.find(pid) {
-                    Some(process) if !self.is_over() => processes::facts::read(process, fact, known),
+                    Some(process) if !self.is_over() => {
+                        processes::facts::read(process, fact, own_stdin, known)
+                    }
                     _ => *known = known.or_hidden(),
                 }
             }
@@ -60,7 +63,7 @@ impl Stopper {
         for process in told.iter().filter_map(|&pid| table.find(pid)) {
             let facts = facts.entry(process.pid).or_default();
             if facts.status.is_none() {
-                processes::facts::read(process, Fact::Status, facts);
+                processes::facts::read(process, Fact::Status, None, facts);
             }
         }
         facts

@@ -23,7 +23,7 @@ use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, Recipients, StopSignal, Target};
-use crate::processes::{self, handles};
+use crate::processes::{self, Watched, handles};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
@@ -61,6 +61,8 @@ pub(super) struct Stopper {
     call_again: Option<Duration>,
     /// What was forwarded to the command.
     forwarded: SignalSet,
+    /// Main, which is looked at for each signal that is forwarded.
+    watched_main: Watched,
     killing: bool,
 }
 
@@ -80,6 +82,7 @@ impl Stopper {
             limit: None,
             call_again: None,
             forwarded: SignalSet::default(),
+            watched_main: Watched::default(),
             killing: false,
         }
     }
@@ -125,7 +128,9 @@ impl Stopper {
     pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder) {
         self.forwarded = self.forwarded.with(signal);
         let to = match (to, main.pid()) {
-            (Recipients::MainOrGroup, Some(main)) if handles(main, signal) => Recipients::Main,
+            (Recipients::MainOrGroup, Some(main)) if self.watched_main.handles(main, signal) => {
+                Recipients::Main
+            }
             (Recipients::MainOrGroup, Some(_)) => Recipients::Group,
             (to, _) => to,
         };
