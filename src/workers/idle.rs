@@ -42,7 +42,11 @@ fn has_connection(port: u16) -> Result<bool, String> {
     if tables == 0 { Err(problem) } else { Ok(false) }
 }
 
-fn lists(table: impl BufRead, port: u16) -> io::Result<bool> {
+/// Whether the kernel's table has a connection on this local port.
+///
+/// # Errors
+/// It cannot be read.
+pub fn lists(table: impl BufRead, port: u16) -> io::Result<bool> {
     for line in table.split(b'\n') {
         if std::str::from_utf8(&line?).ok().and_then(connection).is_some_and(|local| local == port) {
             return Ok(true);

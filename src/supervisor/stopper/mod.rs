@@ -419,8 +419,10 @@ impl<K: Kernel> Stopper<K> {
         let is_top = |process: &&Process| {
             let parent = table.find(process.parent);
             let parent_answers = parent.is_some_and(|parent| {
+                // One that refused the signal knows of nothing that it could answer for.
                 !self.signalled.is_done(parent)
-                    || self.signalled.disposition(parent) != Some(Disposition::Ignored)
+                    || (self.signalled.was_signalled(parent)
+                        && self.signalled.disposition(parent) != Some(Disposition::Ignored))
             });
             !self.signalled.is_done(process)
                 && !main.is(process.pid)
