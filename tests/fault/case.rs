@@ -99,6 +99,7 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>) -> (Ver
     command.args(scenario.workload.split_whitespace()).env("FAULT_MARK", &mark).process_group(0);
     command.stdin(Stdio::null());
     command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file"));
+    #[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
     let child = command.spawn().expect("sh");
     let first = Pid::from_raw(child.id().cast_signed());
     let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).expect("it stops");

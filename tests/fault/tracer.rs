@@ -23,7 +23,6 @@ pub(crate) type Uses = BTreeMap<u64, usize>;
 /// Calls that cannot fail, or whose failure no program can answer: execve (the start itself), exit, rt_sigreturn, exit_group.
 const NEVER: [u64; 4] = [59, 60, 15, 231];
 
-/// The tracer's own stops have this bit.
 fn is_drainit(pid: Pid) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "drainit")
 }
@@ -64,7 +63,10 @@ pub(crate) fn find(first: Pid) -> Option<Pid> {
                 ptrace::cont(pid, signal).ok()?;
             }
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return None,
-            _ => {
+            WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => {
                 others.push(pid);
                 ptrace::cont(pid, None).ok()?;
             }

@@ -9,7 +9,7 @@ use drainit::settings::Settings;
 use drainit::workers::{http, idle};
 
 /// The files of /proc. What is read is what was written, as far as it can be compared.
-pub fn proc(data: &[u8]) {
+pub(crate) fn proc(data: &[u8]) {
     if let Some(process) = stat::parse(data) {
         assert!(process.is_same(&process));
         let _ = (process.name.to_string(), process.is_alive());
@@ -21,7 +21,7 @@ pub fn proc(data: &[u8]) {
 }
 
 /// The answer of a server, and the kernel's tables of connections: the first two bytes are the port.
-pub fn net(data: &[u8]) {
+pub(crate) fn net(data: &[u8]) {
     let _ = http::read_status(&mut Cursor::new(data));
     if let [high, low, table @ ..] = data {
         let _ = idle::lists(Cursor::new(table), u16::from_be_bytes([*high, *low]));
@@ -29,7 +29,7 @@ pub fn net(data: &[u8]) {
 }
 
 /// A command line, one word a line; lines `NAME=value` behind an empty one are the environment.
-pub fn settings(data: &[u8]) {
+pub(crate) fn settings(data: &[u8]) {
     let mut lines = data.split(|&byte| byte == b'\n').map(OsStr::from_bytes);
     let words: Vec<OsString> = std::iter::once(OsStr::new("drainit"))
         .chain(lines.by_ref().take_while(|line| !line.is_empty()))

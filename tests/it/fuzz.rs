@@ -8,7 +8,8 @@ use std::path::Path;
 #[test]
 fn the_corpus_harms_nothing() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-    let all: [(&str, fn(&[u8])); 3] =
+    type Target = fn(&[u8]);
+    let all: [(&str, Target); 3] =
         [("proc", targets::proc), ("net", targets::net), ("settings", targets::settings)];
     for (name, target) in all {
         let entries = std::fs::read_dir(corpus.join(name)).expect("a corpus");

@@ -12,8 +12,10 @@
 //! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from; a world that fails is made smaller until nothing can
 //! be left out of it.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::indexing_slicing, reason = "a place in the world is never given up")]
 
+mod dice;
 mod run;
 mod sim;
 mod spec;

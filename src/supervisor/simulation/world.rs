@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
+use super::dice::Dice;
 use super::spec::{Act, Faults, Life, Reaction, Spec};
 use super::watch::Watch;
 use crate::outcome::Ended;
@@ -20,24 +21,6 @@ const TICK: u128 = 10;
 const EAGAIN: i32 = 11;
 const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
-
-/// A list that is gone through again and again.
-#[derive(Clone, Debug)]
-struct Dice<T> {
-    values: Vec<T>,
-    at: usize,
-}
-
-impl<T: Copy + Default> Dice<T> {
-    fn new(values: &[T]) -> Self {
-        Self { values: values.to_vec(), at: 0 }
-    }
-
-    fn next(&mut self) -> T {
-        self.at += 1;
-        self.values.get(self.at % self.values.len().max(1)).copied().unwrap_or_default()
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Proc {
