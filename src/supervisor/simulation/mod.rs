@@ -9,7 +9,7 @@
 //! | [`watch`] | what must hold, after every event |
 //! | [`run`] | the supervisor's loop |
 //!
-//! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from; a world that fails is made smaller until nothing can
+//! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from (0: a new one); a world that fails is made smaller until nothing can
 //! be left out of it.
 
 #![forbid(unsafe_code)]
@@ -30,6 +30,8 @@ use super::kernel::Bug;
 use spec::Spec;
 
 const WORLDS: u32 = 10_000;
+/// The same worlds each time, so that a change is what makes the test fail.
+const SEED: u64 = 7;
 /// A bug of old is found within so many, which is less than a minute.
 const FOUND_WITHIN: u32 = 40_000;
 
@@ -60,7 +62,7 @@ fn new_seed() -> u64 {
 
 #[test]
 fn every_world_ends_well() {
-    let seed = number("DRAINIT_SEED").unwrap_or_else(new_seed);
+    let seed = number("DRAINIT_SEED").map_or(SEED, |seed| if seed == 0 { new_seed() } else { seed });
     let worlds =
         number("DRAINIT_WORLDS").map_or(WORLDS, |worlds| worlds.try_into().expect("a number of worlds"));
     let begun = Instant::now();

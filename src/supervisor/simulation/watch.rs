@@ -86,7 +86,9 @@ impl World {
         }
         let stage = self.watch.stage;
         // Which processes a group had that was signalled without a look is not known later.
-        let has_left_group = self.watch.has_failed && self.watch.stage_at <= self.procs[to].group_since;
+        // Nor is one known that was started between the look and the signal.
+        let is_unseen = self.watch.has_failed || self.watch.stage_at <= self.procs[to].born;
+        let has_left_group = is_unseen && self.watch.stage_at <= self.procs[to].group_since;
         if self.watch.sent.insert(to, stage) == Some(stage) && !has_left_group {
             self.watch.violation(format!("{name} a second time in one stage"));
         }
