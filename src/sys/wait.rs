@@ -21,6 +21,9 @@ pub enum Reaped {
     NoChildren,
 }
 
+/// How often a call that fails is made again at once.
+const TRIES: u32 = 8;
+
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
 ///
@@ -28,11 +31,17 @@ pub enum Reaped {
 /// a death by a real-time signal comes through.
 pub fn reap(stops: bool) -> Reaped {
     let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
+    let mut failures = 0;
     loop {
         let mut status = 0;
         match wait_any(&mut status, options) {
             0 => return Reaped::AllAlive,
-            -1 => return Reaped::NoChildren,
+            -1 if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => {
+                return Reaped::NoChildren;
+            }
+            // No other error says that no child is left.
+            -1 if failures < TRIES => failures += 1,
+            -1 => return Reaped::AllAlive,
             pid => {
                 if let Some(ended) = Ended::from_wait_status(status) {
                     return Reaped::Child { pid, ended };

@@ -41,7 +41,9 @@ fn main() {
                 at.dedup();
                 for (error, name) in ERRORS {
                     for &at in &at {
-                        for for_ever in [false, true] {
+                        let is_blind = mode == Mode::Subreaper && tracer::SIGHT.contains(&number);
+                        let only_once = is_blind || tracer::ONLY_ONCE.contains(&number);
+                        for for_ever in [false, true].into_iter().filter(|it| !(*it && only_once)) {
                             cases.push((Fault { number, at, error, for_ever }, name));
                         }
                     }

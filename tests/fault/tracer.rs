@@ -20,8 +20,16 @@ pub(crate) struct Fault {
 /// How often each system call was made, by its number.
 pub(crate) type Uses = BTreeMap<u64, usize>;
 
-/// Calls that cannot fail, or whose failure no program can answer: execve (the start itself), exit, rt_sigreturn, exit_group.
-const NEVER: [u64; 4] = [59, 60, 15, 231];
+/// Calls that cannot fail so, or whose failure no program can answer: execve (the start itself), exit, rt_sigreturn, exit_group, arch_prctl,
+/// brk, which returns an address and no error, and what returns a number of this process and never an error.
+const NEVER: [u64; 14] = [59, 60, 15, 231, 158, 12, 39, 102, 104, 107, 108, 110, 111, 186];
+/// rt_sigprocmask: drainit's first call; what comes before it is the loader's.
+const FIRST: u64 = 14;
+
+/// Without these two for ever there is no way to end a child, or to know that it has ended: kill, wait4.
+pub(crate) const ONLY_ONCE: [u64; 2] = [62, 61];
+/// Without these for ever /proc cannot be read: read, readlink, getdents64, openat. As a subreaper drainit finds no process then.
+pub(crate) const SIGHT: [u64; 4] = [0, 89, 217, 257];
 
 fn is_drainit(pid: Pid) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "drainit")
@@ -85,7 +93,9 @@ fn release(pid: Pid) {
 /// Runs drainit, which is stopped, to its end; returns how it ended and what it called.
 pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) {
     let mut uses = Uses::new();
-    let mut is_inside = false;
+    // The event of an exec comes before the end of that call.
+    let mut is_inside = true;
+    let mut has_begun = false;
     let mut failing = None;
     let mut deliver = None;
     loop {
@@ -98,6 +108,10 @@ pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) 
                 let Ok(mut registers) = ptrace::getregs(pid) else { continue };
                 if is_inside {
                     let number = registers.orig_rax;
+                    has_begun |= number == FIRST;
+                    if !has_begun {
+                        continue;
+                    }
                     let used = uses.entry(number).or_default();
                     *used += 1;
                     failing = fault.filter(|fault| {
