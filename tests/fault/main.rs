@@ -24,6 +24,10 @@ fn main() {
         println!("fault: only on x86_64");
         return;
     }
+    if option_env!("DRAINIT_PROGRAM").is_none() {
+        println!("fault: DRAINIT_PROGRAM names no program; an ordinary build begins with the loader's calls");
+        return;
+    }
     let is_all = std::env::var("DRAINIT_FAULTS").is_ok_and(|value| value == "all");
     let begun = Instant::now();
     let mut failures = Vec::new();
