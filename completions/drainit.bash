@@ -23,26 +23,38 @@ _drainit() {
 
     case "${cmd}" in
         drainit)
-            opts="-r -g -c -e -u -p -s -w -P -v -q -h -V -L -l --stop-signal --rewrite --forward-to --single-child --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --wait-for-all --post-exit --post-exit-sleep --post-exit-http --remap-exit --propagate-signal --user --workdir --parent-death-signal --subreaper --warn-on-reap --pause --poweroff --report --termination-log --rehearse --verbose --quiet --log-format --help --version --license"
+            opts="-r -g -c -e -u -p -s -w -P -v -q -h -V -L -l --stop-signal --rewrite --forward-to --single-child --pre-stop --pre-stop-sleep --pre-stop-http --pre-stop-idle --pre-stop-timeout --grace-period --stop-schedule --ignored-after --stop-after --wait-for-all --post-exit --post-exit-sleep --post-exit-http --remap-exit --propagate-signal --user --workdir --parent-death-signal --subreaper --warn-on-reap --pause --poweroff --report --termination-log --rehearse --verbose --quiet --log-format --copy-to --help --version --license"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --stop-signal)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH PWR RTMIN+3" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --rewrite)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 -r)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --forward-to)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "auto group main all" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --pre-stop)
@@ -50,35 +62,59 @@ _drainit() {
                     return 0
                     ;;
                 --pre-stop-sleep)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --pre-stop-http)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --pre-stop-idle)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --pre-stop-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --grace-period)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --stop-schedule)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --ignored-after)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --stop-after)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --post-exit)
@@ -86,27 +122,45 @@ _drainit() {
                     return 0
                     ;;
                 --post-exit-sleep)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --post-exit-http)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --remap-exit)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 -e)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 -u)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --workdir)
@@ -117,11 +171,17 @@ _drainit() {
                     return 0
                     ;;
                 --parent-death-signal)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 -p)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --report)
@@ -155,11 +215,32 @@ _drainit() {
                     return 0
                     ;;
                 --rehearse)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --copy-to)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
                     COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)
@@ -172,8 +253,40 @@ _drainit() {
     esac
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _drainit -o nosort -o bashdefault -o default drainit
-else
-    complete -F _drainit -o bashdefault -o default drainit
-fi
+
+_drainit_or_command() {
+    local at=1 prev="$3"
+    while ((at < COMP_CWORD)); do
+        case "${COMP_WORDS[at]}" in
+            --)
+                ((at += 1))
+                break
+                ;;
+            --stop-signal | --rewrite | -r | --forward-to | --pre-stop | --pre-stop-sleep | --pre-stop-http | --pre-stop-idle | --pre-stop-timeout | --grace-period | --stop-schedule | --ignored-after | --stop-after | --post-exit | --post-exit-sleep | --post-exit-http | --remap-exit | -e | --user | -u | --workdir | --parent-death-signal | -p | --report | --rehearse | --log-format | --copy-to)
+                ((at += 2))
+                [[ "${COMP_WORDS[at - 1]}" == "=" ]] && ((at += 1))
+                ;;
+            -*)
+                ((at += 1))
+                [[ "${COMP_WORDS[at]}" == "=" ]] && ((at += 2))
+                ;;
+            *)
+                break
+                ;;
+        esac
+    done
+    if ((at > COMP_CWORD)) || [[ "${at}" -eq "${COMP_CWORD}" && "$2" == -* && "$3" != "--" ]]; then
+        [[ "${prev}" == "=" ]] && prev="${COMP_WORDS[COMP_CWORD - 2]}"
+        _drainit "$1" "$2" "${prev}"
+    elif declare -F _comp_command_offset >/dev/null; then
+        _comp_command_offset "${at}"
+    elif declare -F _command_offset >/dev/null; then
+        _command_offset "${at}"
+    elif ((at == COMP_CWORD)); then
+        COMPREPLY=($(compgen -c -- "$2"))
+    else
+        COMPREPLY=($(compgen -f -- "$2"))
+    fi
+}
+
+complete -F _drainit_or_command -o bashdefault -o default drainit

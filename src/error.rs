@@ -7,8 +7,10 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use crate::outcome;
+use crate::program::why_not_executed;
 use crate::settings::{UsageError, User};
 use crate::sys::spawn::{SpawnError, SpawnStage};
+use crate::text::plain;
 
 /// Nothing was started.
 #[derive(Debug)]
@@ -17,12 +19,16 @@ pub enum StartError {
     CommandLine(String),
     /// A value is wrong.
     Usage(UsageError),
+    /// A rehearsal of a step that can never begin.
+    Futile(String),
     /// This is the init of a machine, which would panic at the end.
     WouldPanic,
     /// This is not the init of a machine, and is to switch it off.
     NotTheMachine,
     /// No signal could be waited for.
     Wait(std::io::Error),
+    /// The program could not be copied.
+    Copy { path: OsString, error: std::io::Error },
     /// The report could not be written later.
     Report { path: OsString, error: std::io::Error },
     /// The command could not be started.
@@ -36,7 +42,9 @@ impl StartError {
         match self {
             Self::CommandLine(_)
             | Self::Usage(_)
+            | Self::Futile(_)
             | Self::WouldPanic
+            | Self::Copy { .. }
             | Self::NotTheMachine
             | Self::Wait(_)
             | Self::Report { .. } => outcome::INIT_FAILED,
@@ -54,17 +62,20 @@ impl fmt::Display for StartError {
         match self {
             Self::CommandLine(problem) => write!(f, "{problem} (see drainit --help)"),
             Self::Usage(problem) => problem.fmt(f),
+            Self::Futile(why) => write!(f, "nothing to rehearse: {why}"),
             Self::WouldPanic => f.write_str(
                 "this is PID 1 of a machine, not of a container: the kernel panics when it exits (see --poweroff)",
             ),
             Self::NotTheMachine => f.write_str("--poweroff is for PID 1 of a machine, and drainit is not that here"),
-            Self::Wait(error) => write!(f, "cannot wait for signals: {error}"),
-            Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {error}"),
-            Self::Command { command, user, directory, failure: SpawnError { stage, error } } => {
+            Self::Wait(error) => write!(f, "cannot wait for signals: {}", plain(error)),
+            Self::Copy { path, error } => write!(f, "cannot copy drainit to {path:?}: {}", plain(error)),
+            Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),
+            Self::Command { command, user, directory, failure } => {
                 write!(f, "cannot run {command:?}: ")?;
                 let User { uid, gid } = user.unwrap_or(User { uid: 0, gid: 0 });
-                match stage {
-                    SpawnStage::Prepare | SpawnStage::Exec => {}
+                match failure.stage {
+                    SpawnStage::Prepare => {}
+                    SpawnStage::Exec => return f.write_str(&why_not_executed(command, failure)),
                     SpawnStage::Clone => f.write_str("no process can be made: ")?,
                     SpawnStage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
                     SpawnStage::GroupId => write!(f, "--user {uid}:{gid}: cannot take the group: ")?,
@@ -72,14 +83,9 @@ impl fmt::Display for StartError {
                     SpawnStage::Directory => {
                         write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
                     }
-                    SpawnStage::Parent => f.write_str("drainit's parent is gone: ")?,
+                    SpawnStage::Parent => return f.write_str("drainit's parent is gone"),
                 }
-                error.fmt(f)?;
-                let path = std::path::Path::new(command);
-                if *stage == SpawnStage::Exec && error.kind() == ErrorKind::NotFound && path.exists() {
-                    f.write_str(" (it is there, but the interpreter or loader that it names is not)")?;
-                }
-                Ok(())
+                f.write_str(&plain(&failure.error))
             }
         }
     }

@@ -10,7 +10,7 @@
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
-//! - [`error`], [`logging`], [`text`]: what is said.
+//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: what is said.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -22,10 +22,12 @@ pub mod logging;
 pub mod outcome;
 pub mod plan;
 pub mod processes;
+pub mod program;
 pub mod report;
 pub mod settings;
 pub mod signal;
 pub mod supervisor;
 pub mod sys;
 pub mod text;
+pub mod useless;
 pub mod workers;

@@ -11,7 +11,9 @@ use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
 use drainit::sys::memory::Allocator;
-use drainit::sys::{machine, output, signals};
+use drainit::sys::{copy, machine, output, signals};
+use drainit::text::plain;
+use drainit::useless;
 
 drainit::entry!(run);
 
@@ -37,6 +39,7 @@ fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Sup
     logging::set_up(settings.log_level, settings.log_format);
     let power_off = settings.power_off;
     check_place(power_off).map_err(|error| refuse(&error))?;
+    useless::check(&settings).map_err(|error| end(refuse(&error), power_off))?;
     if settings.pause {
         return Err(end(supervisor::pause(&settings).unwrap_or_else(|error| refuse(&error)), power_off));
     }
@@ -57,6 +60,7 @@ fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
         Err(EarlyExit::Print(text)) => return Err(print(&text)),
+        Err(EarlyExit::Copy(path)) => return Err(copy_program(path)),
         Err(EarlyExit::Refuse(problem)) => return Err(refuse(&StartError::CommandLine(problem))),
     };
     let settings = Settings::new(typed, |name| std::env::var_os(name));
@@ -79,13 +83,21 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
 /// Returns only if that failed; then there is nothing better to do than to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
-        logging::say_error(&format_args!("cannot power the machine off: {error}"));
+        logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));
     }
 }
 
 fn refuse(error: &StartError) -> u8 {
     logging::say_error(error);
     error.exit_code()
+}
+
+/// For an init container that hands drainit to another one: an image from scratch has no `cp`.
+fn copy_program(path: OsString) -> u8 {
+    match copy::program_to(&path) {
+        Ok(()) => 0,
+        Err(error) => refuse(&StartError::Copy { path, error }),
+    }
 }
 
 /// Help, version or licence; a closed stdout is no failure.

@@ -15,3 +15,97 @@ pub fn one_line(text: &str) -> String {
     }
     line
 }
+
+/// The known word that this one is probably meant to be: a slip or two away, or a part of it. Case and the kind of dash do not count.
+pub fn nearest(word: &str, known: &mut dyn Iterator<Item = &'static str>) -> Option<&'static str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
+    let word = plain(word);
+    let mut best = None;
+    for candidate in known {
+        let other = plain(candidate);
+        let distance = strsim::osa_distance(&word, &other);
+        let is_slip = distance <= word.len().max(other.len()).div_ceil(3) && distance < other.len();
+        let is_part =
+            word.len().min(other.len()) >= SHORTEST_PART && (has(&word, &other) || has(&other, &word));
+        // A slip is likelier than a part, however long the rest is.
+        let rank = (!is_slip, distance);
+        if (is_slip || is_part) && best.is_none_or(|(least, _)| rank < least) {
+            best = Some((rank, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// A shorter part is in too many words.
+const SHORTEST_PART: usize = 3;
+
+/// Whether the part is in the text. For short texts: the standard library's search is made for long ones, and takes room.
+#[must_use]
+pub fn has(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len().max(1)).any(|window| window == part.as_bytes())
+}
+
+/// `; did you mean WORD?`, if there is a word that is near.
+#[must_use]
+pub fn did_you_mean(word: Option<&str>) -> String {
+    word.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+}
+
+/// What the system says of an error, without its number.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = match text.rsplit_once('(') {
+        Some((words, number)) if number.starts_with("os error ") => words.trim_end(),
+        _ => &text,
+    };
+    let mut characters = text.chars();
+    match (characters.next(), characters.as_str()) {
+        // Not `I/O error`.
+        (Some(first), rest) if rest.starts_with(|next: char| next.is_ascii_lowercase()) => {
+            format!("{}{rest}", first.to_ascii_lowercase())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 8] =
+        ["grace-period", "pre-stop", "pre-stop-timeout", "stop-signal", "log", "TERM", "KILL", "HUP"];
+
+    #[test]
+    fn a_slip_has_a_nearest_word() {
+        for (word, expected) in [
+            ("grace-peroid", Some("grace-period")),
+            ("graceperiod", Some("grace-period")),
+            ("GRACE_PERIOD", Some("grace-period")),
+            ("grace", Some("grace-period")),
+            ("timeout", Some("pre-stop-timeout")),
+            ("prestop", Some("pre-stop")),
+            ("stop-signl", Some("stop-signal")),
+            ("log-level", Some("log")),
+            ("tremm", Some("TERM")),
+            ("kil", Some("KILL")),
+            ("hub", Some("HUP")),
+            ("frobnicate", None),
+            ("", None),
+            ("x", None),
+            ("日本語", None),
+        ] {
+            assert_eq!(nearest(word, &mut KNOWN.into_iter()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_no_number() {
+        for (number, text) in
+            [(2, "no such file or directory"), (13, "permission denied"), (21, "is a directory")]
+        {
+            assert_eq!(plain(&std::io::Error::from_raw_os_error(number)), text);
+        }
+        assert!(!plain(&std::io::Error::from_raw_os_error(5)).contains("os error"));
+    }
+}

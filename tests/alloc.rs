@@ -115,6 +115,8 @@ impl Subject {
         );
         let mut child = Command::new(std::env::current_exe()?)
             .arg(AS_DRAINIT)
+            // If it is killed for want of memory the workload is too, and its end is seen here.
+            .args(["-p", "KILL"])
             .args(flags)
             .arg("--")
             .args(workload.split_whitespace())
@@ -223,7 +225,8 @@ fn it_works_without_memory() -> Result<()> {
             return Ok(());
         }
     };
-    let mut subject = Subject::start(&[])?;
+    // Target `auto` looks at the command first, and the kernel charges a cgroup for each open file.
+    let mut subject = Subject::start(&["--forward-to", "main"])?;
     group.put(subject.pid())?;
     subject.pass_on(SIGNALS)?;
     subject.reap_orphans()?;

@@ -1,23 +1,30 @@
 //! Every option, as clap knows it: parsing and help are made from this, and the documents in tests.
 
-use clap::builder::ValueParser;
+use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 use super::setting::Setting;
-use super::{COMMAND, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SINGLE_CHILD, TERMINATION_LOG, VERBOSE};
+use super::{
+    COMMAND, COPY_TO, FORWARD_TO, GROUP, LICENSE, PAUSE, QUIET, SHORT_HELP, SINGLE_CHILD, TERMINATION_LOG,
+    VERBOSE,
+};
+use crate::signal::NAMES;
 
 /// What clap makes of the definition. A test compares, and writes it.
 pub(super) const HELP: &str = include_str!("help.txt");
+/// The same of the short one.
+pub(super) const SHORT_HELP_TEXT: &str = include_str!("help-short.txt");
 
 /// The whole definition, which help, and the tests of the documents, are made from.
 #[must_use]
 pub fn definition() -> Command {
     options()
-        .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand leaves only when no child is left.")
+        .about("A container init: starts COMMAND, forwards signals to it, reaps orphans,\nand exits only when no child is left.")
         .override_usage("drainit [OPTIONS] [--] COMMAND [ARG]...")
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
-             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause has none. A flag wins.\n\
+             are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause and --copy-to have\n\
+             none. A flag wins.\n\
              Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
@@ -26,6 +33,39 @@ pub fn definition() -> Command {
             Some((heading, entry)) => entry.documented(heading, argument),
             None => argument.help("The command and its arguments").value_hint(ValueHint::CommandWithArguments),
         })
+}
+
+/// What most people need.
+const SHORT: [&str; 10] = [
+    Setting::STOP_SIGNAL.name(),
+    Setting::REWRITE.name(),
+    FORWARD_TO,
+    Setting::PRE_STOP.name(),
+    Setting::PRE_STOP_SLEEP.name(),
+    Setting::PRE_STOP_IDLE.name(),
+    Setting::GRACE_PERIOD.name(),
+    Setting::USER.name(),
+    Setting::REHEARSE.name(),
+    VERBOSE,
+];
+
+/// The part of the definition that `-h` shows.
+#[must_use]
+pub fn short_definition() -> Command {
+    definition()
+        .mut_args(|argument| {
+            let is_shown = SHORT.contains(&argument.get_id().as_str());
+            argument.hide(!is_shown).help_heading("Options")
+        })
+        .after_help(
+            "Examples:\n  drainit -- ./entrypoint.sh\n  drainit --pre-stop-idle 8080 --grace-period 25s -- /app\n\n\
+             All options: drainit --help. How a stop goes: man drainit, or README.md.",
+        )
+}
+
+/// What options are called on the command line.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SYNTAX.iter().map(|option| option.id).filter(|&id| id != SHORT_HELP)
 }
 
 /// What is needed of it to read a command line.
@@ -59,8 +99,9 @@ fn entry(id: &str) -> Option<(&'static str, &'static Entry)> {
 }
 
 /// What works without a command too, and catatonit's `-g`, which says nothing then there either.
-const BESIDE_PAUSE: [&str; 11] = [
+const BESIDE_PAUSE: [&str; 12] = [
     PAUSE,
+    SHORT_HELP,
     GROUP,
     VERBOSE,
     QUIET,
@@ -109,6 +150,7 @@ impl Syntax {
             Kind::Switch | Kind::Count | Kind::Help | Kind::Version => argument,
         };
         match self.id {
+            SHORT_HELP => argument.long(None),
             GROUP => argument.long(None).overrides_with_all([FORWARD_TO, SINGLE_CHILD]),
             SINGLE_CHILD => argument.overrides_with_all([FORWARD_TO, GROUP]),
             PAUSE => argument.conflicts_with_all(needing_a_command()),
@@ -163,12 +205,14 @@ struct Entry {
     value_name: Option<&'static str>,
     help: &'static str,
     hint: ValueHint,
+    /// What shells offer as a value.
+    values: &'static [&'static str],
 }
 
 impl Entry {
     const fn new(id: &'static str, help: &'static str, kind: Kind) -> Self {
         let syntax = Syntax { id, short: None, kind };
-        Self { syntax, value_name: None, help, hint: ValueHint::Unknown }
+        Self { syntax, value_name: None, help, hint: ValueHint::Other, values: &[] }
     }
 
     const fn short(self, short: char) -> Self {
@@ -179,12 +223,20 @@ impl Entry {
         Self { hint, ..self }
     }
 
+    const fn values(self, values: &'static [&'static str]) -> Self {
+        Self { values, ..self }
+    }
+
     fn documented(&self, heading: &'static str, argument: Arg) -> Arg {
-        let argument = argument.help_heading(heading).help(self.help).value_hint(self.hint);
-        match self.value_name {
-            Some(name) => argument.value_name(name),
-            None => argument,
+        let argument = argument.help_heading(heading).help(self.help);
+        let argument = match self.value_name {
+            Some(name) => argument.value_name(name).value_hint(self.hint),
+            None => return argument,
+        };
+        if self.values.is_empty() {
+            return argument;
         }
+        argument.value_parser(PossibleValuesParser::new(self.values)).hide_possible_values(true)
     }
 }
 
@@ -206,8 +258,12 @@ const fn flag(id: &'static str, help: &'static str) -> Entry {
     Entry::new(id, help, Kind::Switch)
 }
 
+/// What runtimes and images have as their stop signal.
+const STOP_SIGNALS: [&str; 9] = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "PWR", "RTMIN+3"];
+
 const SIGNALS: &[Entry] = &[
-    valued(Setting::STOP_SIGNAL, "SIG[,SIG]", "What counts as a request to stop [default: TERM]"),
+    valued(Setting::STOP_SIGNAL, "SIG[,SIG]", "Signals that begin a stop [default: TERM]")
+        .values(&STOP_SIGNALS),
     repeatable(
         Setting::REWRITE,
         "FROM:TO[@TARGET]",
@@ -217,103 +273,117 @@ const SIGNALS: &[Entry] = &[
     valued(
         Setting::FORWARD_TO,
         "TARGET",
-        "Which processes get signals: auto, group, main or all [default: auto]",
-    ),
-    flag(GROUP, "As --forward-to group").short('g'),
-    flag(SINGLE_CHILD, "As --forward-to main").short('c'),
+        "Processes that get the signals: auto, group, main or all\n[default: auto]",
+    )
+    .values(&["auto", "group", "main", "all"]),
+    flag(GROUP, "Same as --forward-to group").short('g'),
+    flag(SINGLE_CHILD, "Same as --forward-to main").short('c'),
 ];
 
 const DRAIN: &[Entry] = &[
     repeatable(
         Setting::PRE_STOP,
         "COMMAND",
-        "Before anybody is asked to leave, run COMMAND, no shell (repeatable)",
-    ),
-    repeatable(Setting::PRE_STOP_SLEEP, "DURATION", "The same: wait (repeatable)"),
+        "Before processes are signalled: run COMMAND, no shell (repeatable)",
+    )
+    .hint(ValueHint::CommandString),
+    repeatable(Setting::PRE_STOP_SLEEP, "DURATION", "Before processes are signalled: wait (repeatable)"),
     repeatable(
         Setting::PRE_STOP_HTTP,
         "[METHOD ]URL",
-        "The same: send a plain HTTP request; 2xx and 3xx are good (repeatable)",
+        "Before processes are signalled: send a plain HTTP request;\n2xx and 3xx are success (repeatable)",
     ),
     repeatable(
         Setting::PRE_STOP_IDLE,
         "PORT",
-        "The same: wait until the local TCP PORT has no connection (repeatable)",
+        "Before processes are signalled: wait until no TCP connection on\nthe local PORT is left (repeatable)",
     ),
-    valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "For all of these steps together [default: 5s]"),
+    valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "Limit for all of these steps together [default: 5s]"),
 ];
 
 const STOP: &[Entry] = &[
     valued(
         Setting::GRACE_PERIOD,
         "DURATION",
-        "From the stop request to KILL, the steps included [default: no limit]",
+        "Time from the stop request to KILL, steps included [default: no limit]",
     ),
     valued(
         Setting::STOP_SCHEDULE,
         "SPEC",
-        "What is sent to whom, and how long they have:\nTERM@main/5s/TERM@group/10s/KILL [default: the stop signal]",
+        "Signals to send, and how long to wait after each:\nTERM@main/5s/TERM@group/10s/KILL [default: the stop signal]",
     ),
     valued(
         Setting::IGNORED_AFTER,
         "DURATION",
-        "When to go on where the signal is ignored, or never [default: 2s]",
+        "When to give up on processes that ignore the signal, or never\n[default: 2s]",
     ),
-    valued(Setting::STOP_AFTER, "DURATION", "Begin a stop without being asked"),
-    switch(Setting::WAIT_FOR_ALL, "When the command exits by itself, stop nobody and stay"),
+    valued(Setting::STOP_AFTER, "DURATION", "Begin a stop this long after the start"),
+    switch(Setting::WAIT_FOR_ALL, "If the command exits by itself, signal nothing; wait for its children"),
 ];
 
 const END: &[Entry] = &[
-    repeatable(Setting::POST_EXIT, "COMMAND", "After the last process has gone: run COMMAND (repeatable)"),
-    repeatable(Setting::POST_EXIT_SLEEP, "DURATION", "The same: wait (repeatable)"),
-    repeatable(Setting::POST_EXIT_HTTP, "[METHOD ]URL", "The same: send a request (repeatable)"),
+    repeatable(Setting::POST_EXIT, "COMMAND", "After the last process has ended: run COMMAND (repeatable)")
+        .hint(ValueHint::CommandString),
+    repeatable(Setting::POST_EXIT_SLEEP, "DURATION", "After the last process has ended: wait (repeatable)"),
+    repeatable(
+        Setting::POST_EXIT_HTTP,
+        "[METHOD ]URL",
+        "After the last process has ended: send a request (repeatable)",
+    ),
     repeatable(
         Setting::REMAP_EXIT,
         "CODE[:TO]",
-        "Exit with TO (0) where the command's exit code is CODE (repeatable)",
+        "Exit with TO (default 0) if the command exits with CODE (repeatable)",
     )
     .short('e'),
     switch(Setting::PROPAGATE_SIGNAL, "Die of the signal that the command died of (not as PID 1)"),
 ];
 
 const PROCESS: &[Entry] = &[
-    valued(
-        Setting::USER,
-        "UID[:GID]",
-        "Run the command as this user and group (numbers; GID 0 where left out)",
-    )
-    .short('u'),
+    valued(Setting::USER, "UID[:GID]", "Run the command as this user and group (numbers; default GID 0)")
+        .short('u'),
     valued(Setting::WORKDIR, "DIR", "Run the command in this directory").hint(ValueHint::DirPath),
-    valued(Setting::PARENT_DEATH_SIGNAL, "SIG", "Get SIG when the parent dies, as the command does then")
-        .short('p'),
-    switch(Setting::SUBREAPER, "Adopt orphans where not PID 1: always done, accepted for tini's sake")
-        .short('s'),
+    valued(
+        Setting::PARENT_DEATH_SIGNAL,
+        "SIG",
+        "Get SIG when the parent dies; the command gets it when drainit dies",
+    )
+    .short('p')
+    .values(&NAMES),
+    switch(Setting::SUBREAPER, "Adopt orphans if not PID 1; always on, accepted for tini's sake").short('s'),
     switch(Setting::WARN_ON_REAP, "Warn of each orphan that is reaped").short('w'),
-    flag(PAUSE, "Run no command: reap until TERM or INT comes, as a pause container").short('P'),
+    flag(PAUSE, "Run no command: reap until TERM or INT arrives, as a pause container").short('P'),
     switch(Setting::POWEROFF, "As PID 1 of a machine: power it off instead of exiting"),
 ];
 
 const REPORT: &[Entry] = &[
-    valued(Setting::REPORT, "FILE", "Write what happened as JSON to FILE at the end (- is stderr)")
+    valued(Setting::REPORT, "FILE", "Write what happened to FILE as JSON (- is stderr)")
         .hint(ValueHint::FilePath),
     valued(
         Setting::TERMINATION_LOG,
         "PATH",
-        "Where somebody was killed or a step failed, say so there\n[default PATH: /dev/termination-log]",
+        "If a process was killed or a step failed, say so in this file\n[default PATH: /dev/termination-log]",
     )
     .hint(ValueHint::FilePath),
     valued(
         Setting::REHEARSE,
         "DURATION",
-        "Begin a stop after that time, draw it on stderr, and exit\n0 where it went well, 124 where it did not",
+        "Begin a stop after this time, draw it on stderr, and exit\n0 if it went well, 124 if not [default grace period: 30s]",
     ),
     Entry::new(VERBOSE, "Say more on stderr: -v info, -vv debug, -vvv trace", Kind::Count).short('v'),
     flag(QUIET, "Say errors only").short('q'),
-    valued(Setting::LOG_FORMAT, "FORMAT", "Lines on stderr as text or json [default: text]"),
+    valued(Setting::LOG_FORMAT, "FORMAT", "Format of lines on stderr: text or json [default: text]")
+        .values(&["text", "json"]),
 ];
 
 const GENERAL: &[Entry] = &[
-    Entry::new("help", "Print this and exit", Kind::Help).short('h'),
+    Entry {
+        value_name: Some("PATH"),
+        ..Entry::new(COPY_TO, "Copy this program to PATH and exit", Kind::Value)
+    }
+    .hint(ValueHint::FilePath),
+    flag(SHORT_HELP, "Print the options that most people need, and exit").short('h'),
+    Entry::new("help", "Print this and exit", Kind::Help),
     Entry::new("version", "Print the version and exit", Kind::Version).short('V'),
     flag(LICENSE, "Print the licence and exit").short('l'),
 ];

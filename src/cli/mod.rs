@@ -14,18 +14,22 @@ use std::ffi::OsString;
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-pub use definition::definition;
+pub use definition::{definition, short_definition};
 pub use name::InvokedAs;
 pub use setting::Setting;
+
+use crate::text::{did_you_mean, nearest};
 
 const COMMAND: &str = "COMMAND";
 const FORWARD_TO: &str = "forward-to";
 const GROUP: &str = "group";
+const SHORT_HELP: &str = "short-help";
 const SINGLE_CHILD: &str = "single-child";
 const VERBOSE: &str = "verbose";
 const QUIET: &str = "quiet";
 const PAUSE: &str = "pause";
 const LICENSE: &str = "license";
+const COPY_TO: &str = "copy-to";
 
 /// Where the kubelet reads the termination message (`terminationMessagePath`).
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -44,6 +48,8 @@ pub struct Typed {
 pub enum EarlyExit {
     /// Print this on stdout and exit with 0.
     Print(String),
+    /// Copy this program to that path and exit with 0.
+    Copy(OsString),
     /// The command line is wrong: say this in one line.
     Refuse(String),
 }
@@ -69,10 +75,19 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
 fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
     let mut options =
         definition::options().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
+    if options.get_flag(SHORT_HELP) {
+        return Err(EarlyExit::Print(definition::SHORT_HELP_TEXT.to_owned()));
+    }
     if options.get_flag(LICENSE) {
         return Err(EarlyExit::Print(include_str!("../../LICENSE").to_owned()));
     }
-    let command = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
+    let command: Vec<OsString> = options.remove_many(COMMAND).map(Iterator::collect).unwrap_or_default();
+    if let Some(path) = options.remove_one::<OsString>(COPY_TO) {
+        return Err(match command.first() {
+            None => EarlyExit::Copy(path),
+            Some(word) => EarlyExit::Refuse(format!("--copy-to runs no command, got {word:?}")),
+        });
+    }
     Ok(Typed { options: Some(options), name, command })
 }
 
@@ -90,7 +105,7 @@ fn instead(name: InvokedAs, error: &clap::Error) -> EarlyExit {
     let text = match error.kind() {
         ErrorKind::DisplayHelp => return EarlyExit::Print(definition::HELP.to_owned()),
         ErrorKind::DisplayVersion => return EarlyExit::Print(name.version().to_owned()),
-        ErrorKind::UnknownArgument => format!("unknown option '{}'", text(ContextKind::InvalidArg)),
+        ErrorKind::UnknownArgument => unknown(&text(ContextKind::InvalidArg)),
         ErrorKind::InvalidValue | ErrorKind::TooFewValues => format!("{argument} needs a value"),
         ErrorKind::TooManyValues => {
             format!("{argument} takes no value, got '{}'", text(ContextKind::InvalidValue))
@@ -101,6 +116,13 @@ fn instead(name: InvokedAs, error: &clap::Error) -> EarlyExit {
         kind => format!("{argument}: {}", kind.as_str().unwrap_or("not understood")),
     };
     EarlyExit::Refuse(text)
+}
+
+/// With the nearest option, if there is one.
+fn unknown(typed: &str) -> String {
+    let name = typed.strip_prefix("--").and_then(|word| nearest(word, &mut definition::names()));
+    let meant = name.map(|name| if name == GROUP { "-g".to_owned() } else { format!("--{name}") });
+    format!("unknown option '{typed}'{}", did_you_mean(meant.as_deref()))
 }
 
 /// An option's own name, without the `<VALUE>` that clap shows behind it.
@@ -208,6 +230,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_one_line_that_names_it() {
         assert_eq!(refusal(&["--frobnicate", "x"]), "unknown option '--frobnicate'");
+        assert_eq!(refusal(&["--prestop", "x"]), "unknown option '--prestop'; did you mean --pre-stop?");
+        assert_eq!(refusal(&["--grace=5", "x"]), "unknown option '--grace'; did you mean --grace-period?");
+        assert_eq!(refusal(&["--verison"]), "unknown option '--verison'; did you mean --version?");
+        assert_eq!(refusal(&["--group", "x"]), "unknown option '--group'; did you mean -g?");
         assert_eq!(refusal(&["-Z", "x"]), "unknown option '-Z'");
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
@@ -248,6 +274,19 @@ mod tests {
                 Some(concat!(env!("CARGO_PKG_VERSION"), "_drainit\n"))
             );
         }
+    }
+
+    #[test]
+    fn a_copy_is_made_instead_of_running_a_command() {
+        let copy = |line: &[&str]| parse(["drainit"].iter().chain(line).map(OsString::from).collect());
+        for line in
+            [&["--copy-to", "/x"][..], &["--copy-to=/x"], &["-v", "--copy-to", "/y", "--copy-to", "/x"]]
+        {
+            assert_eq!(copy(line).expect_err("no command"), EarlyExit::Copy("/x".into()), "{line:?}");
+        }
+        assert_eq!(refusal(&["--copy-to", "/x", "--", "ls"]), "--copy-to runs no command, got \"ls\"");
+        assert_eq!(refusal(&["--copy-to"]), "--copy-to needs a value");
+        assert_eq!(refusal(&["-P", "--copy-to", "/x"]), "--pause cannot be combined with --copy-to");
     }
 
     #[test]

@@ -37,11 +37,7 @@ impl Plan {
     }
 
     fn drain_ends(&self, now: Duration) -> Duration {
-        let ends = now.saturating_add(self.policy.pre_stop_timeout);
-        match self.policy.grace_period {
-            Some(grace) => ends.min(now.saturating_add(grace - KEPT_FOR_STOPPING.min(grace / 2))),
-            None => ends,
-        }
+        now.saturating_add(self.policy.drain_time())
     }
 
     fn begin_drain_step(&mut self, now: Duration, mut drain: Drain) -> Actions {

@@ -22,6 +22,7 @@
 
 mod actions;
 mod drain;
+mod futile;
 pub mod job_control;
 mod policy;
 mod post_exit;
@@ -36,12 +37,14 @@ mod stop;
 #[cfg(test)]
 mod table;
 mod target;
+mod words;
 
 use std::time::Duration;
 
 pub use actions::{
     Action, Actions, Cause, ExitReason, KillReason, Recipients, StepEnd, StepId, StopReason, When,
 };
+pub use futile::FutileStep;
 pub use policy::{Rewrite, Rewrites, StopPolicy, StopSignal};
 pub use schedule::{Patience, Schedule};
 pub use step::{Request, Step};

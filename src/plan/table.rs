@@ -97,7 +97,7 @@ fn timeline(situation: &Situation) -> Vec<Row> {
             if matches!(action, Action::Look { .. }) {
                 let _ = plan.handle(now, Event::Looked(Some(Outlook::KeepWaiting)));
             } else if !(has_killed && matches!(action, Action::Kill(_))) {
-                let (then, next) = (say_action(action), say_phase(&plan));
+                let (then, next) = (action.to_string(), say_phase(&plan));
                 let event = "time passes".to_owned();
                 rows.push(Row { at: say_time(now), event, then, next, matters: true });
             }
@@ -112,11 +112,11 @@ fn reactions(situation: &Situation) -> Vec<Row> {
     for (at, event) in events().into_iter().filter(|&(_, event)| can_happen(&start, event)) {
         let now = Duration::from_millis(at);
         let mut plan = start.clone();
-        let actions: Vec<_> = plan.handle(now, event).into_iter().map(say_action).collect();
+        let actions: Vec<_> = plan.handle(now, event).into_iter().map(|action| action.to_string()).collect();
         let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
         let next = say_phase(&plan);
         let matters = then != "-" || next != say_phase(&start);
-        rows.push(Row { at: say_time(now), event: say_event(event), then, next, matters });
+        rows.push(Row { at: say_time(now), event: event.to_string(), then, next, matters });
     }
     rows
 }
@@ -159,78 +159,6 @@ fn render(head: &str, is_whole: bool) -> String {
         }
     }
     text
-}
-
-fn say_event(event: Event) -> String {
-    match event {
-        Event::Signal(signal) => format!("signal {signal}"),
-        Event::MainEnded => "main ends, others are left".to_owned(),
-        Event::ChildEnded => "another child ends".to_owned(),
-        Event::NoneLeft => "no process is left".to_owned(),
-        Event::StepEnded(step) => format!("step {} ends", step.at + 1),
-        Event::Looked(Some(Outlook::KeepWaiting) | None) => "look: waiting may help".to_owned(),
-        Event::Looked(Some(Outlook::SignalOthersFirst)) => "look: some were not signalled".to_owned(),
-        Event::Looked(Some(Outlook::Futile)) => "look: futile".to_owned(),
-        Event::Looked(Some(Outlook::Unknown)) => "look: no /proc".to_owned(),
-        Event::Tick => "time passes".to_owned(),
-    }
-}
-
-fn say_action(action: Action) -> String {
-    let seconds = |time: Duration| time.as_secs_f64();
-    match action {
-        Action::BeginStop(StopReason::Signal(_)) => "the stop begins".to_owned(),
-        Action::BeginStop(StopReason::Elapsed) => "the stop begins (`--stop-after`)".to_owned(),
-        Action::BeginStop(StopReason::OwnExit) => "the stop begins (main's own exit)".to_owned(),
-        Action::Forward { signal, to } => format!("{signal} to {}", say_recipients(to)),
-        Action::Signal { signal, target, .. } => format!("{} {}", say_signal(signal), say_target(target)),
-        Action::SignalOthers => "the signal, by the rule, to those that were not signalled".to_owned(),
-        Action::LastCall { until_kill } => {
-            format!("last call: the signal to all that were not signalled, KILL in {} s", seconds(until_kill))
-        }
-        Action::Look { judges: false } => "look for orphans".to_owned(),
-        Action::Look { judges: true } => "look for orphans, and whether waiting can help".to_owned(),
-        Action::SayWaiting { since } => format!("warning: waiting for {} s", seconds(since)),
-        Action::Observe => "look which processes have ended".to_owned(),
-        Action::StartStep { step, time_left } => {
-            format!("start step {} ({} s left)", step.at + 1, seconds(time_left))
-        }
-        Action::EndStep { step, why } => match why {
-            StepEnd::Elapsed => format!("TERM to step {}, timed out", step.at + 1),
-            StepEnd::NoTimeLeft => format!("no time for step {}", step.at + 1),
-            StepEnd::MainIsGone => format!("TERM to step {}, dropped", step.at + 1),
-        },
-        Action::SignalLeftovers => "TERM to what the steps have left behind".to_owned(),
-        Action::KillStep => "KILL to the last step".to_owned(),
-        Action::Kill(KillReason::Elapsed) => "KILL to every process".to_owned(),
-        Action::Kill(KillReason::Ignored(signal)) => format!("KILL to every process, {signal} is ignored"),
-        Action::Leave(ExitReason::NoneLeft) => "leave".to_owned(),
-        Action::Leave(ExitReason::SomeCannotBeKilled) => "leave, name those that are left".to_owned(),
-    }
-}
-
-fn say_signal(StopSignal { received, rewritten }: StopSignal) -> String {
-    if received == rewritten { received.to_string() } else { format!("{rewritten} for {received}") }
-}
-
-fn say_target(target: Target) -> &'static str {
-    match target {
-        Target::Auto => "by the rule",
-        Target::Group => "to main's group",
-        Target::Main => "to main",
-        Target::All => "to every process",
-    }
-}
-
-fn say_recipients(recipients: Recipients) -> &'static str {
-    match recipients {
-        Recipients::Main => "main",
-        Recipients::Group => "main's group",
-        Recipients::MainOrGroup => "main if it handles that, else to its group",
-        Recipients::Adopted => "the adopted processes",
-        Recipients::AdoptedOrGroups => "the adopted processes that handle it, else to their groups",
-        Recipients::All => "every process",
-    }
 }
 
 fn say_phase(plan: &Plan) -> String {

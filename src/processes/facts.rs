@@ -28,8 +28,7 @@ pub fn read(process: &Process, fact: Fact, facts: &mut Facts) {
         }
         Fact::Stdin => facts.stdin = Some(stdin_of(pid)),
         Fact::Outputs => {
-            let pipe = |file| procfs::link(pid, file).and_then(|link| pipe_number(&link));
-            facts.outputs = Some(Outputs([pipe("fd/1"), pipe("fd/2")]));
+            facts.outputs = Some(Outputs([pipe_of(pid, "fd/1"), pipe_of(pid, "fd/2")]));
         }
     }
 }
@@ -37,7 +36,27 @@ pub fn read(process: &Process, fact: Fact, facts: &mut Facts) {
 /// What `status` tells now; nothing is known of a process that is gone.
 #[must_use]
 pub fn status_of(pid: i32) -> Status {
-    procfs::whole_file(pid, "status").map(|text| status::parse(&text)).unwrap_or_default()
+    let Some(text) = procfs::whole_file(pid, "status") else { return Status::default() };
+    let status = status::parse(&text);
+    // Any thread may take a signal that was sent to the process, and the file counts for the first thread alone.
+    let is_alone = status::value(&text, b"Threads:").is_none_or(|threads| threads == "1");
+    let switches = if is_alone { status.switches } else { switches_of_threads(pid) };
+    Status { switches, ..status }
+}
+
+/// So many threads are looked at; what a process with more of them has done is not known.
+const THREADS: usize = 128;
+
+fn switches_of_threads(pid: i32) -> Option<u64> {
+    let threads = procfs::threads(pid)?;
+    let switches = |thread: &i32| {
+        let text = procfs::whole_file(pid, &format!("task/{thread}/status"))?;
+        status::parse(&text).switches
+    };
+    if threads.len() > THREADS {
+        return None;
+    }
+    threads.iter().map(switches).sum()
 }
 
 /// What has to be known of a process that may be ignoring a signal.
@@ -57,10 +76,27 @@ pub fn awaits_signals(pid: i32) -> bool {
 /// Its file is short, whatever the process does; reading it takes no memory.
 fn call_of(pid: i32) -> Call {
     let mut buffer = procfs::buffer();
+    let of = |text: &[u8]| match call(text) {
+        Call::Reads(_) => {
+            Call::Reads(descriptor(text).and_then(|number| pipe_of(pid, &format!("fd/{number}"))))
+        }
+        other @ (Call::AwaitsSignals
+        | Call::AwaitsChild
+        | Call::Suspended
+        | Call::Running
+        | Call::Other
+        | Call::Hidden) => other,
+    };
     match procfs::system_call(pid, &mut buffer) {
-        Some(text) => call(text),
-        None => procfs::whole_file_as_owner(pid, "syscall").map_or(Call::Hidden, |text| call(&text)),
+        Some(text) => of(text),
+        None => procfs::whole_file_as_owner(pid, "syscall").map_or(Call::Hidden, |text| of(&text)),
     }
+}
+
+/// The first argument of a call, as a descriptor.
+fn descriptor(text: &[u8]) -> Option<u32> {
+    let word = text.split(u8::is_ascii_whitespace).nth(1)?.strip_prefix(b"0x")?;
+    u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()
 }
 
 /// `NUMBER ARGUMENTS...`, or `running`, or -1 if it is blocked outside of a call.
@@ -74,12 +110,13 @@ pub fn call(text: &[u8]) -> Call {
 }
 
 /// The calls that tell what a process waits for.
-const CALLS: [(c_long, Call); 5] = [
+const CALLS: [(c_long, Call); 6] = [
     (procfs::RT_SIGTIMEDWAIT, Call::AwaitsSignals),
+    (procfs::RT_SIGTIMEDWAIT_TIME64, Call::AwaitsSignals),
     (procfs::WAIT4, Call::AwaitsChild),
     (procfs::WAITID, Call::AwaitsChild),
     (procfs::RT_SIGSUSPEND, Call::Suspended),
-    (procfs::READ, Call::Reads),
+    (procfs::READ, Call::Reads(None)),
 ];
 
 fn by_number(number: c_long) -> Call {
@@ -126,6 +163,10 @@ pub fn stdin(link: &[u8], info: &[u8]) -> Stdin {
     Stdin::Other(hasher.finish())
 }
 
+fn pipe_of(pid: i32, file: &str) -> Option<u64> {
+    procfs::link(pid, file).and_then(|link| pipe_number(&link))
+}
+
 /// `pipe:[NUMBER]`.
 #[must_use]
 pub fn pipe_number(link: &[u8]) -> Option<u64> {
@@ -140,13 +181,15 @@ mod tests {
     #[test]
     fn a_call_is_known_by_its_number() {
         let says =
-            |number: i64| call(format!("{number} 0xffff 0x0 0x0 0x0 0x0 0x0 0x7ffd 0x7f5e\n").as_bytes());
+            |number: c_long| call(format!("{number} 0xffff 0x0 0x0 0x0 0x0 0x0 0x7ffd 0x7f5e\n").as_bytes());
         assert_eq!(call(b"running\n"), Call::Running);
         assert_eq!(call(b""), Call::Hidden);
         assert_eq!(says(-1), Call::Other);
         for (number, call) in CALLS {
             assert_eq!(says(number), call);
         }
+        assert_eq!(descriptor(b"0 0xb 0x7ffd 0x80\n"), Some(11));
+        assert_eq!(descriptor(b"running\n"), None);
     }
 
     #[test]

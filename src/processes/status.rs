@@ -7,11 +7,7 @@ use crate::signal::SignalSet;
 /// Reads a `status` file (proc(5)).
 #[must_use]
 pub fn parse(status: &[u8]) -> Status {
-    let value = |name: &[u8]| {
-        let mut lines = status.split(|&byte| byte == b'\n');
-        let value = lines.find_map(|line| line.strip_prefix(name))?;
-        std::str::from_utf8(value).ok().map(str::trim)
-    };
+    let value = |name: &[u8]| value(status, name);
     let set = |name: &[u8]| Some(SignalSet::from_bits(u64::from_str_radix(value(name)?, 16).ok()?));
     let signals = || {
         Some(SignalState { blocked: set(b"SigBlk:")?, ignored: set(b"SigIgn:")?, caught: set(b"SigCgt:")? })
@@ -27,6 +23,14 @@ pub fn parse(status: &[u8]) -> Status {
             .fold(SignalSet::default(), SignalSet::union),
         switches: value(b"voluntary_ctxt_switches:").and_then(|count| count.parse().ok()),
     }
+}
+
+/// What a line of a `status` file says after its name.
+#[must_use]
+pub fn value<'a>(status: &'a [u8], name: &[u8]) -> Option<&'a str> {
+    let mut lines = status.split(|&byte| byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(name))?;
+    std::str::from_utf8(value).ok().map(str::trim)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::record::*;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
-use crate::plan::{KillReason, StepId, When};
+use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
 /// Main's pid, and its group.
@@ -178,6 +178,7 @@ pub(super) fn happy() -> Record {
             signal: Signal::TERM,
         }),
         signalled_at: Some(ms(61_000)),
+        target: Some(Target::Group),
         processes: vec![ProcessRecord { is_main: true, ..signalled_late(MAIN, "nginx", 61_500) }],
         orphans_reaped: 3,
         main_ended: Some(timed(61_500, Ended::Exited(0))),

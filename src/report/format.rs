@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{ProcessRecord, Record};
+use super::record::Record;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::signal::Signal;
@@ -114,11 +114,6 @@ fn first_few<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> V
     shown
 }
 
-/// `server (12), worker (13) and 4 more`.
-pub(super) fn processes(processes: &[&ProcessRecord], limit: usize) -> String {
-    list(processes, limit, |one| process(one.name, one.pid))
-}
-
 /// `1 process`, `2 processes`.
 #[must_use]
 pub fn count(processes: usize) -> String {
@@ -197,6 +192,8 @@ pub enum ShellWait<'a> {
     Foreground(&'a Process),
     /// That, or its trap runs already.
     Trap(&'a Process),
+    /// The same, of a shell that answers for its command because the two cannot be told apart.
+    Doubt(&'a Process),
 }
 
 /// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
@@ -218,6 +215,12 @@ pub fn waited_for(
         }
         Some(ShellWait::Trap(command)) => {
             text.push_str(&format!(", its trap is running or it waits for {}", child(command)));
+        }
+        Some(ShellWait::Doubt(command)) => {
+            let command = child(command);
+            text.push_str(&format!(
+                ", its trap is running or it waits for {command}: then start that with exec"
+            ));
         }
     }
     text
@@ -307,6 +310,10 @@ mod tests {
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Trap(&dump))),
             "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9)"
+        );
+        assert_eq!(
+            says(Disposition::Caught, Some(ShellWait::Doubt(&dump))),
+            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9): then start that with exec"
         );
         assert_eq!(says(Disposition::Ignored, None), "bash (7) sleeping, ignores TERM");
         assert_eq!(says(Disposition::Default, None), "bash (7) sleeping, has no handler for TERM");

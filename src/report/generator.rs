@@ -9,7 +9,7 @@ use super::fixtures::{name, process};
 use super::record::*;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, ProcessName};
-use crate::plan::{KillReason, StepId, When};
+use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
 fn times() -> impl Strategy<Value = Duration> {
@@ -163,7 +163,10 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
         maybe(times()),
         maybe(any::<u8>()),
     );
-    (begin, lists, counts, end).prop_map(|(begin, lists, counts, end)| {
+    let target = prop::sample::select(vec![Target::Auto, Target::Group, Target::Main, Target::All]);
+    let rest = (maybe(target), prop::option::weighted(0.1, timed(signals())));
+    (begin, lists, counts, end, rest).prop_map(|(begin, lists, counts, end, rest)| {
+        let (target, unheeded) = rest;
         let (command, main_pid, grace_period, stop, signalled_at) = begin;
         let (steps, processes, last) = lists;
         let (before, more_processes, orphans_reaped) = counts;
@@ -174,6 +177,8 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
             grace_period,
             stop,
             signalled_at,
+            target,
+            unheeded,
             steps,
             sent: Sent { last: last.into(), before },
             processes,

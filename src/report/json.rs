@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_core::ser::{Serialize, Serializer};
 
-use super::format;
 use super::record::{
     ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, StopReason, StopRecord,
     Timed,
 };
+use super::{advice, format};
 use crate::outcome::Ended;
-use crate::plan::{KillReason, StepId, When};
+use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
 /// Raised if a field changes or goes; new fields do not raise it.
@@ -62,6 +62,8 @@ fn report(record: &Record) -> Json {
         ("grace_ms", optional(record.grace_period, milliseconds)),
         ("stop", optional(record.stop, stop)),
         ("signalled_ms", optional(record.signalled_at, milliseconds)),
+        ("target", optional(record.target, target)),
+        ("unheeded", optional(record.unheeded, timed_signal)),
         ("steps", list(&record.steps, step)),
         ("signals", list(&record.sent.last, sent)),
         ("earlier_signals", Json::Count(record.sent.before)),
@@ -73,6 +75,7 @@ fn report(record: &Record) -> Json {
         ("ended_ms", optional(record.ended_at, milliseconds)),
         ("stop_ms", optional(record.stop_took(), milliseconds)),
         ("exit_code", optional(record.exit_code, |code| Json::Count(code.into()))),
+        ("advice", Json::List(advice(record).into_iter().map(Json::Text).collect())),
     ])
 }
 
@@ -91,6 +94,15 @@ fn stop(stop: StopRecord) -> Json {
         ("signal", signal(stop.signal)),
         ("sender", sender),
     ])
+}
+
+fn target(target: Target) -> Json {
+    Json::Word(match target {
+        Target::Auto => "auto",
+        Target::Group => "group",
+        Target::Main => "main",
+        Target::All => "all",
+    })
 }
 
 fn step(step: &StepRecord) -> Json {

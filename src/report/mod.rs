@@ -1,10 +1,12 @@
 //! What happened in a run, and how it is told. Pure.
 //!
-//! A record goes one way: [`record`] holds the facts as the supervisor notes them, [`format`] has the words for them, and one of three
-//! renderers writes them out: `json` for programs, `termination` for `kubectl describe pod`, [`rehearsal`] for a person.
+//! A record goes one way: [`record`] holds the facts as the supervisor notes them, [`format`] has the words for them, [`advice`] says what
+//! to change, and one of three renderers writes it all out: `json` for programs, `termination` for `kubectl describe pod`, [`rehearsal`]
+//! for a person.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 #[cfg(test)]
 mod fixtures;
 pub mod format;
@@ -13,10 +15,12 @@ mod generator;
 mod json;
 mod record;
 pub mod rehearsal;
+mod repeats;
 #[cfg(test)]
 mod schema;
 mod termination;
 
+pub use advice::advice;
 pub use json::{SCHEMA, json};
 pub use record::{
     MAX_PROCESSES, MAX_SIGNALS, ProcessEnd, ProcessRecord, Receiver, Record, Sent, SentSignal, StepOutcome,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
-use crate::plan::{KillReason, StepId, When};
+use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
 /// How many processes are noted one by one, in the order in which they were found.
@@ -28,6 +28,8 @@ pub struct Record {
     pub stop: Option<StopRecord>,
     /// When the stop first signalled processes.
     pub signalled_at: Option<Duration>,
+    /// Which processes the stop's first signal was for.
+    pub target: Option<Target>,
     /// In the order in which they were started.
     pub steps: Vec<StepRecord>,
     pub sent: Sent,
@@ -252,7 +254,7 @@ impl Record {
         self.exit_code.is_some()
     }
 
-    /// Whether there is nothing to tell: no process was killed or left behind, and every step did its work.
+    /// Whether there is nothing to tell: no process was killed or left behind, no KILL from elsewhere ended main, and every step did its work.
     #[must_use]
     pub fn went_well(&self) -> bool {
         let step_went_well = |step: &StepRecord| {
@@ -260,8 +262,17 @@ impl Record {
         };
         self.killed.is_none()
             && self.step_killed.is_none()
+            && !self.main_died_of_other_kill()
             && self.steps.iter().all(step_went_well)
             && !self.processes.iter().any(ProcessRecord::is_left_behind)
+    }
+
+    /// Whether main died of a KILL that drainit did not send: the kernel that is out of memory, or an operator.
+    #[must_use]
+    pub fn main_died_of_other_kill(&self) -> bool {
+        self.main_ended.is_some_and(|end| {
+            end.what == Ended::Killed(Signal::KILL) && self.killed.is_none_or(|killed| end.at < killed.at)
+        })
     }
 
     /// The steps of this phase, in order.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::format;
 use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord, StopReason};
+use super::repeats::Repeats;
+use super::{advice, format};
 use crate::plan::KillReason;
 
 /// The kubelet shows no more bytes than this.
 const LIMIT: usize = 4096;
+const OTHER_KILL: &str = "the command died of a KILL that drainit did not send";
 
 /// The message, with the newline at its end; `None` if there is nothing to tell.
 #[must_use]
@@ -16,18 +18,17 @@ pub fn message(record: &Record) -> Option<String> {
         return None;
     }
     let mut lines = Vec::new();
+    let groups = Repeats::of(&record.processes);
     for kind in Trouble::WORST_FIRST {
-        for one in &record.processes {
-            if trouble(record, one) == Some(kind) {
-                lines.push(process(record, kind, one));
-            }
-        }
+        let troubled = groups.iter().filter(|group| worst(record, group) == Some(kind));
+        lines.extend(troubled.map(|group| process(record, kind, group)));
     }
     if record.more_processes > 0 {
         let more = format::counted(record.more_processes, "more process", "more processes");
         lines.push(format!("  {more} not listed"));
     }
     lines.extend(record.steps.iter().filter_map(step));
+    lines.extend(advice(record).into_iter().map(|sentence| format!("  advice: {sentence}")));
     let colon = if lines.is_empty() { "" } else { ":" };
     lines.insert(0, format!("drainit: {}{colon}", summary(record)));
     Some(fitted(&lines))
@@ -104,8 +105,18 @@ fn trouble(record: &Record, process: &ProcessRecord) -> Option<Trouble> {
     }
 }
 
+/// The worst of what a loop's commands went through.
+fn worst(record: &Record, repeats: &Repeats<'_>) -> Option<Trouble> {
+    let is_one = |kind: &Trouble| repeats.all().any(|one| trouble(record, one) == Some(*kind));
+    Trouble::WORST_FIRST.into_iter().find(is_one)
+}
+
 fn summary(record: &Record) -> String {
     let mut parts = vec![cause(record)];
+    if record.main_died_of_other_kill() && record.stop.is_some_and(|stop| stop.reason != StopReason::OwnExit)
+    {
+        parts.push(OTHER_KILL.to_owned());
+    }
     parts.extend(record.stop_took().map(|took| format!("the stop took {}", format::duration(took))));
     let count = |is_one: &dyn Fn(&ProcessRecord) -> bool| {
         record.processes.iter().filter(|process| is_one(process)).count() as u64
@@ -133,7 +144,10 @@ fn summary(record: &Record) -> String {
 
 fn cause(record: &Record) -> String {
     let main = record.main_ended.map_or_else(|| "ended".to_owned(), |end| end.what.to_string());
-    let Some(stop) = record.stop else { return format!("the command {main}") };
+    let Some(stop) = record.stop else {
+        let other_kill = record.main_died_of_other_kill();
+        return if other_kill { OTHER_KILL.to_owned() } else { format!("the command {main}") };
+    };
     match stop.reason {
         StopReason::Signal { sender: 0, .. } => {
             format!("stopped by {} from outside the container", stop.signal)
@@ -142,13 +156,14 @@ fn cause(record: &Record) -> String {
             format!("stopped by {} from process {sender} (uid {uid})", stop.signal)
         }
         StopReason::Time => "stopped because its time to run was over".to_owned(),
+        StopReason::OwnExit if record.main_died_of_other_kill() => OTHER_KILL.to_owned(),
         StopReason::OwnExit => format!("the command {main} by itself"),
     }
 }
 
 /// `  bash (7), the command, sleeping: ignores TERM, killed after 2.3s`.
-fn process(record: &Record, trouble: Trouble, process: &ProcessRecord) -> String {
-    let name = format::process(process.name, process.pid);
+fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
+    let (name, process) = (repeats.name(), repeats.last());
     let main = if process.is_main { ", the command" } else { "" };
     // The state of a process that ended by itself explains nothing.
     let state = match trouble {
@@ -158,6 +173,10 @@ fn process(record: &Record, trouble: Trouble, process: &ProcessRecord) -> String
         }
     };
     let reaction = match (process.signalled, process.disposition) {
+        (None, _) if process.refused.is_some() => "drainit may not signal it".to_owned(),
+        (None, _) if record.signalled_at.is_some_and(|signalled| signalled < process.first_seen) => {
+            "began after the signal".to_owned()
+        }
         (None, _) => "was not signalled".to_owned(),
         (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
         (Some(sent), None) => format!("was sent {}", sent.what),
@@ -216,6 +235,9 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
   pre-stop step idle 8080: timed out after 5.3s
   post-exit step command gone: could not be started
   post-exit step http localhost: its end was not seen
+  advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
+  advice: the pre-stop step 'sleep' took 3.0s of the stop's 4.3s
+  advice: the pre-stop step 'idle 8080' used up the time of the drain and was ended after 5.3s: make it quicker, or give the drain more with --pre-stop-timeout and --grace-period
 ";
         assert_eq!(message(&unhappy()).as_deref(), Some(expected));
     }
@@ -282,6 +304,41 @@ drainit: the command exited with 3; KILL was sent to every process left after 1m
     }
 
     #[test]
+    fn a_kill_from_elsewhere_is_told() {
+        let mut record = happy();
+        record.main_ended = Some(Timed { at: ms(61_500), what: Ended::Killed(Signal::KILL) });
+        let expected = "drainit: stopped by TERM from outside the container; the command died of a KILL that drainit did not send; \
+                        the stop took 500ms; 1 process was signalled\n";
+        assert_eq!(message(&record).as_deref(), Some(expected));
+        record.stop = record.stop.map(|stop| StopRecord { reason: StopReason::OwnExit, ..stop });
+        let start = "drainit: the command died of a KILL that drainit did not send; the stop took";
+        assert!(message(&record).is_some_and(|text| text.starts_with(start)));
+        record.stop = None;
+        assert!(message(&record).is_some_and(|text| text.starts_with("drainit: the command died of a KILL")));
+    }
+
+    #[test]
+    fn what_a_loop_starts_has_one_line() {
+        let mut record = unhappy();
+        record.steps.clear();
+        let killed = ProcessEnd::Reaped(Ended::Killed(Signal::KILL));
+        for (pid, seen, ended, how) in [(20, 61_000, 61_300, ProcessEnd::Gone), (31, 63_300, 63_310, killed)]
+        {
+            record.processes.push(ProcessRecord {
+                parent: 7,
+                first_seen: ms(seen),
+                disposition: Some(Disposition::Ignored),
+                signalled: (pid == 20).then_some(Timed { at: ms(61_000), what: Signal::TERM }),
+                ended: Some(Timed { at: ms(ended), what: how }),
+                ..super::super::fixtures::one(pid, "sleep", 0)
+            });
+        }
+        let text = message(&record).expect("a message");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("  sleep")).collect();
+        assert_eq!(lines, ["  sleep, 2 times, sleeping: began after the signal, killed"]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_counted() {
         let mut record = unhappy();
         for pid in 100..400 {
@@ -293,9 +350,9 @@ drainit: the command exited with 3; KILL was sent to every process left after 1m
         assert_eq!((record.processes.len(), record.more_processes), (MAX_PROCESSES, 47));
         let text = message(&record).expect("a message");
         assert!((LIMIT - 200..=LIMIT).contains(&text.len()), "{}", text.len());
-        // The stuck processes, the killed one, the line on those not listed, and four steps.
+        // The stuck processes, the killed one, the line on those not listed, four steps, and three lines of advice.
         let told = text.lines().count() - 2;
-        assert!(text.ends_with(&format!("\n... and {} more\n", 254 + 1 + 1 + 4 - told)), "{text}");
+        assert!(text.ends_with(&format!("\n... and {} more\n", 254 + 1 + 1 + 4 + 3 - told)), "{text}");
     }
 
     #[test]

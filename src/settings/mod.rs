@@ -16,12 +16,15 @@ use log::LevelFilter;
 
 pub use compat::VARIABLES as COMPAT_VARIABLES;
 
-use crate::cli::{self, Setting, Typed};
+use crate::cli::{self, InvokedAs, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::plan::StopPolicy;
 use crate::signal::Signal;
 use values::Values;
 pub use values::{LogFormat, UsageError, User};
+
+/// The grace period of a rehearsal, if none was set: a job is not to hang.
+const REHEARSAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Settings {
     pub propagate_signal: bool,
     /// Each orphan that is reaped is worth a warning.
     pub warn_on_reap: bool,
+    /// It stands in for tini, whose words scripts look for.
+    pub is_tini: bool,
     /// The user that the command runs as, if not drainit's own.
     pub user: Option<User>,
     /// The command's working directory, if not the one that drainit was started in.
@@ -99,6 +104,7 @@ impl Settings {
             parent_death_signal: values.one(Setting::PARENT_DEATH_SIGNAL, values::signal)?,
             propagate_signal: values.switch(Setting::PROPAGATE_SIGNAL)?,
             warn_on_reap: values.switch(Setting::WARN_ON_REAP)?,
+            is_tini: typed.name() == InvokedAs::TiniLike,
             user: values.one(Setting::USER, values::user)?,
             directory: values.raw(Setting::WORKDIR)?,
             power_off: values.switch(Setting::POWEROFF)?,
@@ -111,9 +117,13 @@ impl Settings {
             log_format: values.one(Setting::LOG_FORMAT, values::log_format)?.unwrap_or_default(),
         };
         values.switch(Setting::SUBREAPER)?;
+        let is_rehearsal = settings.is_rehearsal();
         let stop = &mut settings.stop;
         stop.stop_after = [stop.stop_after, settings.rehearse].into_iter().flatten().min();
-        stop.observes = settings.rehearse.is_some();
+        if is_rehearsal {
+            stop.grace_period.get_or_insert(REHEARSAL_LIMIT);
+        }
+        stop.observes = is_rehearsal;
         settings.command = typed.into_command();
         settings.with_command()
     }
@@ -217,6 +227,7 @@ mod tests {
         assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "no")]), None);
         assert_eq!(path(&["x"], &[("DRAINIT_TERMINATION_LOG", "/z")]), Some("/z".into()));
         let rehearsed = settings(&["--rehearse", "3", "--stop-after", "5", "x"], &[]).expect("good");
+        assert_eq!(rehearsed.stop.grace_period, Some(Duration::from_secs(30)), "it has a limit");
         assert!(rehearsed.is_rehearsal());
         assert_eq!(rehearsed.stop.stop_after, Some(Duration::from_secs(3)));
         assert_eq!(settings(&["--report", "-", "x"], &[]).expect("good").report, Some(ReportTo::Stderr));

@@ -11,18 +11,21 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let mut parts = text.split('/').map(str::trim);
     while let Some(part) = parts.next() {
         let (signal, target) = match part.split_once('@') {
-            Some((signal, target)) => (values::signal(signal)?, Some(values::target(target)?)),
-            None => (values::signal(part).map_err(|why| format!("'{part}': {why}"))?, None),
+            Some((signal, target)) => (signal, Some(values::target(target).map_err(named(target))?)),
+            None => (part, None),
         };
+        let signal = values::signal(signal).map_err(named(signal))?;
         if signal == Signal::KILL {
             return end(stages, target, parts.next());
         }
         if signal == Signal::STOP {
-            return Err("who is stopped cannot leave: no STOP in a schedule".to_owned());
+            return Err("a process that is stopped cannot end: no STOP in a schedule".to_owned());
         }
         let patience = match parts.next() {
-            Some(forever) if forever.eq_ignore_ascii_case("forever") => Patience::Forever,
-            Some(duration) => Patience::For(values::duration(duration)?),
+            Some(word) => match values::duration_or(word, "forever") {
+                Ok(patience) => patience.map_or(Patience::Forever, Patience::For),
+                Err(why) => return Err(named(word)(why)),
+            },
             None => return Err(format!("a duration, or forever, follows '{part}'")),
         };
         stages.push(Stage { signal, target, patience });
@@ -36,6 +39,11 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     Ok(Schedule::new(stages))
 }
 
+/// Says which part is wrong.
+fn named(part: &str) -> impl Fn(String) -> String {
+    move |why| format!("'{part}': {why}")
+}
+
 fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Result<Schedule, String> {
     if target.is_some_and(|target| target != Target::All) {
         return Err("KILL ends a stop and is for all".to_owned());
@@ -44,7 +52,7 @@ fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Resul
         return Err(format!("'{late}' comes after KILL"));
     }
     if stages.is_empty() {
-        return Err("nobody is asked before KILL: that is --grace-period 0".to_owned());
+        return Err("nothing is sent before KILL: that is --grace-period 0".to_owned());
     }
     Ok(Schedule::new(stages))
 }
@@ -94,6 +102,20 @@ mod tests {
             "TERM/5s/",
         ] {
             assert!(schedule(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_part_that_is_wrong_is_named_with_its_nearest_word() {
+        for (text, start, end) in [
+            ("TERM/5s/KIL", "'KIL': ", "; did you mean KILL?"),
+            ("TRM@main/5s", "'TRM': ", "; did you mean TERM?"),
+            ("TERM@mian/5s", "'mian': ", "; did you mean main?"),
+            ("TERM/forevr", "'forevr': ", "; did you mean forever?"),
+            ("TERM/5x/KILL", "'5x': not a duration such as ", "nor forever"),
+        ] {
+            let error = schedule(text).expect_err(text);
+            assert!(error.starts_with(start) && error.ends_with(end), "{error}");
         }
     }
 }

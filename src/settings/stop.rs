@@ -1,7 +1,5 @@
 //! How signals are forwarded and how a stop goes.
 
-use std::time::Duration;
-
 use super::values::{self, UsageError, Values, target};
 use super::{compat, schedule, step};
 use crate::cli::{InvokedAs, Setting};
@@ -42,7 +40,7 @@ pub(super) fn policy(values: &Values<'_>, name: InvokedAs) -> Result<StopPolicy,
         policy.pre_stop_timeout = timeout;
     }
     policy.schedule = values.one(Setting::STOP_SCHEDULE, schedule::schedule)?;
-    if let Some(patience) = values.one(Setting::IGNORED_AFTER, duration_or_never)? {
+    if let Some(patience) = values.one(Setting::IGNORED_AFTER, |text| values::duration_or(text, "never"))? {
         policy.ignored_after = patience;
     }
     policy.stop_after = values.one(Setting::STOP_AFTER, values::duration)?;
@@ -71,10 +69,6 @@ fn rewrite(text: &str) -> Result<(Signal, Rewrite), String> {
         return Err("what is dropped has no target".to_owned());
     }
     Ok((from, Rewrite { to, target }))
-}
-
-fn duration_or_never(text: &str) -> Result<Option<Duration>, String> {
-    if text.trim().eq_ignore_ascii_case("never") { Ok(None) } else { values::duration(text).map(Some) }
 }
 
 fn receivable(signal: Signal) -> Result<Signal, String> {

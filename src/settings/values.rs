@@ -9,8 +9,8 @@ use log::LevelFilter;
 
 use crate::cli::{Setting, Typed};
 use crate::plan::Target;
-use crate::signal::Signal;
-use crate::text::one_line;
+use crate::signal::{NAMES, Signal};
+use crate::text::{did_you_mean, nearest, one_line};
 
 /// What a line of the log looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,17 +197,33 @@ fn split(found: Found, separator: Separator) -> Vec<Found> {
 }
 
 pub(super) fn signal(text: &str) -> Result<Signal, String> {
-    text.parse().map_err(|unknown: crate::signal::UnknownSignal| unknown.to_string())
+    text.parse().map_err(|unknown: crate::signal::UnknownSignal| {
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        format!("{unknown}{}", did_you_mean(nearest(name, &mut NAMES.into_iter())))
+    })
+}
+
+/// One of these words; the error names them, and the nearest.
+pub(super) fn one_of<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
+    let lower = text.to_ascii_lowercase();
+    if let Some((_, value)) = known.iter().find(|(word, _)| *word == lower) {
+        return Ok(*value);
+    }
+    Err(not_one_of(text, &mut known.iter().map(|(word, _)| *word)))
+}
+
+fn not_one_of(text: &str, known: &mut dyn Iterator<Item = &'static str>) -> String {
+    let words: Vec<_> = known.collect();
+    let nearest = nearest(text, &mut words.iter().copied());
+    format!("not one of {}{}", words.join(", "), did_you_mean(nearest))
 }
 
 pub(super) fn target(text: &str) -> Result<Target, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "auto" => Ok(Target::Auto),
-        "group" => Ok(Target::Group),
-        "main" => Ok(Target::Main),
-        "all" => Ok(Target::All),
-        _ => Err("not one of auto, group, main, all".to_owned()),
-    }
+    one_of(
+        text,
+        &[("auto", Target::Auto), ("group", Target::Group), ("main", Target::Main), ("all", Target::All)],
+    )
 }
 
 /// `500ms`, `10s`, `1m30s`, `2h`, or a bare number of seconds.
@@ -216,8 +232,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    humantime::parse_duration(text)
-        .map_err(|why| format!("{why} (a duration is 500ms, 10s, 1m30s, 2h or seconds)"))
+    // The library's own words name units that nobody needs here.
+    humantime::parse_duration(text).map_err(|_| DURATION.to_owned())
+}
+
+const DURATION: &str = "not a duration such as 500ms, 10s, 1m30s or 2h, nor a whole number of seconds";
+
+/// A duration, or this word.
+pub(super) fn duration_or(text: &str, word: &'static str) -> Result<Option<Duration>, String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case(word) {
+        return Ok(None);
+    }
+    duration(text).map(Some).map_err(|why| {
+        format!("{why}, nor {word}{}", did_you_mean(nearest(text, &mut std::iter::once(word))))
+    })
 }
 
 pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
@@ -251,15 +280,21 @@ pub(super) fn exit_rule(text: &str) -> Result<(u8, u8), String> {
 }
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "not one of off, error, warn, info, debug, trace".to_owned())
+    one_of(
+        text,
+        &[
+            ("off", LevelFilter::Off),
+            ("error", LevelFilter::Error),
+            ("warn", LevelFilter::Warn),
+            ("info", LevelFilter::Info),
+            ("debug", LevelFilter::Debug),
+            ("trace", LevelFilter::Trace),
+        ],
+    )
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("neither text nor json".to_owned()),
-    }
+    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
 #[cfg(test)]
@@ -283,7 +318,33 @@ mod tests {
         }
         for text in ["", "x", "-1", "10x", "s", "1.5.5s", "99999999999999999999", "∞", "10 20"] {
             let error = duration(text).expect_err(text);
-            assert!(!error.contains('\n') && error.contains("1m30s"), "{error}");
+            assert_eq!(error, DURATION);
+        }
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_nearest_word() {
+        for (error, end) in [
+            (signal("TREM").map(drop), "; did you mean TERM?"),
+            (signal("sigtrem").map(drop), "; did you mean TERM?"),
+            (signal("HUPP").map(drop), "; did you mean HUP?"),
+            (signal("SIGWINHC").map(drop), "; did you mean WINCH?"),
+            (signal("xyzzy").map(drop), "from 1 to 64)"),
+            (signal("").map(drop), "from 1 to 64)"),
+            (
+                log_level("warning").map(drop),
+                "not one of off, error, warn, info, debug, trace; did you mean warn?",
+            ),
+            (log_level("inof").map(drop), "; did you mean info?"),
+            (log_level("loud").map(drop), "trace"),
+            (log_format("jsn").map(drop), "not one of text, json; did you mean json?"),
+            (log_format("xml").map(drop), "not one of text, json"),
+            (duration_or("nver", "never").map(drop), ", nor never; did you mean never?"),
+            (duration_or("soon", "never").map(drop), ", nor never"),
+            (duration_or("FOREVR", "forever").map(drop), "; did you mean forever?"),
+        ] {
+            let error = error.expect_err(end);
+            assert!(error.ends_with(end), "{error:?} does not end with {end:?}");
         }
     }
 }

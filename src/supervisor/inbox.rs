@@ -10,6 +10,7 @@ use crate::signal::{Signal, SignalSet};
 use crate::sys::process;
 use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::Received;
+use crate::text::plain;
 
 /// Where signals come from.
 #[derive(Debug)]
@@ -27,7 +28,8 @@ impl Inbox {
         let queue = SignalQueue::open(urgent).map_err(StartError::Wait)?;
         if let Some(error) = queue.refusal() {
             info!(
-                "no signalfd ({error}): waiting in rt_sigtimedwait, which hides blocked signals from /proc/PID/status"
+                "no signalfd ({}): waiting in rt_sigtimedwait, which hides blocked signals from /proc/PID/status",
+                plain(error)
             );
         }
         Ok(Self { queue, own_pid: process::id(), last: None, has_waited: false })

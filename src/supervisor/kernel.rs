@@ -26,6 +26,8 @@ pub(super) trait Kernel: Clone {
     /// Lets a moment go by.
     fn pause(&self, time: Duration);
 
+    /// Whether there is a /proc, and it shows our own namespace.
+    fn is_proc_ours(&self) -> bool;
     /// The living descendants, unless `goes_on` ends the look.
     fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table>;
     /// As PID 1, after KILL to all: what lives, or has died of it.
@@ -108,6 +110,10 @@ impl Kernel for Linux {
 
     fn pause(&self, time: Duration) {
         let _ = signals::wait(SignalSet::default(), Some(time));
+    }
+
+    fn is_proc_ours(&self) -> bool {
+        procfs::is_ours()
     }
 
     fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table> {

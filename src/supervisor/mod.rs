@@ -30,7 +30,7 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
-use log::{Level, debug, info, log, log_enabled, trace, warn};
+use log::{Level, debug, info, log_enabled, trace, warn};
 
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::processes::Process;
@@ -43,10 +43,13 @@ use crate::sys::clock::Clock;
 use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
+use crate::text::plain;
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
 use recorder::Recorder;
+use start::ReapedLine;
+pub use steps::VARIABLES as VARIABLES_OF_STEPS;
 use steps::{Context, Steps};
 use stopper::Stopper;
 
@@ -82,7 +85,7 @@ pub struct Supervisor {
     /// What happened before the loop began.
     pending: Option<Event>,
     /// How loudly an orphan's end is said.
-    reaped_level: Level,
+    reaped: ReapedLine,
     /// How often the own control group had run out of memory at the start.
     oom_kills: Option<u64>,
     has_warned_of_no_stop: bool,
@@ -178,7 +181,7 @@ impl Supervisor {
                     if ended == Ended::Killed(Signal::KILL) && !self.stopper.is_killing() {
                         info!("process {pid} died of a KILL that drainit did not send");
                     }
-                    say_reaped(self.reaped_level, pid, ended);
+                    self.reaped.say(pid, ended);
                 }
                 Reaped::Stopped { pid, by } if self.is_of_job(pid) => reaping.stopped = Some((pid, by)),
                 Reaped::Stopped { .. } => {}
@@ -265,7 +268,7 @@ impl Supervisor {
     fn handle(&mut self, event: Event) -> Option<u8> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
-            trace!("{event:?}");
+            trace!("event: {event}");
             if event == Event::NoneLeft {
                 self.recorder.none_left();
             } else if event == Event::MainEnded && log_enabled!(Level::Info) {
@@ -285,7 +288,7 @@ impl Supervisor {
 
     /// Does what the plan says.
     fn perform(&mut self, action: Action) -> Consequence {
-        trace!("{action:?}");
+        trace!("action: {action}");
         self.stopper.set_limit(self.plan.limit());
         let (main, recorder) = (self.main, &mut self.recorder);
         match action {
@@ -406,13 +409,8 @@ fn ids(settings: &Settings) -> Option<Ids> {
     settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
-/// In tini's words, which scripts may look for.
-fn say_reaped(level: Level, pid: i32, ended: Ended) {
-    log!(level, "reaped zombie process with pid={pid}, which {ended}");
-}
-
 fn log_failure(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
-        debug!("{what}: {error}");
+        debug!("{what}: {}", plain(&error));
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use log::info;
 
+use super::REAP_AT_ONCE;
 use super::inbox::Inbox;
-use super::start::{reaped_level, take_the_place_of_init};
-use super::{REAP_AT_ONCE, say_reaped};
+use super::start::{ReapedLine, take_the_place_of_init};
 use crate::error::StartError;
 use crate::plan::Event;
 use crate::settings::Settings;
@@ -43,7 +43,7 @@ pub fn pause(settings: &Settings) -> Result<u8, StartError> {
 fn reap(settings: &Settings) -> bool {
     for _ in 0..REAP_AT_ONCE {
         match wait::reap(false) {
-            Reaped::Child { pid, ended } => say_reaped(reaped_level(settings), pid, ended),
+            Reaped::Child { pid, ended } => ReapedLine::new(settings).say(pid, ended),
             Reaped::Stopped { .. } | Reaped::Continued { .. } => {}
             Reaped::AllAlive | Reaped::NoChildren => return false,
         }

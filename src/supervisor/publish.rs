@@ -13,6 +13,7 @@ use crate::settings::{ReportTo, Settings};
 use crate::sys::message_file::MessageFile;
 use crate::sys::report_file::ReportFile;
 use crate::sys::{output, tty};
+use crate::text::plain;
 
 /// What kubectl shows (Kubernetes, `terminationMessagePath`).
 const MESSAGE_SIZE: usize = 4096;
@@ -54,7 +55,7 @@ impl Output {
             settings.termination_log.as_ref().and_then(|path| match MessageFile::open(path) {
                 Ok(file) => Some(TerminationLog { path: path.clone(), file }),
                 Err(error) => {
-                    warn!("cannot open the termination log {}: {error}", path.display());
+                    warn!("cannot open the termination log {}: {}", path.display(), plain(&error));
                     None
                 }
             });
@@ -70,6 +71,10 @@ impl Output {
     /// Whether the record will be read.
     pub(super) fn is_wanted(&self) -> bool {
         self.report.is_some() || self.termination_log.is_some() || self.rehearsal
+    }
+
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.rehearsal
     }
 
     /// What has to stay open.
@@ -88,12 +93,12 @@ impl Output {
             && file.can_be_replaced()
             && let Err(error) = file.write(json(record).as_bytes())
         {
-            debug!("cannot write the report ahead: {error}");
+            debug!("cannot write the report ahead: {}", plain(&error));
         }
         if let Some(log) = self.termination_log.as_mut().filter(|log| log.file.can_be_replaced())
             && let Err(error) = log.file.write(Some(&message_ahead(record, now)), MESSAGE_SIZE)
         {
-            debug!("cannot write the termination message ahead: {error}");
+            debug!("cannot write the termination message ahead: {}", plain(&error));
         }
     }
 
@@ -109,14 +114,14 @@ impl Output {
             }
             Some(Report::File(file)) => {
                 if let Err(error) = file.write(json(record).as_bytes()) {
-                    warn!("cannot write the report: {error}");
+                    warn!("cannot write the report: {}", plain(&error));
                 }
             }
         }
         if let Some(log) = &mut self.termination_log
             && let Err(error) = log.file.write(message(record).as_deref(), MESSAGE_SIZE)
         {
-            warn!("cannot write the termination message to {}: {error}", log.path.display());
+            warn!("cannot write the termination message to {}: {}", log.path.display(), plain(&error));
         }
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
     }

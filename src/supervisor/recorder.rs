@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{Level, info, log, warn};
 
 use super::NAMED;
 use super::kernel::{Bug, Kernel, Linux};
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
-use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason};
+use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
 use crate::signal::Signal;
@@ -26,10 +26,14 @@ pub(super) struct Recorder<K = Linux> {
     step: Option<(i32, bool)>,
     /// Shells, and what they waited for in the foreground when they were signalled.
     foreground: Vec<(i32, i32)>,
+    /// Shells of which cannot be told what they wait for.
+    in_doubt: Vec<i32>,
     /// The last step is a sleep: it is over when the next thing happens.
     sleeps: Option<StepId>,
     /// A warning has told of processes that are waited for.
     has_warned: bool,
+    /// Such a stop has ended.
+    was_slow: bool,
     /// What has happened since the record was written ahead is worth writing.
     is_dirty: bool,
 }
@@ -54,8 +58,10 @@ impl<K: Kernel> Recorder<K> {
             main_pid: Some(main_pid),
             step: None,
             foreground: Vec::new(),
+            in_doubt: Vec::new(),
             sleeps: None,
             has_warned: false,
+            was_slow: false,
             is_dirty: false,
         }
     }
@@ -92,9 +98,10 @@ impl<K: Kernel> Recorder<K> {
     }
 
     /// The processes are signalled from now on.
-    pub(super) fn begin_signalling(&mut self, now: Duration) {
+    pub(super) fn begin_signalling(&mut self, now: Duration, target: Target) {
         self.end_sleep(now);
         self.is_dirty = true;
+        self.record.target.get_or_insert(target);
         self.record.signalled_at.get_or_insert(now);
     }
 
@@ -163,6 +170,11 @@ impl<K: Kernel> Recorder<K> {
         self.foreground.push((shell, command));
     }
 
+    /// What this shell waits for cannot be told.
+    pub(super) fn in_doubt(&mut self, shell: i32) {
+        self.in_doubt.push(shell);
+    }
+
     /// KILL is sent to these; what is missing had left before.
     pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
         self.is_dirty = true;
@@ -194,6 +206,12 @@ impl<K: Kernel> Recorder<K> {
         self.end_sleep(now);
         self.record.begin_step(now, id, step.to_string());
         self.sleeps = matches!(step, Step::Sleep(_)).then_some(id);
+    }
+
+    /// How long a step has been under way.
+    pub(super) fn step_took(&self, id: StepId) -> Duration {
+        let step = self.record.steps.iter().find(|step| step.id == id);
+        step.map(|step| self.kernel.now().saturating_sub(step.began)).unwrap_or_default()
     }
 
     /// The step has a process.
@@ -288,6 +306,7 @@ impl<K: Kernel> Recorder<K> {
         let youngest = || table.children(shell.pid).max_by_key(|child| (child.start, child.pid));
         match in_front.filter(|command| command.parent == shell.pid) {
             Some(command) => Some(ShellWait::Foreground(command)),
+            None if self.in_doubt.contains(&shell.pid) => youngest().map(ShellWait::Doubt),
             None if format::is_shell(&shell.name.to_string()) => youngest().map(ShellWait::Trap),
             None => None,
         }
@@ -309,6 +328,7 @@ impl<K: Kernel> Recorder<K> {
                 "every process ended by itself"
             };
             warn!("the stop is over after {}: {how}", format::duration(now.saturating_sub(since)));
+            self.was_slow = true;
         }
     }
 
@@ -319,9 +339,19 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
+    /// A rehearsal says it below its drawing, and without a report too little is noted to follow anything from.
+    fn say_advice(&self) {
+        let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
+        let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
+        if is_told && log::log_enabled!(level) {
+            report::advice(&self.record).iter().for_each(|sentence| log!(level, "advice: {sentence}"));
+        }
+    }
+
     /// The run is over. Writes what is wanted of it, and returns the exit code.
     pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
         self.complete(reason, exit_code);
+        self.say_advice();
         info!("exiting with {exit_code}");
         self.output.write(&self.record, exit_code)
     }

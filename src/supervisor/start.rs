@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 
-use log::{Level, debug, warn};
+use log::{Level, debug, log, warn};
 
 use super::inbox::Inbox;
 use super::job_control::Job;
@@ -14,10 +14,12 @@ use super::steps::Steps;
 use super::stopper::Stopper;
 use super::{Main, Supervisor, ids, log_failure, own_variables};
 use crate::error::StartError;
+use crate::outcome::Ended;
 use crate::plan::{Event, Plan};
 use crate::settings::Settings;
 use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
+use crate::sys::process::Left;
 use crate::sys::spawn::{DirectoryAs, Spawn, Stdin};
 use crate::sys::tty::{self, Terminal};
 use crate::sys::{cgroup, descriptors, process};
@@ -31,13 +33,12 @@ impl Supervisor {
         let clock = Clock::start();
         let kernel = Linux { clock };
         let pending = take_the_place_of_init(&settings);
-        let reaped_level = reaped_level(&settings);
+        let reaped = ReapedLine::new(&settings);
         let output = Output::new(&settings)?;
         let inbox = Inbox::open(settings.stop.stop_signals)?;
-        let (job, pid) = start_command(&settings, mask)?;
         let steps = Steps::new(kernel, &settings, mask);
+        let (job, pid) = start_command(&settings, mask)?;
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
-        process::leave_directory();
         let kept: Vec<_> = output.descriptors().into_iter().chain(inbox.queue().descriptor()).collect();
         descriptors::close_inherited(&kept);
         let command = name_of(&settings.command);
@@ -52,7 +53,7 @@ impl Supervisor {
             steps,
             step_failed: false,
             pending,
-            reaped_level,
+            reaped,
             oom_kills: cgroup::oom_kills(),
             has_warned_of_no_stop: false,
             exit_map: settings.exit_map,
@@ -77,18 +78,37 @@ pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
     })
 }
 
-pub(super) fn reaped_level(settings: &Settings) -> Level {
-    if settings.warn_on_reap { Level::Warn } else { Level::Debug }
+/// What is said of an orphan that was reaped, in tini's words, which scripts look for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReapedLine {
+    level: Level,
+    first_word: &'static str,
+}
+
+impl ReapedLine {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            level: if settings.warn_on_reap { Level::Warn } else { Level::Debug },
+            first_word: if settings.is_tini { "Reaped" } else { "reaped" },
+        }
+    }
+
+    pub(super) fn say(self, pid: i32, ended: Ended) {
+        log!(self.level, "{} zombie process with pid={pid}, which {ended}", self.first_word);
+    }
 }
 
 fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), StartError> {
     let (mut job, terminal) = Job::begin();
+    // Before the command runs: it may be so quick to look that it would see where drainit was.
+    let left = Left::leave();
     let variables = own_variables();
     let spawn = Spawn {
         command: &settings.command,
         variables: &variables,
         stdin: Stdin::Inherited,
         mask,
+        begins_in: left.as_ref().map(AsFd::as_fd),
         directory: settings.directory.as_deref(),
         directory_as: DirectoryAs::User,
         ids: ids(settings),
@@ -103,6 +123,11 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
             // It may have had the terminal before it failed.
             Err(_) => _ = terminal.give_to(tty::own_group()),
         }
+    }
+    match (&left, &started) {
+        (Some(_), Ok(_)) => {}
+        (Some(left), Err(_)) => left.go_back(),
+        (None, _) => process::leave_directory(),
     }
     let started = started.map_err(|failure| StartError::Command {
         command: settings.command.first().cloned().unwrap_or_default(),

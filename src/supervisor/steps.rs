@@ -13,17 +13,21 @@ use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};
 use crate::processes;
+use crate::program::why_not_executed;
 use crate::report::{Receiver, StepOutcome, format};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::kill;
 use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, Stdin};
+use crate::text::plain;
 use crate::workers::{http, idle};
 
 /// What a step's command finds in its environment.
 const MAIN_PID: &str = "DRAINIT_MAIN_PID";
 const RECEIVED_SIGNAL: &str = "DRAINIT_RECEIVED_SIGNAL";
 const DEADLINE: &str = "DRAINIT_DEADLINE_MS";
+/// All of these. A nested drainit finds them too.
+pub const VARIABLES: [&str; 3] = [MAIN_PID, RECEIVED_SIGNAL, DEADLINE];
 
 /// The steps of a run.
 #[derive(Debug)]
@@ -87,7 +91,9 @@ impl Steps {
             Step::Command(command) => {
                 self.start_command(command, context).map(|(pid, failure)| (pid, Some(failure)))
             }
-            Step::Http(_) | Step::Idle(_) => self.start_worker(id, step).map(|pid| (pid, None)),
+            Step::Http(_) | Step::Idle(_) => {
+                self.start_worker(id, step, context.time_left).map(|pid| (pid, None))
+            }
             Step::Sleep(_) => return true,
         };
         match started {
@@ -98,7 +104,7 @@ impl Steps {
                 true
             }
             Err(error) => {
-                warn!("{} cannot be started: {}", name(id, step), why(&error));
+                warn!("{} cannot be started: {}", name(id, step), why(step, &error));
                 recorder.end_step(id, StepOutcome::NotStarted);
                 false
             }
@@ -126,6 +132,7 @@ impl Steps {
             command,
             variables: &variables,
             stdin: Stdin::Null,
+            begins_in: None,
             mask: self.mask,
             directory: self.directory.as_deref(),
             directory_as: DirectoryAs::Init,
@@ -137,10 +144,10 @@ impl Steps {
     }
 
     /// What goes wrong in the child is said there.
-    fn start_worker(&self, id: StepId, step: &Step) -> Result<i32, SpawnError> {
+    fn start_worker(&self, id: StepId, step: &Step, time: Duration) -> Result<i32, SpawnError> {
         let work = || match step {
             Step::Http(request) => http::request(request),
-            Step::Idle(port) => idle::wait(*port),
+            Step::Idle(port) => idle::wait(*port, time),
             Step::Command(_) | Step::Sleep(_) => Ok(()),
         };
         spawn::run_in_child(self.ids, || match work() {
@@ -161,7 +168,7 @@ impl Steps {
         let name = name(id, step);
         if let Some(error) = process.failure.as_ref().and_then(Failure::get) {
             recorder.end_step(id, StepOutcome::NotStarted);
-            warn!("{name} cannot be started: {}", why(&error));
+            warn!("{name} cannot be started: {}", why(step, &error));
             return Some(id);
         }
         let is_good = ended == Ended::Exited(0);
@@ -181,7 +188,7 @@ impl Steps {
         let name = name(id, step);
         let outcome = match why {
             StepEnd::Elapsed => {
-                warn!("{name} timed out");
+                warn!("{name} timed out after {}", format::duration(recorder.step_took(id)));
                 StepOutcome::TimedOut
             }
             StepEnd::NoTimeLeft => {
@@ -250,14 +257,17 @@ impl Steps {
     }
 }
 
-fn why(SpawnError { stage, error }: &SpawnError) -> String {
-    let what = match stage {
-        SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent => "",
-        SpawnStage::Clone => "no process can be made: ",
-        SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId => "cannot run as that user: ",
-        SpawnStage::Directory => "cannot enter its directory: ",
+fn why(step: &Step, failure: &SpawnError) -> String {
+    let what = match (failure.stage, step) {
+        (SpawnStage::Exec, Step::Command(words)) => {
+            return why_not_executed(words.first().map(OsString::as_os_str).unwrap_or_default(), failure);
+        }
+        (SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent, _) => "",
+        (SpawnStage::Clone, _) => "no process can be made: ",
+        (SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId, _) => "cannot run as that user: ",
+        (SpawnStage::Directory, _) => "cannot enter its directory: ",
     };
-    format!("{what}{error}")
+    format!("{what}{}", plain(&failure.error))
 }
 
 fn name(id: StepId, step: &Step) -> String {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::calls::CLOCK_GETTIME;
+
 /// Time since the program began, on the clock that no one can set.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Duration);
@@ -22,10 +24,8 @@ impl Clock {
 
 /// By a system call: the kernel's own pages for this, vdso(7), would be looked up and mapped for the few times that an init asks.
 fn read(clock: libc::clockid_t) -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of ours, which stays zero where there is no such clock.
-    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now) };
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    // SAFETY: the pointer is to a time of ours, as the call of that number has it; it stays zero if there is no such clock.
+    CLOCK_GETTIME.get(|number, time| unsafe { libc::syscall(number, clock, time) })
 }
 
 /// Now, as the start time in `/proc/PID/stat` counts it: clock ticks since boot (proc(5), field 22).

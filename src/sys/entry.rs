@@ -10,75 +10,26 @@
 
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[cfg(own_entry)]
+mod assembly;
+
+/// The words of the kernel's signal set: its first word has the first signals, on every processor.
+const WORDS: usize = size_of::<u64>() / size_of::<usize>();
 
 /// Every signal that was not blocked when the program was started, as the entry point found it; none until then. (What begins as zero
 /// costs no page of the file.)
 ///
 /// Where the entry point is not ours (other architectures, tests) it stays so, and "what `main` found" AND "what the entry found" is the right
 /// answer in both cases.
-static OPEN_AT_ENTRY: AtomicU64 = AtomicU64::new(0);
+static OPEN_AT_ENTRY: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 
 /// The mask that the entry point found, all ones if it did not look.
 pub(super) fn mask_at_entry() -> u64 {
-    !OPEN_AT_ENTRY.load(Ordering::Relaxed)
+    let words = OPEN_AT_ENTRY.iter().rev().map(|word| word.load(Ordering::Relaxed));
+    !words.fold(0, |mask, word| mask.unbounded_shl(usize::BITS) | word as u64)
 }
-
-// rt_sigprocmask(SIG_SETMASK, &every signal, &OPEN_AT_ENTRY, 8), then the C library's own entry, with the stack and the
-// registers that it expects: rdx holds the function that a dynamic loader wants to be called at exit.
-#[cfg(all(own_entry, target_arch = "x86_64"))]
-std::arch::global_asm!(
-    ".pushsection .text.drainit_entry,\"ax\",@progbits",
-    ".globl drainit_entry",
-    ".type drainit_entry,@function",
-    "drainit_entry:",
-    "mov r12, rdx",
-    "mov edi, {setmask}",
-    "lea rsi, [rip + 2f]",
-    "lea rdx, [rip + {open}]",
-    "mov r10d, 8",
-    "mov eax, {rt_sigprocmask}",
-    "syscall",
-    "not qword ptr [rip + {open}]",
-    "mov rdx, r12",
-    "jmp _start",
-    // Every signal: here, because this page is there already.
-    "2: .quad -1",
-    ".size drainit_entry, . - drainit_entry",
-    ".popsection",
-    setmask = const libc::SIG_SETMASK,
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    open = sym OPEN_AT_ENTRY,
-);
-
-// As above; x0 holds the function for a dynamic loader.
-#[cfg(all(own_entry, target_arch = "aarch64"))]
-std::arch::global_asm!(
-    ".pushsection .text.drainit_entry,\"ax\",@progbits",
-    ".globl drainit_entry",
-    ".type drainit_entry,@function",
-    "drainit_entry:",
-    "mov x19, x0",
-    "mov x0, {setmask}",
-    "adr x1, 2f",
-    "adrp x2, {open}",
-    "add x2, x2, :lo12:{open}",
-    "mov x3, 8",
-    "mov x8, {rt_sigprocmask}",
-    "svc 0",
-    "ldr x1, [x2]",
-    "mvn x1, x1",
-    "str x1, [x2]",
-    "mov x0, x19",
-    "b _start",
-    ".balign 8",
-    "2: .quad -1",
-    ".size drainit_entry, . - drainit_entry",
-    ".popsection",
-    setmask = const libc::SIG_SETMASK,
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    open = sym OPEN_AT_ENTRY,
-);
 
 /// Copies the C argument vector.
 ///

@@ -52,7 +52,7 @@ pub fn power_off() -> io::Result<()> {
 ///
 /// Where /sys is not mounted nobody knows, and the kernel does what it can.
 fn can_power_off(sys: &Path) -> bool {
-    let without_acpi = cfg!(target_arch = "x86_64") && sys.join("kernel").exists();
+    let without_acpi = cfg!(any(target_arch = "x86_64", target_arch = "x86")) && sys.join("kernel").exists();
     !without_acpi || sys.join("firmware/acpi").exists() || sys.join("hypervisor/type").exists()
 }
 
@@ -74,7 +74,7 @@ mod tests {
         let with = |path: &str| fs::create_dir_all(sys.join(path)).expect("our own folder");
         assert!(can_power_off(sys), "nothing is mounted there");
         with("kernel");
-        assert_eq!(can_power_off(sys), !cfg!(target_arch = "x86_64"));
+        assert_eq!(can_power_off(sys), !cfg!(any(target_arch = "x86_64", target_arch = "x86")));
         with("hypervisor/type");
         assert!(can_power_off(sys), "Xen");
         fs::remove_dir_all(sys.join("hypervisor")).expect("our own folder");

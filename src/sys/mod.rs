@@ -5,8 +5,10 @@
 
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 
+mod calls;
 pub mod cgroup;
 pub mod clock;
+pub mod copy;
 pub mod descriptors;
 pub mod entry;
 pub mod file_system;

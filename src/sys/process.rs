@@ -3,8 +3,12 @@
 use std::ffi::{CStr, c_char};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::check;
 use crate::signal::Signal;
@@ -66,6 +70,24 @@ pub fn group_of(pid: i32) -> Option<i32> {
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
+/// Whether this process may signal processes of that user (kill(2)). If that cannot be found out, it is taken to be so.
+#[must_use]
+pub fn may_signal(uid: u32) -> bool {
+    /// capability.h: 64 capabilities, as two words of each kind.
+    const VERSION_3: u32 = 0x2008_0522;
+    const CAP_KILL: u32 = 5;
+
+    if [nix::unistd::getuid(), nix::unistd::geteuid()].iter().any(|own| own.as_raw() == uid) {
+        return true;
+    }
+    let header = [VERSION_3, 0];
+    // Effective, permitted, inheritable; the lower half first.
+    let mut sets = [u32::MAX; 6];
+    // SAFETY: the header and the sets are as large as capget(2) has them in this version, and 0 is this process.
+    let _ = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    sets[0] & (1 << CAP_KILL) != 0
+}
+
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: these options take a number and touch no memory.
     check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)
@@ -112,12 +134,40 @@ pub fn leave_directory() {
     let _ = nix::unistd::chdir(c"/");
 }
 
+/// The directory that this process was started in, and has left.
+#[derive(Debug)]
+pub struct Left(OwnedFd);
+
+impl Left {
+    /// Leaves it so that a child can still begin there. `None` if no way back can be kept; then it was not left.
+    #[must_use]
+    pub fn leave() -> Option<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let left = Self(nix::fcntl::open(c".", flags, Mode::empty()).ok()?);
+        // A directory that this user may be in, but not enter, has no way back.
+        nix::unistd::fchdir(&left).ok()?;
+        leave_directory();
+        Some(left)
+    }
+
+    /// Goes back: the command was not started, and what is said of it is about paths as they were.
+    pub fn go_back(&self) {
+        let _ = nix::unistd::fchdir(self);
+    }
+}
+
+impl AsFd for Left {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Gives back what is below this frame of the stack's memory: the start was deeper than the loop is when it waits.
 // Inlined, it could have another function's frame below its own.
 #[inline(never)]
 pub fn return_stack() {
     /// What the loop has below this frame when it forwards a signal or reaps: it may not find memory for that any more.
-    const KEPT: usize = 4096;
+    const KEPT: usize = if cfg!(debug_assertions) { 4 * 4096 } else { 2 * 4096 };
     /// More than the start needs. A part of it may not be there, and is left out by the kernel.
     const DEPTH: usize = 128 * 1024;
     /// If pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.

@@ -1,6 +1,6 @@
 //! Reading /proc. What the texts mean is decided elsewhere (`processes`).
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -9,7 +9,7 @@ use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::process;
+use super::{calls, process};
 
 /// More than the longest `stat`, which no user can lengthen.
 const FILE_SIZE: usize = 4096;
@@ -61,6 +61,8 @@ pub fn system_call(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
 
 /// The numbers of system calls, as `/proc/PID/syscall` shows them.
 pub const RT_SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
+/// On 32-bit processors; on others no call has its number.
+pub const RT_SIGTIMEDWAIT_TIME64: libc::c_long = 421;
 pub const WAIT4: libc::c_long = libc::SYS_wait4;
 pub const WAITID: libc::c_long = libc::SYS_waitid;
 pub const RT_SIGSUSPEND: libc::c_long = libc::SYS_rt_sigsuspend;
@@ -118,9 +120,9 @@ fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     let owner = nix::sys::stat::stat(format!("/proc/{pid}").as_str()).ok()?;
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     // SAFETY: a number only, and this program has one thread; a raw call, which tells no other ones.
-    let set_gid = |gid: u32| unsafe { libc::syscall(libc::SYS_setfsgid, gid) };
+    let set_gid = |gid: u32| unsafe { libc::syscall(calls::SETFSGID, gid) };
     // SAFETY: as above.
-    let set_uid = |uid: u32| unsafe { libc::syscall(libc::SYS_setfsuid, uid) };
+    let set_uid = |uid: u32| unsafe { libc::syscall(calls::SETFSUID, uid) };
     // The user may not change the group: that comes first, and is changed back last.
     set_gid(owner.st_gid);
     set_uid(owner.st_uid);
@@ -141,6 +143,15 @@ pub fn last_pid() -> Option<i32> {
     let mut text = [0; 32];
     let length = nix::unistd::read(&file, &mut text).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
+}
+
+/// The numbers of a process's threads; `None` if it is gone.
+#[must_use]
+pub fn threads(pid: i32) -> Option<Vec<i32>> {
+    let path = CString::new(format!("/proc/{pid}/task")).ok()?;
+    let mut task = open_directory(&path).ok()?;
+    let numbers = task.iter().map_while(Result::ok);
+    Some(numbers.filter_map(|entry| parse_pid(entry.file_name().to_bytes())).collect())
 }
 
 /// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
+use super::calls::PPOLL;
 use super::signals::{self, Received};
 use super::{check, descriptors};
 use crate::signal::{Signal, SignalSet};
@@ -129,10 +130,12 @@ fn open_descriptor() -> io::Result<OwnedFd> {
 /// Waits until a signal can be read, for at most `timeout`.
 fn is_readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let timeout = signals::timespec(timeout);
-    // SAFETY: one pollfd of ours, a timeout that outlives the call, and no mask.
-    let ready = unsafe { libc::ppoll(&raw mut poll, 1, &raw const timeout, ptr::null()) };
-    check(libc::c_long::from(ready)).map(|ready| ready > 0)
+    let (poll, no_mask) = (&raw mut poll, ptr::null::<u64>());
+    let ready = PPOLL.until(Some(timeout), |number, timeout| {
+        // SAFETY: one pollfd of ours, a timeout that the call of that number takes, and no mask.
+        unsafe { libc::syscall(number, poll, 1, timeout, no_mask, size_of::<u64>()) }
+    });
+    ready.map(|ready| ready > 0)
 }
 
 /// Waits for a signal, and reads it. If a second one is there too, it comes along: if none does, nothing else was pending.

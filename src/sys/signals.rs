@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
+use super::calls::RT_SIGTIMEDWAIT;
 use super::{check, entry, process};
 use crate::signal::{Signal, SignalSet};
 
@@ -154,15 +155,14 @@ fn take(
     timeout: Option<Duration>,
     info: &mut MaybeUninit<libc::siginfo_t>,
 ) -> Option<(i32, &libc::siginfo_t)> {
-    let timeout = timeout.map(timespec);
-    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let bits = set.bits();
-    // SAFETY: the set is 8 bytes as said, the info is the kernel's siginfo_t, the timeout is null or a timespec
-    // that outlives the call.
-    let number = check(unsafe {
-        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const bits, info.as_mut_ptr(), timeout, SET_SIZE)
-    })
-    .ok()?;
+    let info_pointer = info.as_mut_ptr();
+    let number = RT_SIGTIMEDWAIT.until(timeout, |number, timeout| {
+        // SAFETY: the set is 8 bytes as said, the info is the kernel's siginfo_t, the timeout is null or what the call of that number
+        // takes, and outlives it.
+        unsafe { libc::syscall(number, &raw const bits, info_pointer, timeout, SET_SIZE) }
+    });
+    let number = number.ok()?;
     // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init_ref() };
     Some((i32::try_from(number).ok()?, info))
@@ -174,29 +174,15 @@ fn take(
 /// What the kernel, or a filter of system calls, says to it.
 pub(super) fn check_wait() -> io::Result<()> {
     let nothing = 0_u64;
-    let timeout = timespec(Duration::ZERO);
-    // SAFETY: the set is 8 bytes as said, no info is wanted, and the timeout outlives the call.
-    let waited = check(unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigtimedwait,
-            &raw const nothing,
-            ptr::null_mut::<libc::siginfo_t>(),
-            &raw const timeout,
-            SET_SIZE,
-        )
+    let no_info = ptr::null_mut::<libc::siginfo_t>();
+    let waited = RT_SIGTIMEDWAIT.until(Some(Duration::ZERO), |number, timeout| {
+        // SAFETY: the set is 8 bytes as said, no info is wanted, and the timeout is what the call of that number takes.
+        unsafe { libc::syscall(number, &raw const nothing, no_info, timeout, SET_SIZE) }
     });
     match waited {
         // The time is over, and no signal has come; or a stop of this process was in between.
         Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// The duration as system calls take it.
-pub(super) fn timespec(duration: Duration) -> libc::timespec {
-    libc::timespec {
-        tv_sec: libc::c_long::try_from(duration.as_secs()).unwrap_or(libc::c_long::MAX),
-        tv_nsec: libc::c_long::from(duration.subsec_nanos().cast_signed()),
     }
 }
 
@@ -215,14 +201,26 @@ pub fn restore_default(signal: Signal) {
 struct KernelSigaction {
     handler: libc::sighandler_t,
     flags: libc::c_ulong,
-    /// Not all architectures have it; those that drainit is made for do, arm64 for the sake of 32-bit programs.
+    /// arm64 has it for the sake of 32-bit programs; processors that Linux came to later have none.
+    #[cfg(not(any(target_arch = "riscv64", target_arch = "loongarch64")))]
     restorer: usize,
-    mask: u64,
+    /// In words: as one number it would be 4 bytes further on where such a number is aligned to 8.
+    mask: [libc::c_ulong; SET_SIZE / size_of::<libc::c_ulong>()],
 }
+
+/// arch/*/include/uapi/asm/signal.h.
+#[cfg(target_arch = "arm")]
+const _: () = assert!(std::mem::offset_of!(KernelSigaction, mask) == 12);
 
 impl KernelSigaction {
     const fn of(handler: libc::sighandler_t) -> Self {
-        Self { handler, flags: 0, restorer: 0, mask: 0 }
+        Self {
+            handler,
+            flags: 0,
+            #[cfg(not(any(target_arch = "riscv64", target_arch = "loongarch64")))]
+            restorer: 0,
+            mask: [0; SET_SIZE / size_of::<libc::c_ulong>()],
+        }
     }
 }
 

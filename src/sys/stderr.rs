@@ -113,7 +113,7 @@ fn write(descriptor: RawFd, line: &[u8]) -> bool {
     let was_pending = signals::is_pending(Signal::PIPE);
     // SAFETY: the pointer and the length are of one slice.
     let written = unsafe { libc::write(descriptor, line.as_ptr().cast(), line.len()) };
-    let result = check(i64::try_from(written).unwrap_or(-1));
+    let result = check(libc::c_long::try_from(written).unwrap_or(-1));
     // Nobody reads any more. The PIPE that this brings would wake the loop, which might have a word to say about that.
     if !was_pending && result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE)) {
         signals::take_back(Signal::PIPE);

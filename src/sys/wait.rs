@@ -21,8 +21,8 @@ pub enum Reaped {
     NoChildren,
 }
 
-/// How often a call that fails is made again at once.
-const TRIES: u32 = 8;
+/// So often a look that failed is tried again.
+const MOST_FAILURES: u32 = 8;
 
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
@@ -36,12 +36,12 @@ pub fn reap(stops: bool) -> Reaped {
         let mut status = 0;
         match wait_any(&mut status, options) {
             0 => return Reaped::AllAlive,
+            // No other error says that there is no child (wait(2)); to leave would end those that there are.
             -1 if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => {
                 return Reaped::NoChildren;
             }
-            // No other error says that no child is left.
-            -1 if failures < TRIES => failures += 1,
-            -1 => return Reaped::AllAlive,
+            -1 if failures == MOST_FAILURES => return Reaped::AllAlive,
+            -1 => failures += 1,
             pid => {
                 if let Some(ended) = Ended::from_wait_status(status) {
                     return Reaped::Child { pid, ended };

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use crate::plan::Request;
+use crate::text::plain;
 
 /// More than a server sends as the head of an answer.
 const HEAD_SIZE: usize = 64 * 1024;
@@ -23,7 +24,7 @@ pub fn request(request: &Request) -> Result<(), String> {
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: drainit/{}\r\nAccept: */*\r\n{length}Connection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
     );
-    stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
+    stream.write_all(head.as_bytes()).map_err(|error| plain(&error))?;
     match read_status(&mut stream)? {
         200..=399 => Ok(()),
         status => Err(format!("answered {status}")),
@@ -36,7 +37,7 @@ fn connect(request: &Request) -> Result<TcpStream, String> {
     for address in &request.addresses {
         match TcpStream::connect(address) {
             Ok(stream) => return Ok(stream),
-            Err(error) if refusal.is_empty() => refusal = error.to_string(),
+            Err(error) if refusal.is_empty() => refusal = plain(&error),
             Err(_) => {}
         }
     }
@@ -64,7 +65,7 @@ pub fn read_status(stream: &mut impl Read) -> Result<u16, String> {
             Ok(0) => return Err("the connection was closed before an answer".to_owned()),
             Ok(length) => bytes.extend(chunk.get(..length).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(plain(&error)),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,10 +18,6 @@ use nix::unistd::Pid;
 use crate::tracer::{self, Fault, Uses};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
-const DRAINIT: &str = match option_env!("DRAINIT_PROGRAM") {
-    Some(program) => program,
-    None => env!("CARGO_BIN_EXE_drainit"),
-};
 /// Every scenario is over within three seconds; the rest is for a machine with much to do.
 const BOUND: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(5);
@@ -85,7 +83,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Runs the scenario with this fault.
-pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>) -> (Verdict, Uses) {
+pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>, program: &Path) -> (Verdict, Uses) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mark = format!("fault-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let file = |name: &str| std::env::temp_dir().join(format!("{mark}.{name}"));
@@ -95,7 +93,13 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>) -> (Ver
     if mode == Mode::PidOne {
         command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     }
-    command.arg(DRAINIT).args(scenario.flags.split_whitespace()).args(["--", WORKLOAD]);
+    command.arg(program).args(scenario.flags.split_whitespace()).args(["--", WORKLOAD]);
+    // What the test itself is told is not for drainit, which would warn of it.
+    for (name, _) in std::env::vars_os() {
+        if name.as_bytes().starts_with(b"DRAINIT_") {
+            command.env_remove(name);
+        }
+    }
     command.args(scenario.workload.split_whitespace()).env("FAULT_MARK", &mark).process_group(0);
     command.stdin(Stdio::null());
     command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file"));
@@ -104,7 +108,7 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>) -> (Ver
     let first = Pid::from_raw(child.id().cast_signed());
     let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).expect("it stops");
     assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
-    let drainit = tracer::find(first).expect("drainit is executed");
+    let drainit = tracer::find(first, program).expect("drainit is executed");
 
     let is_late = AtomicBool::new(false);
     let (over, is_over) = mpsc::channel::<()>();
@@ -147,7 +151,7 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>) -> (Ver
     (verdict, uses)
 }
 
-fn text(path: &std::path::Path) -> String {
+fn text(path: &Path) -> String {
     let mut text = String::new();
     let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
     text

@@ -24,17 +24,18 @@ fn main() {
         println!("fault: only on x86_64");
         return;
     }
-    if option_env!("DRAINIT_PROGRAM").is_none() {
+    let Some(program) = std::env::var_os("DRAINIT_PROGRAM").filter(|name| !name.is_empty()) else {
         println!("fault: DRAINIT_PROGRAM names no program; an ordinary build begins with the loader's calls");
         return;
-    }
+    };
+    let program = std::fs::canonicalize(&program).expect("DRAINIT_PROGRAM names a program");
     let is_all = std::env::var("DRAINIT_FAULTS").is_ok_and(|value| value == "all");
     let begun = Instant::now();
     let mut failures = Vec::new();
     let mut count = 0;
     for scenario in &SCENARIOS {
         for mode in [Mode::PidOne, Mode::Subreaper] {
-            let (verdict, uses) = case::run(scenario, mode, None);
+            let (verdict, uses) = case::run(scenario, mode, None, &program);
             assert!(verdict.is_good(), "{} as {mode:?}, without a fault: {verdict}", scenario.name);
             println!("{} as {mode:?}: {} system calls", scenario.name, uses.values().sum::<usize>());
             let mut cases = Vec::new();
@@ -61,7 +62,7 @@ fn main() {
                 if !is_all && share < since.elapsed() {
                     break;
                 }
-                let (verdict, _) = case::run(scenario, mode, Some(*fault));
+                let (verdict, _) = case::run(scenario, mode, Some(*fault), &program);
                 count += 1;
                 let when = if fault.for_ever { "from then on" } else { "once" };
                 let line = format!(

@@ -1,6 +1,7 @@
 //! Runs a program under ptrace(2), counts the system calls of drainit in it, and makes one fail.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
@@ -31,16 +32,16 @@ pub(crate) const ONLY_ONCE: [u64; 2] = [62, 61];
 /// Without these for ever /proc cannot be read: read, readlink, getdents64, openat. As a subreaper drainit finds no process then.
 pub(crate) const SIGHT: [u64; 4] = [0, 89, 217, 257];
 
-fn is_drainit(pid: Pid) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "drainit")
+fn executes(pid: Pid, program: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|name| name == program)
 }
 
 fn wait(pid: Option<Pid>) -> nix::Result<WaitStatus> {
     waitpid(pid.unwrap_or(Pid::from_raw(-1)), Some(WaitPidFlag::__WALL))
 }
 
-/// Follows a stopped process until drainit has been executed in it or in a child, and lets all others go.
-pub(crate) fn find(first: Pid) -> Option<Pid> {
+/// Follows a stopped process until this program has been executed in it or in a child, and lets all others go.
+pub(crate) fn find(first: Pid, program: &Path) -> Option<Pid> {
     let follow = Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK
         | Options::PTRACE_O_TRACECLONE
@@ -54,7 +55,7 @@ pub(crate) fn find(first: Pid) -> Option<Pid> {
         let pid = status.pid()?;
         match status {
             WaitStatus::PtraceEvent(_, _, event) if event == Event::PTRACE_EVENT_EXEC as i32 => {
-                if is_drainit(pid) {
+                if executes(pid, program) {
                     ptrace::setoptions(pid, Options::PTRACE_O_TRACESYSGOOD).ok()?;
                     for other in others.into_iter().filter(|other| *other != pid) {
                         release(other);

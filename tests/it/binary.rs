@@ -1,12 +1,21 @@
 //! What the program file says of itself, which the kernel goes by (elf(5)).
 
-use crate::harness::WORKLOAD;
+use std::path::Path;
+use std::sync::LazyLock;
 
-/// What Cargo has built for the tests; or another build, where `DRAINIT_PROGRAM` names one when the tests are compiled.
-pub(crate) const DRAINIT: &str = match option_env!("DRAINIT_PROGRAM") {
-    Some(program) => program,
-    None => env!("CARGO_BIN_EXE_drainit"),
-};
+/// The program that is tested: what Cargo has built for the tests, or another build, whatever its file is called, if `DRAINIT_PROGRAM` names one.
+pub(crate) static DRAINIT: LazyLock<&str> = LazyLock::new(|| {
+    let named = std::env::var("DRAINIT_PROGRAM").ok().filter(|name| !name.is_empty());
+    named.map_or(env!("CARGO_BIN_EXE_drainit"), |name| name.leak())
+});
+
+/// The name by which the kernel knows it while it runs: the first 15 bytes of the file's (proc_pid_comm(5)).
+pub(crate) fn name() -> String {
+    let file = Path::new(*DRAINIT).file_name().expect("a file").to_string_lossy();
+    file.chars().take(15).collect()
+}
+
+pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 const LOAD: usize = 1;
 const LOADER: usize = 3;
@@ -49,7 +58,7 @@ fn segments(program: &str) -> Vec<Segment> {
 
 #[test]
 fn the_programs_are_static() {
-    for program in [DRAINIT, WORKLOAD] {
+    for program in [*DRAINIT, WORKLOAD] {
         let segments = segments(program);
         assert!(segments.iter().all(|segment| segment.kind != LOADER), "{program}: {segments:?}");
     }
@@ -57,7 +66,7 @@ fn the_programs_are_static() {
 
 #[test]
 fn nothing_can_be_both_written_and_executed() {
-    let segments = segments(DRAINIT);
+    let segments = segments(*DRAINIT);
     let both = segments.iter().find(|segment| segment.may(WRITE | EXECUTE));
     assert!(both.is_none(), "{both:?}");
     // Without this entry the kernel makes every page executable.

@@ -86,7 +86,7 @@ fn only_the_machine_s_init_powers_it_off() {
 #[test]
 fn no_command_is_an_error() {
     for line in [&[][..], &["--"], &["-g"], &["--grace-period", "5", "--"]] {
-        let output = std::process::Command::new(DRAINIT).args(line).output().expect("it runs");
+        let output = std::process::Command::new(*DRAINIT).args(line).output().expect("it runs");
         assert_eq!(output.status.code(), Some(125));
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains("no command given") && text.lines().count() == 1, "{text}");
@@ -99,7 +99,7 @@ fn everything_after_the_command_is_the_command_s() {
     let run = Init::subreaper().workload("argv -g --help -- --version x").run();
     run.exits(0).silently();
     assert_eq!(run.stdout, [r#"argv ["-g", "--help", "--", "--version", "x"]"#]);
-    let without_dashes = std::process::Command::new(DRAINIT)
+    let without_dashes = std::process::Command::new(*DRAINIT)
         .args(["-g", crate::harness::WORKLOAD, "argv", "--", "-v"])
         .output()
         .expect("it runs");
@@ -117,7 +117,7 @@ fn help_and_version_go_to_stdout() {
         ("-l", "MIT OR Apache-2.0"),
         ("-L", "MIT OR Apache-2.0"),
     ] {
-        let output = std::process::Command::new(DRAINIT).arg(flag).output().expect("it runs");
+        let output = std::process::Command::new(*DRAINIT).arg(flag).output().expect("it runs");
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).contains(part));
         assert!(output.stderr.is_empty());
@@ -125,16 +125,33 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn help_fits_eighty_columns() {
-    let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        assert!(line.chars().count() <= 80, "{line}");
+fn each_help_fits_eighty_columns() {
+    for flag in ["-h", "--help"] {
+        let output = std::process::Command::new(*DRAINIT).arg(flag).output().expect("it runs");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 }
 
 #[test]
+fn the_short_help_is_short() {
+    let output = std::process::Command::new(*DRAINIT).arg("-h").output().expect("it runs");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(help.lines().count() <= 50, "{help}");
+    let is_option = |line: &&str| line.trim_start().starts_with('-');
+    assert_eq!(help.lines().filter(is_option).count(), 10, "{help}");
+    for part in ["Usage: drainit", "Examples:", "  drainit -- ./entrypoint.sh", "drainit --help"] {
+        assert!(help.contains(part), "{part} is not in {help}");
+    }
+    // Whatever else was typed, as long as it is an option.
+    let output = std::process::Command::new(*DRAINIT).args(["-gh", "--", "true"]).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), help);
+}
+
+#[test]
 fn help_has_every_option_in_one_group() {
-    let output = std::process::Command::new(DRAINIT).arg("--help").output().expect("it runs");
+    let output = std::process::Command::new(*DRAINIT).arg("--help").output().expect("it runs");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     let groups: Vec<&str> =
         help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();

@@ -12,7 +12,7 @@ use drainit::cli::InvokedAs;
 use drainit::signal::Signal;
 
 use crate::forward::they_get_it;
-use crate::harness::{BOTH, DRAINIT, Finished, Init, Mode, wait_until};
+use crate::harness::{BOTH, DRAINIT, Finished, Init, Mode, WORKLOAD, wait_until};
 
 fn warned_of(run: &Finished) -> Vec<i32> {
     let warnings = run.warnings().into_iter();
@@ -55,6 +55,16 @@ fn a_hundred_orphans_are_a_hundred_warnings() {
     }
     let from_environment = Init::subreaper().env("DRAINIT_WARN_ON_REAP", "1");
     assert_eq!(warned_of(&from_environment.workload("orphan{ } exit=0").run()).len(), 1);
+}
+
+/// tini's own words, under its name; and what ends beside a pause is warned of too, although no command runs.
+#[test]
+fn a_reaped_orphan_is_said_as_tini_says_it() {
+    for (name, start) in [("tini", "Reaped"), ("/usr/bin/docker-init", "Reaped"), ("drainit", "reaped")] {
+        let output = run_as(name, &["-s", "-w", "--", WORKLOAD, "orphan{", "}", "exit=0"], &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!(": {start} zombie process with pid=")), "{name}: {said:?}");
+    }
 }
 
 /// tini: without `-w` nothing is said of orphans; `-q` and `TINI_VERBOSITY=0` are below warnings.
@@ -111,7 +121,8 @@ fn the_variables_that_make_others_talk_make_drainit_talk() {
 }
 
 fn run_as(name: &str, line: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
-    let mut command = Command::new(DRAINIT);
+    let mut command = Command::new(*DRAINIT);
+    crate::gate::without_test_variables(&mut command);
     command.arg0(name).args(line).envs(environment.iter().copied());
     command.output().expect("it runs")
 }

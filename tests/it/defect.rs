@@ -13,8 +13,10 @@ fn with_an_impossible_write(arguments: &[&str]) -> Option<Output> {
         eprintln!("not run: strace is not installed");
         return None;
     }
-    let strace = ["-qq", "-o", "/dev/null", "-e", "inject=write:retval=1000000:when=1", DRAINIT];
-    Some(Command::new("strace").args(strace).args(arguments).output().expect("it was there before"))
+    let strace = ["-qq", "-o", "/dev/null", "-e", "inject=write:retval=1000000:when=1", *DRAINIT];
+    let mut command = Command::new("strace");
+    crate::gate::without_test_variables(&mut command);
+    Some(command.args(strace).args(arguments).output().expect("it was there before"))
 }
 
 #[track_caller]

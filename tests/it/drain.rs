@@ -272,7 +272,7 @@ fn a_hook_finds_out_what_the_stop_is_about() {
 fn the_command_knows_nothing_of_it() {
     for mode in BOTH {
         let names = "env=DRAINIT_MAIN_PID env=DRAINIT_RECEIVED_SIGNAL env=DRAINIT_DEADLINE_MS exit=3";
-        let run = Init::new(mode).flags(&["--pre-stop-sleep=1h"]).workload(names).run();
+        let run = Init::new(mode).flags(&["--pre-stop-sleep=1s"]).workload(names).run();
         run.exits(3).silently();
         assert!(run.stdout.iter().all(|line| line.ends_with(" unset")), "{run:?}");
     }

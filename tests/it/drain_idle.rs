@@ -121,7 +121,11 @@ fn a_connection_that_stays_takes_no_more_than_the_time() {
         let begun = Instant::now();
         let run = stopped(Init::new(mode).flags(&["--pre-stop-timeout=500ms", "--pre-stop-idle", &port]));
         took(begun, Duration::from_millis(500));
-        run.warns(&[&format!("pre-stop idle {port} timed out")]);
+        let [timed_out, left] = run.warnings().try_into().expect("two lines");
+        assert!(timed_out.contains(&format!("pre-stop idle {port} timed out")), "{run:?}");
+        let idle =
+            format!("1 connection was left: 127.0.0.1:{} idle. Nothing was sent", connection.client_port());
+        assert!(left.contains(&idle), "{run:?}");
     }
 }
 

@@ -61,7 +61,9 @@ fn a_sleep_that_is_longer_than_the_time_ends_with_it() {
         let begun = Instant::now();
         let run = stopped(Init::new(mode).flags(&["--pre-stop-timeout=300ms", "--pre-stop-sleep=1h"]));
         took(begun, Duration::from_millis(300));
-        assert!(run.warnings().len() <= 1, "{run:?}");
+        let cut_off = "drainit: warning: pre-stop sleep is cut off: the drain has 300ms (--pre-stop-timeout)";
+        assert_eq!(run.warnings().first(), Some(&cut_off), "{run:?}");
+        assert!(run.warnings().len() <= 2, "{run:?}");
     }
 }
 
@@ -123,7 +125,7 @@ fn a_hook_that_fails_is_one_warning() {
 }
 
 #[test]
-fn a_hook_that_cannot_be_started_is_one_warning() {
+fn a_hook_that_cannot_be_started_is_a_warning_at_the_start_and_one_at_the_stop() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let text = folder.path().join("text");
     std::fs::write(&text, "no program\n").expect("our own folder");
@@ -131,8 +133,11 @@ fn a_hook_that_cannot_be_started_is_one_warning() {
     for mode in BOTH {
         for name in ["/nowhere/at/all", "nowhere-to-be-found", "/dev", text] {
             let run = stopped(Init::new(mode).flags(&["--pre-stop", &format!("{name} --with secrets")]));
-            run.warns(&[&format!("pre-stop command {name} cannot be started: ")]);
-            assert!(!run.complaint().contains("secrets"), "{run:?}");
+            let warnings = run.warnings();
+            let [at_the_start, then] = warnings.as_slice() else { panic!("not two warnings: {run:#?}") };
+            assert!(at_the_start.contains(&format!("pre-stop command {name} would fail: ")), "{run:?}");
+            assert!(then.contains(&format!("pre-stop command {name} cannot be started: ")), "{run:?}");
+            assert!(run.stderr.iter().all(|line| !line.contains("secrets")), "{run:?}");
         }
     }
 }
@@ -144,7 +149,10 @@ fn each_step_that_fails_has_a_warning_of_its_own() {
             ["--pre-stop", &hook("exit=1"), "--pre-stop", "/nowhere/at/all", "--pre-stop", &hook("exit=2")];
         let run = stopped(Init::new(mode).flags(&flags));
         let warnings = run.warnings();
-        let [first, second, third] = warnings.as_slice() else { panic!("not three warnings: {run:#?}") };
+        let [at_the_start, first, second, third] = warnings.as_slice() else {
+            panic!("not four warnings: {run:#?}")
+        };
+        assert!(at_the_start.contains("/nowhere/at/all would fail: no such file"), "{run:?}");
         assert!(first.ends_with("exited with 1") && third.ends_with("exited with 2"), "{run:?}");
         assert!(second.contains("/nowhere/at/all cannot be started: "), "{run:?}");
     }
@@ -159,7 +167,7 @@ fn if_no_process_can_be_made_the_stop_goes_on() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let main = workload_for_all(&folder, MAIN);
     let copy = folder.path().join("drainit");
-    std::fs::copy(DRAINIT, &copy).expect("a copy");
+    std::fs::copy(*DRAINIT, &copy).expect("a copy");
     for (mode, user) in BOTH.into_iter().zip([64_321, 64_322]) {
         // drainit and the command, and no others.
         let limited = format!(

@@ -62,12 +62,12 @@ fn not_found_is_127_and_not_executable_126() {
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "x").expect("a file");
     for (command, code, part) in [
-        ("no-such-command-anywhere", 127, "No such file"),
-        ("/nowhere/x", 127, "No such file"),
-        ("/etc/passwd/x", 127, "Not a directory"),
-        ("", 127, "No such file"),
-        (plain.to_str().expect("text"), 126, "Permission denied"),
-        ("/", 126, "Permission denied"),
+        ("no-such-command-anywhere", 127, "not found in PATH"),
+        ("/nowhere/x", 127, "no such file"),
+        ("/etc/passwd/x", 127, "not a directory"),
+        ("", 127, "the name is empty"),
+        (plain.to_str().expect("text"), 126, "is not executable"),
+        ("/", 126, "is a directory"),
     ] {
         for mode in BOTH {
             let run = Init::new(mode).command(&[command]).run();

@@ -13,12 +13,10 @@ use drainit::plan::processes::Process;
 use drainit::signal::Signal;
 use drainit::sys::{kill, procfs};
 
-pub(crate) use crate::binary::DRAINIT;
+pub(crate) use crate::binary::{DRAINIT, WORKLOAD};
 use crate::dispositions;
 pub(crate) use crate::gate::Gate;
 use crate::idle::wait_of;
-
-pub(crate) const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 
 /// Only a hang takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -137,7 +135,7 @@ impl Init {
             line.push("--".into());
         }
         line.extend(self.wrapper.iter().cloned());
-        line.push(DRAINIT.into());
+        line.push((*DRAINIT).into());
         line.extend(self.flags.iter().cloned());
         line.push("--".into());
         line.extend(self.command.iter().cloned());
@@ -149,6 +147,7 @@ impl Init {
         let line = self.line();
         let (program, arguments) = line.split_first().expect("a command line has a program");
         let mut command = Command::new(program);
+        crate::gate::without_test_variables(&mut command);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(self.stdin).stdout(Stdio::piped());
         command.stderr(self.stderr.unwrap_or_else(Stdio::piped));
@@ -179,7 +178,7 @@ fn find_init(child: &Child, mode: Mode) -> Option<i32> {
             return Some(None);
         }
         let init = descendants_of(pid).into_iter().find(|process| process.parent == pid)?;
-        (init.name.to_string() == "drainit" || init.state == b'Z').then_some(Some(init.pid))
+        (init.name.to_string() == crate::binary::name() || init.state == b'Z').then_some(Some(init.pid))
     })
 }
 

@@ -188,7 +188,7 @@ fn a_bind_mount_is_written_in_place_and_never_gets_shorter() {
         "mount --bind {} {} && exec {} --report {1} -- {} name=main catch=TERM:500ms ready hold",
         file.display(),
         mounted.display(),
-        crate::harness::DRAINIT,
+        *crate::harness::DRAINIT,
         WORKLOAD
     );
     let mut child = std::process::Command::new("unshare")
@@ -199,7 +199,7 @@ fn a_bind_mount_is_written_in_place_and_never_gets_shorter() {
     let pid = child.id().cast_signed();
     let init = wait_until("drainit runs", || {
         let below = crate::harness::descendants_of(pid);
-        let init = below.iter().find(|process| process.name.to_string() == "drainit")?;
+        let init = below.iter().find(|process| process.name.to_string() == crate::binary::name())?;
         below.iter().any(|process| process.parent == init.pid).then_some(init.pid)
     });
     wait_until("it has started", || {
@@ -279,8 +279,12 @@ fn a_process_that_left_before_the_kill_is_not_said_to_be_killed() {
             .start();
         init.ready(&["early", "main"]).signal(Signal::TERM);
         let run = init.finish();
-        run.exits(137).warns(&["time is up: killing fake-workload ("]);
-        assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "{run:#?}");
+        run.exits(137);
+        let warnings = run.warnings();
+        let [killing, advice] = warnings.as_slice() else { panic!("{run:#?}") };
+        assert!(killing.contains("time is up: killing fake-workload ("), "{run:#?}");
+        assert_eq!(killing.matches("fake-workload (").count(), 1, "{run:#?}");
+        assert!(advice.contains("advice: "), "{run:#?}");
         let report = report(&file).expect("it is there");
         let ends: Vec<_> =
             report["processes"].as_array().expect("a list").iter().map(|one| one["ended"].clone()).collect();

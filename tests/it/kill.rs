@@ -220,7 +220,7 @@ fn another_user_s_process_is_named_and_left_behind() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let main = workload_for_all(&folder, MAIN);
     let copy = folder.path().join("drainit");
-    fs::copy(DRAINIT, &copy).expect("a copy");
+    fs::copy(*DRAINIT, &copy).expect("a copy");
     // The shell starts a child as root, and becomes drainit as a user that may not signal it.
     let script = format!(
         "shift; {WORKLOAD} name=guest ready hold & exec setpriv --reuid=64323 --clear-groups {} \"$@\"",

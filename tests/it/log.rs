@@ -208,7 +208,8 @@ fn a_terminal_with_tostop_stops_nothing() {
         .workload("catch=TERM:1ms:5 ready hold")
         .start();
     init.line_after("ready");
-    let drainit = init.descendants().into_iter().find(|process| process.name.to_string() == "drainit");
+    let drainit =
+        init.descendants().into_iter().find(|process| process.name.to_string() == crate::binary::name());
     let drainit = drainit.expect("it is below the shell");
     assert_ne!(drainit.group, init.pid(), "it is in the background");
     drainit::sys::kill::send(drainit.pid, Signal::TERM).expect("it is there");

@@ -8,14 +8,14 @@ use crate::docs::{self, Row};
 use crate::generated::{is_current, run};
 
 const FILE: &str = "docs/drainit.1";
-const ABOUT: &str = "container init that forwards signals, reaps orphans and leaves last";
+const ABOUT: &str = "container init that forwards signals, reaps orphans and exits last";
 
 const DESCRIPTION: &[&str] = &[
-    "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It passes signals on to \
-     that group, reaps every orphan, and leaves only when no child is left. Its exit status is the command's.",
+    "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It forwards signals to \
+     it, reaps every orphan, and exits only when no child is left. Its exit status is the command's.",
     "Everything behind COMMAND belongs to COMMAND, with or without `--`.",
-    "Before a stop it can drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards it says who was \
-     killed or kept the stop waiting. Where all went well it says nothing, and on standard output it never says anything.",
+    "Before a stop it can drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards it says which \
+     processes were killed or kept the stop waiting. If all went well it says nothing, and on standard output it never says anything.",
     "A wrong option or value is one line on standard error that names it, and exit status 125. Nothing is started then.",
 ];
 
@@ -32,24 +32,24 @@ const STOP: &[(&str, &str)] = &[
     ),
     (
         "Wait",
-        "The command's exit is not the end. Whoever is left then and was not asked is asked, once. Where waiting is in vain, because \
-         everybody who is left ignores the signal, the stop goes on after `--ignored-after`.",
+        "The command's exit is not the end. Processes that are left then and were not signalled are signalled, once. If waiting is in vain, \
+         because every process that is left ignores the signal, the stop goes on after `--ignored-after`.",
     ),
     (
         "Kill",
-        "KILL goes to everybody who is left when the schedule or the `--grace-period` is over, and a warning names them.",
+        "KILL goes to every process that is left when the schedule or the `--grace-period` is over, and a warning names them.",
     ),
-    ("After", "The `--post-exit` steps run when the last process is gone."),
+    ("After", "The `--post-exit` steps run after the last process has ended."),
 ];
 
-const STOP_HEAD: &str = "A stop begins when a stop signal comes, when `--stop-after` is over, or when the command exits by itself.";
+const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when `--stop-after` is over, or when the command exits by itself.";
 
-const CLOCKS: &str = "After a request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds where \
+const CLOCKS: &str = "After a request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds if \
      neither that nor a schedule is given. Set it a little below the runtime's own grace: Docker has 10 s, Kubernetes 30 s.";
 
 const SIGNALS: &[&str] = &[
-    "Every signal that can be received is passed on, real-time signals too, but for CHLD, for faults that the kernel found, and for what drainit \
-     caused itself. A stop signal during the drain, or within a second of the asking, is the same request once more.",
+    "Every signal that can be received is forwarded, real-time signals too, but for CHLD, for faults that the kernel found, and for what drainit \
+     caused itself. A stop signal during the drain, or within a second after processes were signalled, is the same request once more.",
     "Signals are written as `15`, `TERM`, `SIGTERM`, `sigterm`, `RTMIN+3`, `SIGRTMIN+3`, `RTMAX-2` or `SIGRTMINPLUS3`. RTMIN is 34 and RTMAX is \
      64, whatever the C library says.",
 ];
@@ -59,13 +59,13 @@ const ENVIRONMENT: &str = "Each variable says what its option says, and the opti
 
 /// Variables that are not named after an option.
 const OTHER_VARIABLES: &[(&str, &str)] = &[
-    ("TINI_KILL_PROCESS_GROUP", "As `--forward-to` group, whatever its value."),
+    ("TINI_KILL_PROCESS_GROUP", "Same as `--forward-to` group, whatever its value."),
     ("TINI_VERBOSITY", "0 is `error`, 1 `warn`, 2 `info`, 3 `debug`, above that `trace`."),
-    ("TINI_SUBREAPER", "Says what is done anyway."),
-    ("DUMB_INIT_SETSID", "As `--forward-to` main where it is `0`."),
-    ("DUMB_INIT_DEBUG", "The log's level is `debug` where it is `1`."),
+    ("TINI_SUBREAPER", "Asks for what is done anyway."),
+    ("DUMB_INIT_SETSID", "Same as `--forward-to` main if it is `0`."),
+    ("DUMB_INIT_DEBUG", "The log's level is `debug` if it is `1`."),
     ("CATATONIT_DEBUG", "The log's level is `debug`, whatever its value."),
-    ("LISTEN_PID", "Where it names drainit, it names the command when that starts."),
+    ("LISTEN_PID", "If it names drainit, it names the command when that starts."),
     ("NO_COLOR", "The drawing of `--rehearse` has no colour."),
 ];
 
@@ -76,13 +76,13 @@ const FOR_STEPS: &[(&str, &str)] = &[
 ];
 
 const NAMES: &str = "Started as `docker-init`, `tini`, `tini-static`, `podman-init` or `catatonit`, drainit sends signals to the command alone \
-     where nothing else is said, and `--version` prints what dockerd understands.";
+     if nothing else is said, and `--version` prints what dockerd understands.";
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("A shell may die at once; its server is waited for.", "drainit -- ./entrypoint.sh"),
     ("nginx finishes its connections at QUIT.", "drainit --rewrite TERM:QUIT -- nginx -g 'daemon off;'"),
     (
-        "Connections end before the server is asked.",
+        "Connections end before the server is signalled.",
         "drainit --pre-stop-idle 8080 --grace-period 25s -- /app",
     ),
     ("See how a stop goes.", "drainit --rehearse 5s -- ./entrypoint.sh"),

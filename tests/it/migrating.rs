@@ -153,6 +153,7 @@ fn every_flag_is_taken_in_each_spelling() {
             match cli::parse(line.iter().map(OsString::from).collect()) {
                 Ok(_) => drop(settings(&line, None)),
                 Err(EarlyExit::Print(text)) => assert!(!text.is_empty()),
+                Err(EarlyExit::Copy(path)) => panic!("{line:?} copies to {path:?}"),
                 Err(EarlyExit::Refuse(problem)) => panic!("{line:?}: {problem}"),
             }
         }

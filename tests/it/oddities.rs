@@ -115,7 +115,7 @@ fn with_stdin_closed_the_reason_of_a_failed_step_is_said() {
         init.ready(&["main"]).signal(Signal::TERM);
         let run = init.finish();
         run.exits(4);
-        assert!(run.stderr.iter().any(|line| line.contains("127.0.0.1:1: Connection refused")), "{run:?}");
+        assert!(run.stderr.iter().any(|line| line.contains("127.0.0.1:1: connection refused")), "{run:?}");
     }
 }
 
@@ -127,7 +127,7 @@ fn a_user_that_it_is_already_needs_no_right() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let mut words = workload_for_all(&folder, "ids");
     let copy = folder.path().join("drainit");
-    fs::copy(crate::harness::DRAINIT, &copy).expect("a copy");
+    fs::copy(*crate::harness::DRAINIT, &copy).expect("a copy");
     let copy = copy.to_str().expect("text").to_owned();
     words.splice(
         0..0,

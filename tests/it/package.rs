@@ -53,6 +53,10 @@ fn the_debian_package_has_all_that_is_made_for_users() {
         let file = from.split_once("/*").map_or(from.as_str(), |(folder, _)| folder);
         assert!(docs::root().join(file).exists(), "{from} is not there");
     }
+    for program in ["drainit", "drainit-runtime"] {
+        let asset = (format!("target/release/{program}"), "usr/bin/".to_owned());
+        assert!(assets.contains(&asset), "{program} is not in the Debian package");
+    }
     let to = |file: &str| assets.iter().find(|(from, _)| from == file).map(|(_, to)| to.as_str());
     assert_eq!(to("docs/drainit.1"), Some("usr/share/man/man1/drainit.1"));
     for completion in std::fs::read_dir(docs::root().join("completions")).expect("a folder") {

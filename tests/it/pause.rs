@@ -98,7 +98,7 @@ fn it_holds_no_directory_and_no_inherited_descriptor() {
 #[test]
 fn what_would_have_nothing_to_act_on_is_refused() {
     let refuse = |line: &[&str]| {
-        let output = std::process::Command::new(DRAINIT).args(line).output().expect("it runs");
+        let output = std::process::Command::new(*DRAINIT).args(line).output().expect("it runs");
         assert_eq!(output.status.code(), Some(125), "{line:?}");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(text.lines().count(), 1, "{text}");

@@ -110,10 +110,6 @@ fn a_step_that_fails_is_one_warning_and_the_exit_code_is_the_command_s() {
             (["--post-exit", &hook("exit=1")], ["post-exit command ", "fake-workload exited with 1"]),
             (["--post-exit", &hook("die=SEGV")], ["post-exit command ", "fake-workload died of SEGV"]),
             (
-                ["--post-exit", "/nowhere/at/all"],
-                ["post-exit command /nowhere/at/all", "cannot be started: "],
-            ),
-            (
                 ["--post-exit-http", &format!("http://127.0.0.1:{port}/")],
                 [&format!("post-exit http 127.0.0.1:{port}: "), ""],
             ),
@@ -121,6 +117,18 @@ fn a_step_that_fails_is_one_warning_and_the_exit_code_is_the_command_s() {
             Init::new(mode).flags(&flags).workload("exit=7").run().exits(7).warns(&parts);
             stopped(Init::new(mode).flags(&flags)).warns(&parts);
         }
+        // One that is not there is said at the start too.
+        let run = Init::new(mode).flags(&["--post-exit", "/nowhere/at/all"]).workload("exit=7").run();
+        let warnings = run.exits(7).warnings();
+        let [at_the_start, then] = warnings.as_slice() else { panic!("not two warnings: {run:#?}") };
+        assert!(
+            at_the_start.ends_with("post-exit command /nowhere/at/all would fail: no such file"),
+            "{run:?}"
+        );
+        assert!(
+            then.ends_with("post-exit command /nowhere/at/all cannot be started: no such file"),
+            "{run:?}"
+        );
     }
 }
 

@@ -14,8 +14,7 @@ fn says(run: &Finished, text: &str) -> bool {
 #[test]
 fn a_good_stop_passes_and_is_drawn() {
     for mode in BOTH {
-        let family =
-            "daemon{ name=daemon catch=TERM:300ms ready hold } name=main catch=TERM:1ms:4 ready hold";
+        let family = "daemon{ name=daemon catch=TERM:300ms ready hold } name=main catch=TERM:1ms ready hold";
         let run = rehearsed(Init::new(mode).flags(&["--pre-stop-sleep=200ms"]), family);
         run.exits(0).in_order(&["main got TERM", "main finished", "daemon finished"]);
         assert_eq!(run.count("daemon got TERM"), 1, "{run:?}");
@@ -63,6 +62,27 @@ fn a_step_that_had_to_be_killed_fails_it() {
         let run = rehearsed(init, "catch=TERM:3s ready sleep=1s exit=0");
         run.exits(124);
         assert!(says(&run, "command sh' had to be killed") && !says(&run, "did not send"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_crash_fails_it_and_an_end_by_the_stop_signal_does_not() {
+    for mode in BOTH {
+        for (flags, command, code, sentence) in [
+            (&[][..], "trap 'kill -SEGV $$' TERM", 124, ") died of SEGV, which the stop did not send"),
+            (&[], "trap 'exit 1' TERM", 124, ") exited with 1: a good end is 0 or 143 (128 + TERM)"),
+            (&[], "trap 'exit 139' TERM", 124, ") exited with 139 (128 + SEGV): a good end is 0 or 143"),
+            (&["--remap-exit=1"], "trap 'exit 1' TERM", 0, "passed: "),
+            (&[], "trap 'exit 143' TERM", 0, "passed: "),
+            (&[], "true", 0, "passed: "),
+            (&["--rewrite=TERM:INT"], "trap 'exit 130' INT", 0, "passed: "),
+        ] {
+            let script = format!("{command}; sleep 60 & wait");
+            let flags = [&["--rehearse=300ms"], flags].concat();
+            let run = Init::new(mode).flags(&flags).command(&["sh", "-c", &script]).run();
+            run.exits(code);
+            assert!(says(&run, sentence), "{command}: {run:?}");
+        }
     }
 }
 

@@ -224,7 +224,7 @@ fn processes_past_the_limit_are_counted_once() {
 fn a_report_that_cannot_be_written_any_more_changes_nothing() {
     for mode in BOTH {
         let run = Init::new(mode).flags(&["--report=/dev/full"]).workload("exit=3").run();
-        run.exits(3).warns(&["cannot write the report", "No space left"]);
+        run.exits(3).warns(&["cannot write the report", "no space left"]);
     }
 }
 

@@ -245,9 +245,11 @@ fn bash_with_a_terminal_a_pipe_or_a_file_as_stdin_does_not_answer_for_its_foregr
 #[test]
 fn in_doubt_the_shell_answers_until_the_last_call() {
     let script = format!("trap 'echo trap' TERM; {}; true", server("100ms"));
-    Try::new(&script).shells(&[BASH]).flags(&["--grace-period", "8s"]).run(|run, took| {
+    Try::new(&script).shells(&[BASH]).flags(&["--grace-period", "12s"]).run(|run, took| {
         once_and_finished(run);
-        assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(7), "{took:?}");
+        assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(11), "{took:?}");
+        let says_exec = |line: &&str| line.contains("waits for fake-workload") && line.contains("with exec");
+        assert!(run.warnings().iter().any(says_exec), "{run:#?}");
     });
 }
 
@@ -264,6 +266,65 @@ fn what_reads_from_a_server_ends_with_it() {
         let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
         assert!(text.contains("server finished"), "the log is whole: {text}");
     }
+}
+
+#[test]
+fn what_reads_goes_on_when_its_writer_has_ended() {
+    let server = format!("{WORKLOAD} name=server catch=TERM:300ms ready hold");
+    let reader = "while read -r line; do echo \"$line\"; sleep .3; done; sleep .5; echo reader finished";
+    // zsh runs the loop itself.
+    let script = format!("{server} 2>&1 | {{ {reader}; }}; true");
+    Try::new(&script).shells(&[DASH, BASH, ASH]).run(|run, _| {
+        assert_eq!(run.count("reader finished"), 1, "{run:#?}");
+    });
+}
+
+#[test]
+fn two_that_read_from_each_other_do_not_wait_for_ever() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let pipe = folder.path().join("pipe");
+    let script =
+        format!("p={}.$$; mkfifo $p; cat < $p | cat > $p & {} & wait", pipe.display(), server("100ms"));
+    Try::new(&script).run(|run, took| {
+        once_and_finished(run);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    });
+}
+
+#[test]
+fn a_shell_that_reads_its_input_answers_for_its_background_command() {
+    let input = || {
+        let (read, write) = crate::harness::pipe();
+        std::mem::forget(write);
+        read.into()
+    };
+    let script =
+        format!("trap 'kill $p; wait $p; exit' TERM; {} & p=$!; read -r line; wait", server("300ms"));
+    Try::new(&script).shells(&[DASH, ASH]).stdin(input).run(|run, _| once_and_finished(run));
+}
+
+#[test]
+fn a_server_whose_threads_take_the_signal_is_not_told_twice() {
+    let server = "import signal, sys, threading, time
+TERM = {signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, TERM)
+def serve():
+    print('server ready', 1, flush=True)
+    signal.sigwait(TERM)
+    print('server got TERM', flush=True)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        if signal.sigtimedwait(TERM, .05):
+            print('server got TERM', flush=True)
+    print('server finished', flush=True)
+thread = threading.Thread(target=serve)
+thread.start()
+thread.join()";
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let program = folder.path().join("server.py");
+    std::fs::write(&program, server).expect("our own folder");
+    let script = format!("trap 'kill $p; exit' TERM; python3 {} & p=$!; wait", program.display());
+    Try::new(&script).shells(&[DASH]).run(|run, _| once_and_finished(run));
 }
 
 #[test]
@@ -326,7 +387,7 @@ fn a_nested_drainit_drains_once_and_writes_no_report_of_its_own() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let report = folder.path().join("report");
     for mode in BOTH {
-        let script = format!("{} -- {} & wait", crate::harness::DRAINIT, server("300ms"));
+        let script = format!("{} -- {} & wait", *crate::harness::DRAINIT, server("300ms"));
         let mut init = Init::new(mode)
             .env("DRAINIT_REPORT", &report)
             .env("DRAINIT_PRE_STOP", "echo drained")

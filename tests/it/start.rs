@@ -1,6 +1,7 @@
 //! What the command is started with, and what drainit keeps for itself.
 
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 
 use drainit::signal::Signal;
 
@@ -215,7 +216,7 @@ fn closed_standard_descriptors_are_no_problem() {
 #[test]
 fn the_first_system_call_blocks_every_signal() {
     let Ok(strace) = std::process::Command::new("strace")
-        .args(["-e", "trace=all", crate::harness::DRAINIT, "--version"])
+        .args(["-e", "trace=all", *crate::harness::DRAINIT, "--version"])
         .output()
     else {
         eprintln!("not run: strace is not installed");
@@ -228,4 +229,26 @@ fn the_first_system_call_blocks_every_signal() {
         calls.get(1).is_some_and(|call| call.starts_with("rt_sigprocmask(SIG_SETMASK, ~[], ")),
         "{calls:?}"
     );
+}
+
+/// It leaves before the command runs, which may be quick to look.
+#[test]
+fn the_command_finds_drainit_in_the_root_and_itself_where_it_was_started() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let here = folder.path().canonicalize().expect("it is there");
+    let here = here.to_str().expect("text");
+    for _ in 0..30 {
+        let look = ["sh", "-c", "readlink /proc/$PPID/cwd /proc/self/cwd"];
+        let run = Init::subreaper().in_directory(here).command(&look).run();
+        assert_eq!(run.exits(0).silently().stdout, ["/", here]);
+    }
+    // Paths mean what they meant, also in what is said of a command that cannot be run.
+    std::fs::create_dir(folder.path().join("below")).expect("our own folder");
+    let run = Init::subreaper().in_directory(here).flags(&["--workdir", "below"]).command(&["pwd"]).run();
+    assert_eq!(run.exits(0).silently().stdout, [format!("{here}/below")]);
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/nowhere/sh\n").expect("our own folder");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("our own folder");
+    let run = Init::subreaper().in_directory(here).command(&["./script"]).run();
+    assert!(run.exits(127).complaint().contains("\"/nowhere/sh\" is not there"), "{run:?}");
 }

@@ -102,7 +102,7 @@ fn without_a_descriptor_signals_are_taken_all_the_same() {
         let command = with_descriptors("name=main take=USR1 catch=TERM:1ms:4 ready hold");
         let mut init = Init::new(mode).under(&WITHOUT_DESCRIPTOR).flags(&["-v"]).command(&command).start();
         let said = init.says("no signalfd (");
-        assert!(said.contains("(os error 24)"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
         init.ready(&["main"]).signal(Signal::USR1).line("main got USR1");
         wait_until("it waits", || (wait_of(init.pid()) == Some(Wait::WithoutDescriptor)).then_some(()));
         init.signal(Signal::TERM);

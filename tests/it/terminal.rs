@@ -34,10 +34,12 @@ impl Screen {
         modes.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &modes).expect("a terminal of this test");
         let copy = |descriptor: &OwnedFd| Stdio::from(descriptor.try_clone().expect("a descriptor"));
-        let child = Command::new("setsid")
+        let mut command = Command::new("setsid");
+        crate::gate::without_test_variables(&mut command);
+        let child = command
             .arg("--ctty")
             .args(line)
-            .env("D", DRAINIT)
+            .env("D", *DRAINIT)
             .env("W", WORKLOAD)
             .env("PS1", "")
             .stdin(copy(&pty.slave))

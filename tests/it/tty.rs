@@ -18,7 +18,7 @@ fn can_unshare() -> bool {
 
 /// drainit as PID 1 as container runtimes start it: it leads the terminal's session.
 fn as_pid_one(arguments: &[&str]) -> Option<Screen> {
-    let start: Vec<&str> = UNSHARE.split(' ').chain(["setsid", "--ctty", DRAINIT]).collect();
+    let start: Vec<&str> = UNSHARE.split(' ').chain(["setsid", "--ctty", *DRAINIT]).collect();
     can_unshare().then(|| Screen::of(&[&start, arguments].concat()))
 }
 
@@ -44,7 +44,7 @@ fn keys_and_the_size_of_the_window_reach_the_command() {
             screen.types(key).shows(&format!("got {name}\r\n"));
         }
         screen.resize(100).shows("got WINCH\r\n");
-        kill::send(screen.named("drainit")[0].pid, Signal::TERM).expect("it is there");
+        kill::send(screen.named(&crate::binary::name())[0].pid, Signal::TERM).expect("it is there");
         screen.shows("finished");
     }
 }
@@ -136,7 +136,7 @@ fn a_process_that_takes_a_while_to_stop_goes_on_too() {
             screen.all_are("bash", 1, b'S');
         }
         screen.all_are("sh", 1, b'S');
-        kill::send(screen.named("drainit")[0].pid, Signal::TERM).expect("it is there");
+        kill::send(screen.named(&crate::binary::name())[0].pid, Signal::TERM).expect("it is there");
         assert_eq!(screen.ended(), 143);
     }
 }
@@ -156,7 +156,7 @@ fn as_pid_one_a_reader_gets_a_terminal_that_no_group_has() {
 fn a_stop_that_was_sent_through_the_init_stays() {
     if let Some(mut screen) = as_pid_one(&[WORKLOAD, "catch=USR1", "ready", "hold"]) {
         screen.shows("ready ");
-        let init = screen.named("drainit")[0].pid;
+        let init = screen.named(&crate::binary::name())[0].pid;
         kill::send(init, Signal::TSTP).expect("it is there");
         screen.all_are("fake-workload", 1, b'T');
         kill::send(init, Signal::USR1).expect("it is there");
@@ -241,7 +241,7 @@ fn ctrl_c_reaches_drainit_when_the_command_and_its_group_are_gone() {
     let mut screen = Screen::of_shell();
     screen.line("$D --wait-for-all -v -- $W session{ catch=INT:1ms ready hold } exit=3; echo code: $?");
     screen.shows("exited with 3");
-    let drainit = screen.named("drainit")[0].pid;
+    let drainit = screen.named(&crate::binary::name())[0].pid;
     screen.is_in_front(drainit);
     screen.types(CTRL_C).shows("got INT");
     assert_eq!(screen.line_after("code: "), "3");

@@ -8,7 +8,7 @@ const NESTED: [(&str, usize); 2] = [("$D --", 1), ("$D -- $D --", 2)];
 
 /// Everything that drainit runs is stopped, and drainit too.
 fn all_are(screen: &Screen, inits: usize, workloads: usize, state: u8) {
-    screen.all_are("drainit", inits, state);
+    screen.all_are(&crate::binary::name(), inits, state);
     screen.all_are("fake-workload", workloads, state);
 }
 
@@ -50,7 +50,7 @@ fn a_background_reader_is_stopped_until_the_shell_brings_it_to_the_front() {
         let mut screen = Screen::of_shell();
         screen.line(&format!("{drainit} cat &"));
         screen.all_are("cat", 1, b'T');
-        screen.all_are("drainit", inits, b'T');
+        screen.all_are(&crate::binary::name(), inits, b'T');
         screen.line("jobs -l").shows("Stopped (tty input)");
         screen.line("fg").line("hello").shows("hello\r\n");
         screen.types(CTRL_D).line("echo code: $?");
@@ -64,7 +64,7 @@ fn a_background_writer_is_stopped_under_tostop() {
     for (drainit, inits) in NESTED {
         let mut screen = Screen::of_shell();
         screen.line(&format!("stty tostop; {drainit} $W catch=TERM:1ms say=word hold &"));
-        screen.all_are("drainit", inits, b'T');
+        screen.all_are(&crate::binary::name(), inits, b'T');
         screen.line("jobs -l").shows("Stopped (tty output)");
         screen.line("fg").shows("word\r\n");
         screen.types(CTRL_C).is_back().line("echo code: $?");
@@ -112,7 +112,7 @@ fn ctrl_z_stops_a_script_along_with_its_command() {
     screen.line("one").shows("a=one");
     screen.types(CTRL_Z).shows("Stopped");
     screen.all_are("sh", 2, b'T');
-    screen.all_are("drainit", 1, b'T');
+    screen.all_are(&crate::binary::name(), 1, b'T');
     screen.line("fg").line("two").shows("b=two");
     screen.shows("after");
     screen.leaves();
@@ -126,10 +126,10 @@ fn a_stop_that_no_terminal_was_involved_in_stops_the_command_alone() {
     drainit::sys::kill::send(main, drainit::signal::Signal::STOP).expect("it is there");
     screen.all_are("fake-workload", 1, b'T');
     stays(std::time::Duration::from_millis(100), || {
-        screen.named("drainit")[0].state != b'T' && screen.named("cat")[0].state != b'T'
+        screen.named(&crate::binary::name())[0].state != b'T' && screen.named("cat")[0].state != b'T'
     });
     // Its end is an end all the same.
-    let drainit = screen.named("drainit")[0].pid;
+    let drainit = screen.named(&crate::binary::name())[0].pid;
     drainit::sys::kill::send(drainit, drainit::signal::Signal::TERM).expect("it is there");
     screen.line("echo code: ${PIPESTATUS[0]}");
     assert_eq!(screen.line_after("code: "), "143");
@@ -153,7 +153,7 @@ fn a_stop_that_follows_a_continue_at_once_is_not_lost() {
         let mut screen = Screen::of_shell();
         screen.line("$D -- cat &");
         screen.all_are("cat", 1, b'T');
-        screen.all_are("drainit", 1, b'T');
+        screen.all_are(&crate::binary::name(), 1, b'T');
         screen.line("kill -CONT %1; kill -TSTP %1");
         // The shell takes the job for a running one until it hears of the stop.
         screen.line("until jobs | grep -q Stopped; do :; done; echo halted: $((6 * 7))").shows("halted: 42");
@@ -285,7 +285,8 @@ fn a_step_that_writes_from_the_background_is_heard_and_one_that_reads_fails() {
     let mut screen = Screen::of_shell();
     let steps = "--pre-stop-timeout=1m --pre-stop 'echo said: it' --pre-stop 'sh -c \"read x </dev/tty || echo read: no\"'";
     screen.line(&format!("stty tostop; $D {steps} -- $W ready hold")).shows("ready ");
-    drainit::sys::kill::send(screen.named("drainit")[0].pid, drainit::signal::Signal::TERM).expect("there");
+    drainit::sys::kill::send(screen.named(&crate::binary::name())[0].pid, drainit::signal::Signal::TERM)
+        .expect("there");
     screen.shows("said: it");
     screen.shows("read: no");
     screen.is_back();

@@ -6,12 +6,14 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use drainit::signal::Signal;
 
 use crate::exit_code::deadly;
+use crate::gate::without_test_variables;
 use crate::harness::{DRAINIT, Init, Mode, WORKLOAD};
 use crate::runtimes::{installed, not_run};
 
 /// Runs drainit with these words, without anything in between.
 fn status(words: &[&str]) -> ExitStatus {
-    let mut command = Command::new(DRAINIT);
+    let mut command = Command::new(*DRAINIT);
+    without_test_variables(&mut command);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
     command.status().expect("drainit can be started")
 }
@@ -21,8 +23,13 @@ fn script(shell: &[&str], text: &str) -> Output {
     let [program, arguments @ ..] = shell else { panic!("no shell") };
     let folder = tempfile::tempdir().expect("a scratch folder");
     let mut command = Command::new(program);
+    without_test_variables(&mut command);
     command.args(arguments).arg(text).current_dir(&folder).stdin(Stdio::null());
-    command.env("D", DRAINIT).env("W", WORKLOAD).output().unwrap_or_else(|error| panic!("{program}: {error}"))
+    command
+        .env("D", *DRAINIT)
+        .env("W", WORKLOAD)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 #[track_caller]
@@ -58,7 +65,7 @@ fn what_is_propagated_is_the_signal_that_the_exit_code_stands_for() {
     assert_eq!(exited(&["--propagate-signal", "/nowhere"]), Some(127));
     assert_eq!(exited(&["--propagate-signal", "--rehearse=1ms", WORKLOAD, "ready", "hold"]), Some(0));
     // Through another one, killed by it at the end of the grace period, and with orphans that outlive the command.
-    let nested = ["--propagate-signal", DRAINIT, "--propagate-signal", WORKLOAD, "die=RTMIN+3"];
+    let nested = ["--propagate-signal", *DRAINIT, "--propagate-signal", WORKLOAD, "die=RTMIN+3"];
     assert_eq!(died(&nested), Some(37));
     let stubborn =
         ["--propagate-signal", "--stop-after=1ms", "--grace-period=50ms", WORKLOAD, "ignore=TERM", "hold"];
@@ -86,7 +93,7 @@ fn a_parent_that_ignores_the_signal_sees_its_death_too() {
     let ignoring = ["env", "--ignore-signal=TERM,IO,USR1"];
     for number in [15, 29, 10] {
         let mut command = Command::new(ignoring[0]);
-        command.args([ignoring[1], DRAINIT, "--propagate-signal", "--", WORKLOAD, &format!("die={number}")]);
+        command.args([ignoring[1], *DRAINIT, "--propagate-signal", "--", WORKLOAD, &format!("die={number}")]);
         assert_eq!(command.status().expect("env of coreutils").signal(), Some(number));
     }
 }

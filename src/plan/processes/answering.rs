@@ -7,13 +7,13 @@
 //! - one that has it at default is signalled and dies of it; those that it leaves behind become tops when drainit adopts them;
 //! - one that ignores it is signalled and does not answer: each of its children is looked at in the same way;
 //! - a shell that catches it and waits for a foreground command answers for all but that command ([`shells`](super::shells));
-//! - one that has it at default and reads from a pipe that another descendant writes into is not signalled: it ends by itself at end of file,
-//!   and its death would be the writer's SIGPIPE.
+//! - one that has it at default and reads from a pipe that another descendant writes into is spared ([`readers`](super::readers)).
 //!
 //! So a shell and then the server behind it are signalled, a master's workers are not, and no process is signalled by a wrapper's TERM
 //! and by drainit's.
 
 use super::facts::{Call, Fact, FactTable, Reader, Stdin};
+use super::readers::Readers;
 use super::shells::{self, Shell, Waits};
 use super::{Process, SignalState, Table};
 use std::collections::BTreeSet;
@@ -57,6 +57,8 @@ pub enum Why {
 pub struct Selection {
     /// In the order in which they are to be signalled.
     pub recipients: Vec<Recipient>,
+    /// Processes that are not signalled because they end with what writes into them.
+    pub spared: Vec<i32>,
     /// Processes that were looked at and handle the signal.
     pub handling: Vec<i32>,
     /// Shells of which cannot be told what they wait for.
@@ -79,13 +81,14 @@ pub struct Question<'a> {
 ///
 /// # Errors
 /// The facts that are missing.
-pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, Vec<(i32, Fact)>> {
+pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, BTreeSet<(i32, Fact)>> {
     let mut visit = Visit {
         question,
         facts: Reader::new(facts),
         selection: Selection::default(),
         seen: BTreeSet::new(),
         next: Vec::new(),
+        readers: Readers::default(),
     };
     for &top in question.tops {
         visit.next.push((top, Why::Top));
@@ -93,6 +96,7 @@ pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, V
             visit.process(pid, why);
         }
     }
+    visit.spare_readers();
     if visit.facts.missing.is_empty() { Ok(visit.selection) } else { Err(visit.facts.missing) }
 }
 
@@ -117,6 +121,8 @@ struct Visit<'a, 'b> {
     seen: BTreeSet<i32>,
     /// To be looked at, the next one last: a line of descent may be longer than a stack.
     next: Vec<(i32, Why)>,
+    /// What may be spared; it is among the recipients until that is known.
+    readers: Readers,
 }
 
 impl Visit<'_, '_> {
@@ -127,8 +133,10 @@ impl Visit<'_, '_> {
             return;
         }
         let Some(reaction) = self.reaction(process) else { return };
-        if reaction.how == How::Dies && self.ends_by_itself(process) != Some(false) {
-            return;
+        if reaction.how == How::Dies
+            && let Some(Stdin::Pipe(pipe)) = self.facts.stdin(pid)
+        {
+            self.readers.add(pid, pipe);
         }
         self.selection.recipients.push(Recipient { pid, signal: reaction.signal, why });
         match reaction.how {
@@ -179,25 +187,35 @@ impl Visit<'_, '_> {
             Call::Hidden if INITS.contains(&process.name.bytes()) => Some(How::Handles),
             Call::AwaitsChild
             | Call::Suspended
-            | Call::Reads
+            | Call::Reads(_)
             | Call::Running
             | Call::Other
             | Call::Hidden => Some(if is_dropped { How::Ignores } else { How::Dies }),
         }
     }
 
-    /// Whether it reads from a pipe that another descendant writes into, and so ends when that one has ended.
-    fn ends_by_itself(&mut self, process: &Process) -> Option<bool> {
-        let Stdin::Pipe(pipe) = self.facts.stdin(process.pid)? else { return Some(false) };
-        let mut found = Some(false);
-        for other in self.question.table.iter().filter(|other| other.pid != process.pid && other.is_alive()) {
-            match self.facts.outputs(other.pid) {
-                Some(outputs) if outputs.write_into(pipe) => return Some(true),
-                Some(_) => {}
-                None => found = None,
+    /// Takes those out of the recipients that will end with what writes into them.
+    fn spare_readers(&mut self) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let readers = self.readers.pids();
+        let signalled: BTreeSet<i32> =
+            self.selection.recipients.iter().map(|recipient| recipient.pid).collect();
+        let table = self.question.table;
+        for process in table.iter().filter(|process| process.is_alive()) {
+            let Some(outputs) = self.facts.outputs(process.pid) else { continue };
+            for pipe in outputs.0.into_iter().flatten() {
+                // Parents are older than their children; the length is for times that were turned back.
+                let line = std::iter::successors(Some(process), |at| table.find(at.parent)).take(table.len());
+                let first = line.map(|at| at.pid).find(|pid| signalled.contains(pid));
+                self.readers.writes(pipe, first.filter(|pid| readers.contains(pid)));
             }
         }
-        found
+        let not_spared = self.readers.not_spared();
+        let is_spared = |pid: &i32| readers.contains(pid) && !not_spared.contains(pid);
+        self.selection.spared = readers.iter().copied().filter(is_spared).collect();
+        self.selection.recipients.retain(|recipient| !is_spared(&recipient.pid));
     }
 
     /// A shell that catches the signal does not answer for its foreground command.

@@ -1,7 +1,7 @@
 //! What has to be known of a process beyond its line in the table. It is read only if a rule asks for it, because each fact is another file
 //! of `/proc`; here it is plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::SignalState;
 use super::shells::Shell;
@@ -33,6 +33,18 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is missing counts as hidden: there is no time to read it.
+    #[must_use]
+    pub fn or_hidden(self) -> Self {
+        Self {
+            status: Some(self.status.unwrap_or_default()),
+            call: Some(self.call.unwrap_or(Call::Hidden)),
+            shell: Some(self.shell.unwrap_or_default()),
+            stdin: Some(self.stdin.unwrap_or(Stdin::Hidden)),
+            outputs: Some(self.outputs.unwrap_or_default()),
+        }
+    }
+
     /// Whether this fact is known.
     #[must_use]
     pub fn has(&self, fact: Fact) -> bool {
@@ -71,8 +83,8 @@ pub enum Call {
     AwaitsChild,
     /// `rt_sigsuspend`: a signal, by a handler.
     Suspended,
-    /// `read`.
-    Reads,
+    /// `read`, from this pipe if it is one.
+    Reads(Option<u64>),
     /// None: it runs.
     Running,
     Other,
@@ -113,18 +125,18 @@ impl Outputs {
 pub(super) struct Reader<'a> {
     known: &'a FactTable,
     /// What is not known yet.
-    pub(super) missing: Vec<(i32, Fact)>,
+    pub(super) missing: BTreeSet<(i32, Fact)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(known: &'a FactTable) -> Self {
-        Self { known, missing: Vec::new() }
+        Self { known, missing: BTreeSet::new() }
     }
 
     fn get<T>(&mut self, pid: i32, fact: Fact, pick: impl Fn(&Facts) -> Option<T>) -> Option<T> {
         let found = self.known.get(&pid).and_then(pick);
         if found.is_none() {
-            self.missing.push((pid, fact));
+            self.missing.insert((pid, fact));
         }
         found
     }
@@ -151,6 +163,6 @@ impl<'a> Reader<'a> {
 
     /// Asks for a fact once more: what is known of it is about to change.
     pub(super) fn again(&mut self, pid: i32, fact: Fact) {
-        self.missing.push((pid, fact));
+        self.missing.insert((pid, fact));
     }
 }

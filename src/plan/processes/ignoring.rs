@@ -146,7 +146,10 @@ fn judge(
 ) -> (Outlook, Option<Process>) {
     let Look { table, main, .. } = *look;
     let Some(main) = main else {
-        let worth = table.iter().find(|process| !ignores(process)).copied();
+        // What ends with its writer is no reason to wait for that.
+        let spares_all = table.iter().all(|process| signalled.is_spared(process));
+        let counts = |process: &&Process| spares_all || !signalled.is_spared(process);
+        let worth = table.iter().filter(counts).find(|process| !ignores(process)).copied();
         let outlook =
             if worth.is_some() || table.is_empty() { Outlook::KeepWaiting } else { Outlook::Futile };
         return (outlook, worth);

@@ -5,6 +5,7 @@
 //! | [`tree`] | which processes descend from drainit |
 //! | [`answering`] | which of them a stop signals: a process that handles the signal answers for its descendants |
 //! | [`shells`] | the exception: what a shell that catches the signal waits for in the foreground |
+//! | [`readers`] | what is spared because it ends with what writes into it |
 //! | [`signalled`] | which processes have been signalled, so that none is signalled twice in one stage |
 //! | [`ignoring`] | whether waiting for those that are left can help |
 
@@ -15,6 +16,7 @@ pub mod facts;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod ignoring;
+mod readers;
 pub mod shells;
 pub mod signalled;
 #[cfg(test)]

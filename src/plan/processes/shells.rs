@@ -113,11 +113,18 @@ enum Front {
     Doubt,
 }
 
-/// dash and busybox wait for a foreground command in `wait4`, for `$(...)` in `read`, and for `wait` in `rt_sigsuspend`.
+/// dash and busybox wait for a foreground command in `wait4`, for `$(...)` in `read` from its pipe, and for `wait` in `rt_sigsuspend`. The `read` of
+/// the shell language reads from elsewhere, and a trap interrupts it.
 fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look: bool) -> Option<Front> {
     match facts.call(shell.pid)? {
-        Call::AwaitsChild | Call::Reads => Some(Front::Youngest),
-        Call::Suspended | Call::AwaitsSignals => Some(Front::Nothing),
+        Call::AwaitsChild => Some(Front::Youngest),
+        Call::Reads(Some(pipe)) => {
+            let is_background =
+                facts.status(youngest.pid)?.signals.is_some_and(|it| it.ignored.intersects(KEYS));
+            let writes = facts.outputs(youngest.pid)?.write_into(pipe);
+            Some(if writes && !is_background { Front::Youngest } else { Front::Nothing })
+        }
+        Call::Reads(None) | Call::Suspended | Call::AwaitsSignals => Some(Front::Nothing),
         // Between two commands: it will be somewhere in a moment.
         Call::Running | Call::Other if !is_last_look => {
             facts.again(shell.pid, Fact::Call);

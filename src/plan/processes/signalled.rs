@@ -4,7 +4,7 @@
 //! Just before the first signal of a stage, all that are there are noted by pid and start time. Later an orphan that drainit adopts is
 //! signalled, unless
 //!
-//! - it was signalled before;
+//! - it was signalled before, or is spared because it ends with what writes into it;
 //! - it was started after the signal: what a signalled process starts is its way of ending (a last backup, a clean-up);
 //! - a process that it descended from handled the signal, and may have passed it on before it left (`trap 'kill $pid; exit' TERM`). Then it is signalled
 //!   at once only if it has not run since, which means that it was told nothing; else after a time, and never if it has given its handler
@@ -46,8 +46,8 @@ pub struct Signalled {
     known: BTreeMap<i32, Entry>,
     /// A group that was signalled as a whole: what is in it was signalled, or was started by a process that was.
     group: Option<i32>,
-    /// All that were there were signalled at once, and not looked at.
-    everybody: bool,
+    /// All that were there were signalled, without a look at them.
+    all: bool,
 }
 
 /// A process that was there before the signal, or was signalled later.
@@ -68,6 +68,8 @@ struct Entry {
     /// How often it had waited then.
     switches: Option<u64>,
     sent: Sent,
+    /// It ends with what writes into it, and is signalled at the last call at the earliest.
+    is_spared: bool,
     /// What it was sent, if that is not what came.
     signal: Option<Signal>,
     was_there: bool,
@@ -99,7 +101,7 @@ impl Signalled {
     #[must_use]
     pub fn begin(signal: StopSignal, moment: Moment, table: &Table) -> Self {
         let mut stage =
-            Self { signal: Some(signal), moment, known: BTreeMap::new(), group: None, everybody: false };
+            Self { signal: Some(signal), moment, known: BTreeMap::new(), group: None, all: false };
         for process in table.iter() {
             stage.insert(process, true);
         }
@@ -141,14 +143,34 @@ impl Signalled {
         }
     }
 
+    /// It was there before the signal, but was not looked at then.
+    pub fn note_present(&mut self, process: &Process) {
+        if self.find(process).is_none() {
+            self.insert(process, true);
+        }
+    }
+
+    /// It ends with what writes into it.
+    pub fn note_spared(&mut self, pid: i32) {
+        if let Some(entry) = self.known.get_mut(&pid) {
+            entry.is_spared = true;
+        }
+    }
+
+    /// Whether it is not signalled because it ends with what writes into it.
+    #[must_use]
+    pub fn is_spared(&self, process: &Process) -> bool {
+        self.find(process).is_some_and(|entry| entry.is_spared && entry.sent == Sent::No)
+    }
+
+    /// All that were there were signalled at once.
+    pub fn note_all(&mut self) {
+        self.all = true;
+    }
+
     /// A whole group was signalled.
     pub fn note_group(&mut self, group: i32) {
         self.group = Some(group);
-    }
-
-    /// Every process that was there was signalled.
-    pub fn note_everybody(&mut self) {
-        self.everybody = true;
     }
 
     /// Whether it needs no other signal in this stage: it has got one, or was told by another process.
@@ -202,7 +224,7 @@ impl Signalled {
         patience: Option<Duration>,
         status: impl FnOnce() -> Status,
     ) -> OrphanVerdict {
-        if self.is_done(orphan) {
+        if self.is_done(orphan) || self.is_spared(orphan) {
             return OrphanVerdict::Leave;
         }
         let Some(entry) = self.find(orphan) else {
@@ -281,7 +303,7 @@ impl Signalled {
 
     /// Whether it was signalled with others at once.
     fn is_of_many(&self, process: &Process) -> bool {
-        self.group == Some(process.group) || (self.everybody && !self.moment.is_before(process))
+        self.group == Some(process.group) || (self.all && !self.moment.is_before(process))
     }
 
     fn find(&self, process: &Process) -> Option<Entry> {
@@ -302,6 +324,7 @@ impl Signalled {
                 awaits_signals: false,
                 switches: None,
                 sent: Sent::No,
+                is_spared: false,
                 signal: None,
                 was_there,
             },
@@ -340,7 +363,7 @@ mod tests {
         let mut stage = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &Table::default());
         let (older, newer) = (process(7, 1, 7, 90), process(60, 1, 60, 110));
         assert!(!stage.is_done(&older), "nothing was looked at");
-        stage.note_everybody();
+        stage.note_all();
         assert!(stage.is_done(&older) && stage.was_signalled(&older));
         assert!(!stage.is_done(&newer), "it was started since");
     }

@@ -1,11 +1,13 @@
 //! The rule as a document, checked in: which processes a stop signals, for the ways in which containers are started.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::answering::{Question, Why, select};
-use super::facts::{Call, FactTable, Stdin};
+use super::facts::{Call, FactTable, Facts, Status, Stdin};
 use super::fixtures::{MAIN, Sample, world};
 use super::shells::Shell;
+use super::signalled::{Moment, OrphanVerdict, Signalled};
 use super::{Disposition, Table};
 use crate::plan::StopSignal;
 use crate::signal::Signal;
@@ -123,8 +125,17 @@ fn with_a_trap() -> Vec<Case> {
             vec![dash(Call::AwaitsChild), server(MAIN)],
             &[],
         ),
-        case("`trap cleanup TERM; x=$(server)`, dash", vec![dash(Call::Reads), server(MAIN)], &[]),
-        case("the same, zsh", vec![zsh().blocks(&[Signal::INT]), server(MAIN)], &[]),
+        case(
+            "`trap cleanup TERM; x=$(server)`, dash",
+            vec![dash(Call::Reads(Some(5))), server(MAIN).writes_into(5)],
+            &[],
+        ),
+        case(
+            "`trap cleanup TERM; server & read line`, dash",
+            vec![dash(Call::Reads(Some(9))), server(MAIN).ignores(&KEYS)],
+            &[],
+        ),
+        case("the same with `$(server)` and zsh", vec![zsh().blocks(&[Signal::INT]), server(MAIN)], &[]),
         case("`trap cleanup TERM; sleep 100` in the foreground, bash", vec![bash(), job("sleep")], &[]),
         case(
             "`trap cleanup TERM; server`, bash, stdin is a terminal",
@@ -339,7 +350,7 @@ fn a_shell_between_two_commands_is_looked_at_again() {
             &facts,
         )
     };
-    assert!(ask(false).is_err_and(|missing| missing == [(MAIN, super::facts::Fact::Call)]));
+    assert!(ask(false).is_err_and(|missing| missing == [(MAIN, super::facts::Fact::Call)].into()));
     let selection = ask(true).expect("then it is in doubt");
     assert_eq!((selection.recipients.len(), selection.in_doubt), (1, vec![MAIN]));
 }
@@ -356,6 +367,36 @@ fn a_signal_that_a_shell_blocks_for_a_moment_is_not_handled_by_it() {
     };
     assert!(select(&question, &facts).is_err(), "it is looked at again");
     assert_eq!(forking.process.disposition(Signal::TERM), Some(Disposition::Ignored));
+}
+
+#[test]
+fn an_orphan_that_reads_is_spared_and_what_was_signalled_unseen_is_done() {
+    let signal = StopSignal::plain(Signal::TERM);
+    let moment = Moment { ticks: 100, last_pid: Some(100) };
+    let reader = Sample::new(9, 1, "tee");
+    let (table, _) = world(&[reader]);
+    let mut signalled = Signalled::begin(signal, moment, &table);
+    signalled.note_spared(9);
+    let patience = Some(Duration::ZERO);
+    let verdict = signalled.orphan(&reader.process, 1, Duration::from_secs(9), patience, Status::default);
+    assert_eq!(verdict, OrphanVerdict::Leave);
+    assert!(!signalled.is_done(&reader.process), "the last call reaches it");
+
+    let mut unseen = Signalled::begin(signal, moment, &Table::default());
+    unseen.note_all();
+    assert!(unseen.is_done(&reader.process));
+    assert!(!unseen.is_done(&Sample::new(200, 1, "later").process));
+}
+
+#[test]
+fn facts_of_many_that_read_from_pipes_are_asked_for_once() {
+    let many: Vec<Sample> = (10..2_000).map(|pid| Sample::new(pid, 1, "x").stdin(Stdin::Pipe(5))).collect();
+    let (table, facts) = world(&many);
+    let facts = facts.into_iter().map(|(pid, facts)| (pid, Facts { outputs: None, ..facts })).collect();
+    let tops: Vec<i32> = (10..2_000).collect();
+    let signal = StopSignal::plain(Signal::TERM);
+    let question = Question { table: &table, tops: &tops, signal, is_last_look: false };
+    assert!(select(&question, &facts).is_err_and(|missing| missing.len() == many.len()));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-mod advice;
 mod page;
 #[cfg(test)]
 mod properties;
@@ -11,6 +10,7 @@ mod scale;
 mod timeline;
 mod verdict;
 
+use super::advice::advice;
 use super::record::Record;
 use crate::outcome::REHEARSAL_FAILED;
 pub use timeline::Canvas;
@@ -32,7 +32,7 @@ fn judgement(record: &Record) -> String {
     let failed = verdict::reasons(record);
     let passed = if failed.is_empty() { vec![verdict::summary(record)] } else { Vec::new() };
     let mut text = String::new();
-    for (label, sentences) in [("passed", passed), ("failed", failed), ("advice", advice::advice(record))] {
+    for (label, sentences) in [("passed", passed), ("failed", failed), ("advice", advice(record))] {
         for sentence in sentences {
             text.extend([label, ": ", &sentence, "\n"]);
         }

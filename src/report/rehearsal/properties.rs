@@ -37,7 +37,7 @@ proptest! {
         prop_assert!(plainly.lines().all(|line| line.len() <= widest), "{plainly}");
         prop_assert!(is_harmless(&plainly), "{plainly:?}");
         prop_assert!(plainly.ends_with('\n'));
-        prop_assert!(plainly.lines().count() <= 1 + 2 + 3 + 4 + 40 + 1 + 1);
+        prop_assert!(plainly.lines().count() <= 4 + 2 + 3 + 4 + 40 + 1 + 64, "{plainly}");
         prop_assert!(colour || plainly == drawn);
         for line in drawn.lines().filter(|line| line.contains('\x1b')) {
             let last = line.rsplit('\x1b').next().unwrap_or_default();

@@ -9,6 +9,7 @@ use crate::report::format;
 use crate::report::record::{
     ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, Timed,
 };
+use crate::report::repeats::Repeats;
 use crate::signal::Signal;
 
 /// A signal to a group and its arrival at a process are noted apart: within this time they are the same.
@@ -16,8 +17,10 @@ const ONE_SIGNAL: Duration = Duration::from_millis(20);
 
 pub(super) struct Row {
     name: String,
-    /// Shown even if the name is cut.
-    pid: String,
+    /// Its pid, or how often it was there: shown even if the name is cut.
+    suffix: String,
+    /// For how many processes it stands.
+    pub(super) count: usize,
     began: Duration,
     /// `None` if it was still there.
     pub(super) ended: Option<Duration>,
@@ -48,7 +51,8 @@ impl Row {
         let signals = to_step.filter(|sent| was_there(sent.at)).map(|sent| (sent.at, sent.signal)).collect();
         Self {
             name: format::name(&step.name),
-            pid: String::new(),
+            suffix: String::new(),
+            count: 1,
             began: step.began,
             ended,
             signalled: Some(step.began),
@@ -71,7 +75,8 @@ impl Row {
         };
         Self {
             name: process.name.to_string(),
-            pid: format!(" ({})", process.pid),
+            suffix: format!(" ({})", process.pid),
+            count: 1,
             began: process.first_seen,
             ended,
             signalled: process.signalled.map(|sent| sent.at),
@@ -83,13 +88,31 @@ impl Row {
         }
     }
 
+    /// One bar from the first one's beginning to the last one's end.
+    pub(super) fn of_repeats(record: &Record, repeats: &Repeats<'_>, origin: Duration) -> Self {
+        let mut row = Self::of_process(record, repeats.last(), origin);
+        if repeats.count() == 1 {
+            return row;
+        }
+        let all: Vec<Self> = repeats.all().map(|one| Self::of_process(record, one, origin)).collect();
+        row.suffix = repeats.times();
+        row.count = repeats.count();
+        row.began = all.iter().map(|one| one.began).min().unwrap_or(row.began);
+        row.signalled = all.iter().filter_map(|one| one.signalled).min();
+        row.signals = all.iter().flat_map(|one| one.signals.iter().copied()).collect();
+        row.signals.sort_by_key(|&(at, _)| at);
+        row.is_bad = all.iter().any(|one| one.is_bad);
+        row
+    }
+
     /// Main, if it ended before any process was noted.
     pub(super) fn of_main(record: &Record, end: Timed<Ended>, origin: Duration) -> Self {
         let reaped = Timed { at: end.at, what: ProcessEnd::Reaped(end.what) };
         let (outcome, is_bad) = ending(reaped, None, origin);
         Self {
             name: format::command(record),
-            pid: String::new(),
+            suffix: String::new(),
+            count: 1,
             began: Duration::ZERO,
             ended: Some(end.at),
             signalled: record.signalled_at,
@@ -102,15 +125,15 @@ impl Row {
     }
 
     pub(super) fn label_width(&self) -> usize {
-        1 + self.name.len() + self.pid.len()
+        1 + self.name.len() + self.suffix.len()
     }
 
     /// The line, with this many columns for the label. A bar without an end goes on to the end of the run.
     pub(super) fn line(&self, label: usize, scale: Scale, run_ended: Duration) -> Line {
         let room = label.saturating_sub(1);
-        let name = format::cut(&self.name, room.saturating_sub(self.pid.len()));
+        let name = format::cut(&self.name, room.saturating_sub(self.suffix.len()));
         let mut line = Line::of(" ", Style::Plain);
-        line.push(&format::cut(&format!("{name}{}", self.pid), room), Style::Plain);
+        line.push(&format::cut(&format!("{name}{}", self.suffix), room), Style::Plain);
         line.pad(label + 1);
         line.append(&self.bar(scale, run_ended));
         line.push(" ", Style::Plain);
@@ -140,8 +163,22 @@ impl Row {
         bar
     }
 
-    /// A signal's name if there is room up to the next one and the end, else its first letter.
     fn put_signals(&self, bar: &mut Line, scale: Scale, end: usize) {
+        for (column, shown, signal) in self.marks(scale, end) {
+            let style = if signal == Signal::KILL { Style::Kill } else { Style::Signal };
+            bar.put(column, &shown, style);
+        }
+    }
+
+    /// The signals of which the bar shows no more than a letter.
+    pub(super) fn abbreviated(&self, scale: Scale, run_ended: Duration) -> Vec<Signal> {
+        let end = scale.column(self.ended.unwrap_or(run_ended)).max(scale.column(self.began));
+        let marks = self.marks(scale, end).into_iter();
+        marks.filter(|(_, shown, _)| shown.len() == 1).map(|(_, _, signal)| signal).collect()
+    }
+
+    /// A signal's name if there is room up to the next one and the end, else its first letter; and where that stands.
+    fn marks(&self, scale: Scale, end: usize) -> Vec<(usize, String, Signal)> {
         let mut signals: Vec<(usize, Signal)> = Vec::new();
         let mut all = self.signals.clone();
         if let Some(killed) = self.killed {
@@ -155,14 +192,16 @@ impl Row {
                 _ => signals.push((column, signal)),
             }
         }
+        let mut marks = Vec::new();
         for (at, &(column, signal)) in signals.iter().enumerate() {
             let next = signals.get(at + 1).map_or(end, |next| next.0);
-            let name = signal.to_string();
-            let room = next.min(end).saturating_sub(column).max(1);
-            let shown = if name.len() <= room { name.as_str() } else { name.get(..1).unwrap_or_default() };
-            let style = if signal == Signal::KILL { Style::Kill } else { Style::Signal };
-            bar.put(column, shown, style);
+            let mut shown = signal.to_string();
+            if shown.len() > next.min(end).saturating_sub(column).max(1) {
+                shown.truncate(1);
+            }
+            marks.push((column, shown, signal));
         }
+        marks
     }
 }
 

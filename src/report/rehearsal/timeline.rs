@@ -1,7 +1,7 @@
 //! The time line of a stop: one bar per step and per process.
 //!
 //! ```text
-//! server: drainit began a stop after 5.0s; the stop took 2.3s
+//! server: the stop began at 5.0s and took 2.3s
 //!                0              1s              2s
 //!                +--------------+---------------+----
 //! pre-stop steps
@@ -19,6 +19,8 @@ use super::scale::Scale;
 use crate::plan::When;
 use crate::report::format;
 use crate::report::record::{Record, StopReason};
+use crate::report::repeats::Repeats;
+use crate::signal::Signal;
 
 /// How many processes have a bar.
 const PROCESS_ROWS: usize = 40;
@@ -27,7 +29,9 @@ const WIDEST: usize = 160;
 /// Anything narrower is drawn this wide, and cut.
 const NARROWEST: usize = 40;
 
-const LEGEND: &str = "- before the signal   = signalled   # after KILL   | end   > still there";
+const LEGEND: [&str; 5] = ["- before the signal", "= signalled", "# after KILL", "| end", "> still there"];
+/// Between two entries of it.
+const APART: &str = "   ";
 
 /// What to draw on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +70,15 @@ pub(super) fn draw(record: &Record, canvas: Canvas) -> String {
         end = row.ended.map_or(end, |ended| ended.max(end));
     }
     let shape = width.max(NARROWEST);
-    let (label, outcome) = (label.min(shape * 3 / 10), outcome.min(shape * 7 / 20));
+    let (label, outcome) = (label.min(shape * 3 / 10), outcome.min(shape * 9 / 20));
     let scale = Scale::new(origin, end, shape.saturating_sub(label + outcome + 2));
 
     let mut text = String::new();
     let mut write = |line: &Line| line.write(&mut text, width, colour);
-    write(&Line::of(&title(record), Style::Heading));
+    let title = title(record);
+    for line in filled(title.split(' ').map(str::to_owned), " ", shape) {
+        write(&Line::of(&line, Style::Heading));
+    }
     if sections.iter().all(|section| section.rows.is_empty()) {
         return text;
     }
@@ -92,8 +99,38 @@ pub(super) fn draw(record: &Record, canvas: Canvas) -> String {
             write(&Line::of(note, Style::Plain));
         }
     }
-    write(&Line::of(LEGEND, Style::Faint));
+    let rows = sections.iter().flat_map(|section| &section.rows);
+    for line in legend(rows.flat_map(|row| row.abbreviated(scale, record.end())), shape) {
+        write(&Line::of(&line, Style::Faint));
+    }
     text
+}
+
+/// What the marks mean, and the letters that stand for signals, in lines of this width.
+fn legend(abbreviated: impl Iterator<Item = Signal>, width: usize) -> Vec<String> {
+    let mut signals: Vec<Signal> = Vec::new();
+    for signal in abbreviated {
+        if !signals.contains(&signal) {
+            signals.push(signal);
+        }
+    }
+    let letters = signals.iter().map(ToString::to_string).map(|name| {
+        let letter = name.get(..1).unwrap_or_default();
+        format!("{letter} {name}")
+    });
+    filled(LEGEND.into_iter().map(str::to_owned).chain(letters), APART, width)
+}
+
+/// As many of these in a line as there is room for.
+fn filled(entries: impl Iterator<Item = String>, apart: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for entry in entries {
+        match lines.last_mut().filter(|line| line.len() + apart.len() + entry.len() <= width) {
+            Some(line) => line.extend([apart, &entry]),
+            None => lines.push(entry),
+        }
+    }
+    lines
 }
 
 fn origin(record: &Record) -> Duration {
@@ -106,14 +143,14 @@ fn title(record: &Record) -> String {
     let after = format::duration(origin(record));
     let Some(stop) = record.stop else { return format!("{command}: ended by itself after {after}; no stop") };
     let signal = stop.signal;
-    let began = match stop.reason {
-        StopReason::Time => "drainit began a stop".to_owned(),
-        StopReason::Signal { sender: 0, .. } => format!("{signal} from outside"),
-        StopReason::Signal { sender, uid } => format!("{signal} from {sender} (uid {uid})"),
-        StopReason::OwnExit => "ended by itself".to_owned(),
+    let why = match stop.reason {
+        StopReason::Time => String::new(),
+        StopReason::Signal { sender: 0, .. } => format!(" with {signal} from outside"),
+        StopReason::Signal { sender, uid } => format!(" with {signal} from process {sender} (uid {uid})"),
+        StopReason::OwnExit => " with its own exit".to_owned(),
     };
     let took = format::duration(record.stop_took().unwrap_or_default());
-    format!("{command}: {began} after {after}; the stop took {took}")
+    format!("{command}: the stop began at {after}{why} and took {took}")
 }
 
 fn steps(record: &Record, when: When) -> Section {
@@ -123,8 +160,8 @@ fn steps(record: &Record, when: When) -> Section {
 
 /// Main, then the slowest; and how many more there are.
 fn processes(record: &Record, origin: Duration) -> (Vec<Row>, Option<String>) {
-    let mut rows: Vec<Row> =
-        record.processes.iter().map(|process| Row::of_process(record, process, origin)).collect();
+    let all = Repeats::of(&record.processes);
+    let mut rows: Vec<Row> = all.iter().map(|one| Row::of_repeats(record, one, origin)).collect();
     rows.sort_by_key(|row| (!row.is_main, Reverse(row.ended.unwrap_or(Duration::MAX))));
     let main_ended = record.main_ended.filter(|end| record.stop.is_some_and(|stop| stop.at <= end.at));
     if let (false, Some(end)) = (rows.first().is_some_and(|row| row.is_main), main_ended) {
@@ -134,7 +171,7 @@ fn processes(record: &Record, origin: Duration) -> (Vec<Row>, Option<String>) {
     let rest = rows.split_off(rows.len().min(PROCESS_ROWS));
     let unnoted = record.more_processes;
     let last = rest.iter().map(|row| row.ended).try_fold(Duration::ZERO, |last, end| Some(last.max(end?)));
-    let note = match (rest.len(), last, unnoted) {
+    let note = match (rest.iter().map(|row| row.count).sum::<usize>(), last, unnoted) {
         (0, _, 0) => None,
         (0, _, _) => Some(format!(" and {unnoted} more that were not followed")),
         (count, Some(last), 0) => {
@@ -168,7 +205,7 @@ mod tests {
     fn a_stop_that_went_well() {
         is_drawn(
             &plain(&well()),
-            r"server: drainit began a stop after 5.0s; the stop took 1.9s
+            r"server: the stop began at 5.0s and took 1.9s
                 0         0.5s      1s        1.5s
                 +---------+---------+---------+----------+
 pre-stop steps
@@ -180,6 +217,7 @@ processes
 post-exit steps
  command upload                                       ===| done in 100ms
 - before the signal   = signalled   # after KILL   | end   > still there
+T TERM
 ",
         );
     }
@@ -188,7 +226,7 @@ post-exit steps
     fn a_stop_that_did_not() {
         is_drawn(
             &plain(&ignoring_shell()),
-            r"/entrypoint.sh: TERM from outside after 5.0s; the stop took 4.6s
+            r"/entrypoint.sh: the stop began at 5.0s with TERM from outside and took 4.6s
                          0            2s           4s
                          +------------+------------+-----
 pre-stop steps
@@ -198,6 +236,7 @@ processes
  \x1b[2J\n (9)            TERM===========KILL###########> left behind
  quite-a-long~ (1234567)  T                               died of TERM at 210ms
 - before the signal   = signalled   # after KILL   | end   > still there
+K KILL   T TERM
 ",
         );
     }
@@ -207,7 +246,7 @@ processes
         let drawn = draw(&ignoring_shell(), Canvas { width: 80, colour: true });
         is_drawn(
             &drawn.replace('\x1b', "^"),
-            r"^[1m/entrypoint.sh: TERM from outside after 5.0s; the stop took 4.6s^[0m
+            r"^[1m/entrypoint.sh: the stop began at 5.0s with TERM from outside and took 4.6s^[0m
                          ^[90m0            2s           4s^[0m
                          ^[90m+------------+------------+-----^[0m
 ^[1mpre-stop steps^[0m
@@ -217,6 +256,7 @@ processes
  \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m
  quite-a-long~ (1234567)  ^[30;47mT^[0m                               died of TERM at 210ms
 ^[90m- before the signal   = signalled   # after KILL   | end   > still there^[0m
+^[90mK KILL   T TERM^[0m
 ",
         );
     }
@@ -232,6 +272,44 @@ processes
         assert!(widest(1_000, true) > Some(150));
         assert!(widest(120, true) <= Some(120));
         assert_eq!(widest(10, true), Some(10));
+    }
+
+    #[test]
+    fn title_outcomes_and_legend_are_whole_at_50_columns() {
+        let drawn = draw(&ignoring_shell(), Canvas { width: 50, colour: false });
+        assert!(
+            drawn.starts_with(
+                "/entrypoint.sh: the stop began at 5.0s with TERM\nfrom outside and took 4.6s\n"
+            ),
+            "{drawn}"
+        );
+        assert!(
+            drawn.contains("exited with 1 in 200ms\n") && drawn.contains("died of TERM at 210ms\n"),
+            "{drawn}"
+        );
+        let legend: Vec<&str> = drawn.lines().skip_while(|line| !line.starts_with("- ")).collect();
+        assert_eq!(
+            legend,
+            ["- before the signal   = signalled   # after KILL", "| end   > still there   K KILL   T TERM"],
+            "{drawn}"
+        );
+    }
+
+    #[test]
+    fn what_a_loop_starts_has_one_bar() {
+        let mut record = well();
+        record.processes.truncate(1);
+        let sleeps = (0..12).map(|at| ProcessRecord {
+            parent: MAIN,
+            first_seen: ms(5_200 + at * 100),
+            signalled: (at == 0).then(|| timed(5_200, Signal::TERM)),
+            ..one(20 + at as i32, "sleep", 5_300 + at * 100)
+        });
+        record.processes.extend(sleeps);
+        let drawn = plain(&record);
+        let rows: Vec<&str> = drawn.lines().filter(|line| line.contains("sleep,")).collect();
+        assert!(matches!(rows.as_slice(), [row] if row.starts_with(" sleep, 12 times")), "{drawn}");
+        assert!(drawn.contains("TERM=") && drawn.contains("exited with 0 at 1.4s"), "{drawn}");
     }
 
     #[test]
@@ -251,12 +329,13 @@ processes
         }
         is_drawn(
             &plain(&record),
-            r"server: drainit began a stop after 5.0s; the stop took 0ms
+            r"server: the stop began at 5.0s and took 0ms
             0                      5ms
             +----------------------+-----------------------+
 processes
  server (7) T                                                died of TERM at 0ms
 - before the signal   = signalled   # after KILL   | end   > still there
+T TERM
 ",
         );
     }
@@ -273,7 +352,7 @@ processes
         let lines: Vec<&str> = drawn.lines().collect();
         is_drawn(
             &lines.get(..8).map(|first| first.join("\n")).unwrap_or_default(),
-            r"server: drainit began a stop after 5.0s; the stop took 1h59m
+            r"server: the stop began at 5.0s and took 1h59m
             0          30m        1h         1h30m
             +----------+----------+----------+-----------
 processes
@@ -282,7 +361,7 @@ processes
  job (158)  TERM======================================|   exited with 0 at 1h56m
  job (157)  TERM=====================================|    exited with 0 at 1h54m",
         );
-        assert_eq!(lines.len(), 1 + 2 + 1 + PROCESS_ROWS + 1 + 1);
+        assert_eq!(lines.len(), 1 + 2 + 1 + PROCESS_ROWS + 1 + 1, "{drawn}");
         assert!(drawn.contains("\n and 21 more that ended within 40m2s\n"), "{drawn}");
 
         record.more_processes = 7;
@@ -309,7 +388,7 @@ processes
             record.processes.push(ProcessRecord { group: 14, ..one(14, "daemon", 6_500) });
             record.note_sent(ms(5_600), Signal::USR1, to);
             let drawn = plain(&record);
-            let rows = drawn.lines().filter(|line| line.contains("USR1"));
+            let rows = drawn.lines().filter(|line| line.starts_with(' ') && line.contains("USR1"));
             rows.map(|row| row.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
         };
         assert_eq!(marks(Receiver::Main), ["server (7)"]);

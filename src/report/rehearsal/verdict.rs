@@ -1,7 +1,5 @@
 //! Whether a rehearsal went well, and why not.
 
-use std::time::Duration;
-
 use crate::outcome::Ended;
 use crate::plan::{KillReason, StepId};
 use crate::report::format;
@@ -16,12 +14,13 @@ const NAMED: usize = 5;
 /// All that went wrong, in sentences.
 ///
 /// A rehearsal passes only if a stop was asked for, every process ended without KILL, the stop did not go on early because a signal was
-/// ignored, and every step did its work.
+/// ignored, every step did its work, and main ended by the stop signal or with 0 (after `--remap-exit`).
 #[must_use]
 pub(super) fn reasons(record: &Record) -> Vec<String> {
     let mut reasons = Vec::from_iter(nothing_to_stop(record));
     reasons.extend(killed(record));
     reasons.extend(died_of_other_kill(record));
+    reasons.extend(crashed(record));
     reasons.extend(first_few(record, |process| passed_over(record, process)));
     let names_one = record.processes.iter().any(|process| record.suffered_for_ignoring(process));
     reasons.extend(record.escalated.filter(|_| !names_one).map(escalated));
@@ -116,20 +115,54 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
 
 /// A KILL from elsewhere: the kernel that is out of memory, or an operator.
 fn died_of_other_kill(record: &Record) -> Vec<String> {
-    let is_other = |at: Duration| record.killed.is_none_or(|killed| at < killed.at);
     let sentence = |name: &str| format!("{name} died of a KILL that drainit did not send");
-    let main_alone = record
-        .main_ended
-        .filter(|end| end.what == Ended::Killed(Signal::KILL) && is_other(end.at))
-        .filter(|_| record.main().is_none())
-        .map(|_| sentence(&format::main(record)));
+    let by_other = |process: &ProcessRecord| {
+        record.end_of(process).is_some_and(|end| {
+            let is_earlier = record.killed.is_none_or(|killed| end.at < killed.at);
+            is_earlier && end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL))
+        })
+    };
+    let is_main_alone = record.main_died_of_other_kill() && !record.main().is_some_and(by_other);
+    let main_alone = is_main_alone.then(|| sentence(&format::main(record)));
     let mut sentences = Vec::from_iter(main_alone);
     sentences.extend(first_few(record, |process| {
-        let end = record.end_of(process)?;
-        let by_other = end.what == ProcessEnd::Reaped(Ended::Killed(Signal::KILL)) && is_other(end.at);
-        by_other.then(|| sentence(&format::process(process.name, process.pid)))
+        by_other(process).then(|| sentence(&format::process(process.name, process.pid)))
     }));
     sentences
+}
+
+/// Main ended during the stop, but neither by a signal of the stop nor with 0: it crashed, or says that something went wrong.
+fn crashed(record: &Record) -> Option<String> {
+    let stop = record.stop.filter(|stop| stop.reason != StopReason::OwnExit)?;
+    let end = record.main_ended.filter(|end| end.what != Ended::Killed(Signal::KILL))?;
+    let (own, remapped) = (end.what.code(), record.exit_code.unwrap_or(end.what.code()));
+    let by_signal = |signal: Signal| [own, remapped].contains(&Ended::Killed(signal).code());
+    let to_main = |to| matches!(to, Receiver::Main | Receiver::Group | Receiver::All);
+    let sent = record.sent.last.iter().filter(|sent| stop.at <= sent.at && to_main(sent.to));
+    let mut signals: Vec<Signal> = sent.map(|sent| sent.signal).collect();
+    signals.extend(record.main().and_then(|main| main.signalled).map(|sent| sent.what));
+    signals.push(stop.signal);
+    if remapped == 0 || signals.into_iter().any(by_signal) {
+        return None;
+    }
+    let main = format::main(record);
+    let how = match end.what {
+        Ended::Killed(signal) if remapped == own => {
+            return Some(format!("{main} died of {signal}, which the stop did not send"));
+        }
+        Ended::Killed(_) => end.what.to_string(),
+        Ended::Exited(code) => format!("exited with {code}{}", died_inside(code)),
+    };
+    let made = if remapped == own { String::new() } else { format!(", which --remap-exit makes {remapped}") };
+    let expected = signalled_with(record).unwrap_or(stop.signal);
+    let code = Ended::Killed(expected).code();
+    Some(format!("{main} {how}{made}: a good end is 0 or {code} (128 + {expected})"))
+}
+
+/// What a shell means by a code above 128.
+fn died_inside(code: u8) -> String {
+    let signal = code.checked_sub(128).and_then(|number| Signal::new(number.into()));
+    signal.map(|signal| format!(" (128 + {signal})")).unwrap_or_default()
 }
 
 /// It ignored what it was sent, and was sent another signal before it ended.
@@ -286,6 +319,51 @@ mod tests {
         assert_eq!(reasons(&record), ["server (7) died of a KILL that drainit did not send"]);
         record.processes.clear();
         assert_eq!(reasons(&record), ["server died of a KILL that drainit did not send"]);
+    }
+
+    #[test]
+    fn a_crash_fails_it_and_an_end_by_the_stop_signal_does_not() {
+        let ends = |ended, exit_code| {
+            let main_ended = Some(timed(6_900, ended));
+            let mut record = Record { main_ended, exit_code: Some(exit_code), ..well() };
+            record.processes.iter_mut().filter(|one| one.is_main).for_each(|main| main.ended = None);
+            reasons(&record)
+        };
+        assert_eq!(ends(Ended::Exited(0), 0), [""; 0]);
+        assert_eq!(ends(Ended::Killed(Signal::TERM), 143), [""; 0]);
+        assert_eq!(ends(Ended::Exited(143), 143), [""; 0]);
+        assert_eq!(ends(Ended::Exited(1), 0), [""; 0], "--remap-exit 1");
+        assert_eq!(ends(Ended::Exited(143), 1), [""; 0], "--remap-exit 143:1");
+        let died = "server (7) died of SEGV, which the stop did not send";
+        assert_eq!(ends(Ended::Killed(Signal::SEGV), 139), [died]);
+        assert_eq!(
+            ends(Ended::Exited(1), 1),
+            ["server (7) exited with 1: a good end is 0 or 143 (128 + TERM)"]
+        );
+        assert_eq!(
+            ends(Ended::Exited(139), 139),
+            ["server (7) exited with 139 (128 + SEGV): a good end is 0 or 143 (128 + TERM)"]
+        );
+        let remapped =
+            "server (7) exited with 0, which --remap-exit makes 3: a good end is 0 or 143 (128 + TERM)";
+        assert_eq!(ends(Ended::Exited(0), 3), [remapped]);
+    }
+
+    #[test]
+    fn any_signal_of_the_stop_may_end_main() {
+        let rewritten = StopRecord { at: ms(5_000), reason: StopReason::Time, signal: Signal::USR1 };
+        let mut record = Record { stop: Some(rewritten), ..well() };
+        record.main_ended = Some(timed(6_900, Ended::Killed(Signal::QUIT)));
+        record.exit_code = Some(131);
+        record.processes.iter_mut().filter(|one| one.is_main).for_each(|main| main.ended = None);
+        assert_eq!(reasons(&record), ["server (7) died of QUIT, which the stop did not send"]);
+        record.note_sent(ms(6_800), Signal::QUIT, Receiver::Main);
+        assert_eq!(reasons(&record), [""; 0]);
+        for (signal, code) in [(Signal::TERM, 143), (Signal::USR1, 138)] {
+            record.exit_code = Some(code);
+            record.main_ended = Some(timed(6_900, Ended::Exited(code)));
+            assert_eq!(reasons(&record), [""; 0], "{signal} as it was sent, or as it was received");
+        }
     }
 
     #[test]

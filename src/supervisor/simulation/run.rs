@@ -56,11 +56,11 @@ pub(super) fn run(spec: &Spec, bug: Option<Bug>) -> Result<(), String> {
         slack_before: Duration::ZERO,
         left: None,
     };
-    run.to_the_end()
+    run.until_the_end()
 }
 
 impl Run<'_> {
-    fn to_the_end(&mut self) -> Result<(), String> {
+    fn until_the_end(&mut self) -> Result<(), String> {
         let mut turns = 0;
         loop {
             turns += 1;

@@ -76,6 +76,10 @@ impl Kernel for Sim {
         world.advance(until);
     }
 
+    fn is_proc_ours(&self) -> bool {
+        !self.call().look_fails()
+    }
+
     fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table> {
         if self.call().look_fails() {
             return None;

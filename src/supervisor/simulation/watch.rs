@@ -92,10 +92,12 @@ impl World {
         if self.watch.sent.insert(to, stage) == Some(stage) && !has_left_group {
             self.watch.violation(format!("{name} a second time in one stage"));
         }
-        if self.watch.doing == Doing::Stage && self.watch.is_auto && !self.watch.has_failed {
-            if let Some(parent) = self.answering_parent(to) {
-                self.watch.violation(format!("{name}, for which p{parent} answers"));
-            }
+        if self.watch.doing == Doing::Stage
+            && self.watch.is_auto
+            && !self.watch.has_failed
+            && let Some(parent) = self.answering_parent(to)
+        {
+            self.watch.violation(format!("{name}, for which p{parent} answers"));
         }
     }
 

@@ -452,7 +452,12 @@ impl World {
         let (caught, ignored) = match self.procs[id].reaction {
             Reaction::Dies | Reaction::Takes(_) => (none, none),
             Reaction::Ignores => (none, set),
-            _ => (set, none),
+            Reaction::Leaves(_)
+            | Reaction::Relays(_)
+            | Reaction::Gathers
+            | Reaction::CleansUp(_)
+            | Reaction::Once(_)
+            | Reaction::Stays => (set, none),
         };
         SignalState { blocked: none, ignored, caught }
     }

@@ -13,7 +13,7 @@ use crate::report::Receiver;
 
 impl<K: Kernel> Stopper<K> {
     /// The look has failed: the signal goes to many at once, which get no other one in this stage.
-    pub(super) fn begin_blind_stage(
+    pub(super) fn begin_without_table(
         &mut self,
         signal: StopSignal,
         target: Target,
@@ -29,7 +29,7 @@ impl<K: Kernel> Stopper<K> {
             return;
         }
         match reached {
-            Reached::Everybody => self.signalled.note_everybody(),
+            Reached::All => self.signalled.note_all(),
             Reached::Group(group) => self.signalled.note_group(group),
             Reached::Main | Reached::Nothing => {}
         }
@@ -50,7 +50,7 @@ impl<K: Kernel> Stopper<K> {
         let is_reached = |process: &&Process| match reached {
             Reached::Group(group) => process.pid == main || process.group == group,
             Reached::Main => process.pid == main,
-            Reached::Everybody | Reached::Nothing => false,
+            Reached::All | Reached::Nothing => false,
         };
         match reached {
             Reached::Group(group) => {
@@ -59,7 +59,7 @@ impl<K: Kernel> Stopper<K> {
             }
             Reached::Main => recorder.sent(signal.rewritten, Receiver::Main),
             // One by one it is said which failed, and tried again.
-            Reached::Everybody | Reached::Nothing => {
+            Reached::All | Reached::Nothing => {
                 let is_meant = |process: &&Process| process.pid == main || Some(process.group) == group;
                 let recipients: Vec<Recipient> = table
                     .iter()

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod kill;
 mod many;
 mod send;
@@ -18,8 +19,8 @@ use super::Main;
 use super::kernel::{Kernel, Linux};
 use super::recorder::Recorder;
 use crate::outcome::Ended;
-use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
-use crate::plan::processes::facts::{Call, Fact, FactTable};
+use crate::plan::processes::answering::{Recipient, Selection, Why};
+use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
@@ -31,11 +32,9 @@ pub(super) use send::{send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
 const LOOKS: usize = 64;
-/// So long a shell that is between two commands is looked at again before it is signalled.
-const SETTLING: Duration = Duration::from_millis(20);
-const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
-/// So many processes that may be told by their parents are looked at before the signal.
-const READ_AHEAD: usize = 1024;
+/// So often, and so far apart, a look that failed is tried again before a stage begins without one.
+const TRIES: usize = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
@@ -56,6 +55,8 @@ pub(super) struct Stopper<K = Linux> {
     last_look: Table,
     /// When KILL or the next stage is due.
     limit: Option<Duration>,
+    /// When KILL comes, if there was a last call that found no /proc to look in.
+    call_again: Option<Duration>,
     /// What was forwarded to the command.
     forwarded: SignalSet,
     killing: bool,
@@ -74,6 +75,7 @@ impl<K: Kernel> Stopper<K> {
             unsent: Vec::new(),
             last_look: Table::default(),
             limit: None,
+            call_again: None,
             forwarded: SignalSet::default(),
             killing: false,
         }
@@ -99,9 +101,21 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn table(&self) -> Option<Table> {
-        let look = || self.kernel.table_while(|| self.limit.is_none_or(|limit| self.kernel.now() < limit));
-        // What has failed once may work a moment later.
-        look().or_else(look)
+        self.kernel.table_while(|| !self.is_over())
+    }
+
+    /// The same, tried again if it fails: without a table all are signalled alike.
+    fn table_for_a_stage(&self) -> Option<Table> {
+        for _ in 0..TRIES {
+            if let Some(table) = self.table() {
+                return Some(table);
+            }
+            if self.is_over() || !self.kernel.is_proc_ours() {
+                return None;
+            }
+            self.kernel.pause(BETWEEN_TRIES);
+        }
+        None
     }
 
     /// Sends a signal that is no request to stop.
@@ -115,8 +129,12 @@ impl<K: Kernel> Stopper<K> {
         info!("forwarding {signal} to {}", send::in_words(to));
         match (to, main) {
             (Recipients::Main, Main::Alive(pid)) => {
-                recorder.sent(signal, Receiver::Main);
-                send::to_main(&self.kernel, pid, signal);
+                // Without a look at it: this takes no page of memory that was not taken at the start.
+                if send::to_main(&self.kernel, pid, signal) == Delivery::Refused {
+                    send::say_main_refused(&self.kernel, pid, signal);
+                } else {
+                    recorder.sent(signal, Receiver::Main);
+                }
             }
             (Recipients::Group, Main::Alive(pid)) => {
                 recorder.sent(signal, Receiver::Group);
@@ -129,7 +147,7 @@ impl<K: Kernel> Stopper<K> {
                 recorder.sent(signal, Receiver::All);
                 match self.kernel.table() {
                     Some(table) => {
-                        table.iter().for_each(|process| _ = send::one(&self.kernel, process, signal));
+                        table.iter().for_each(|process| _ = send::one(&self.kernel, process, signal))
                     }
                     None => _ = send::unseen(&self.kernel, signal, main),
                 }
@@ -144,14 +162,17 @@ impl<K: Kernel> Stopper<K> {
         };
         let children: Vec<&Process> =
             table.children(self.kernel.own_pid()).filter(|child| !recorder.is_of_step(child)).collect();
+        let mut to: BTreeSet<i32> = BTreeSet::new();
         for child in children {
             let alone = !or_groups || self.kernel.handles(child.pid, signal);
-            for process in table
-                .iter()
-                .filter(|process| process.pid == child.pid || (!alone && process.group == child.group))
-            {
-                recorder.sent(signal, Receiver::Process(process.pid));
-                let _ = send::one(&self.kernel, process, signal);
+            let group = table.iter().filter(|process| !alone && process.group == child.group);
+            to.extend(group.map(|process| process.pid).chain([child.pid]));
+        }
+        for process in to.iter().filter_map(|&pid| table.find(pid)) {
+            match send::one(&self.kernel, process, signal) {
+                Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
+                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Gone | Delivery::Failed => {}
             }
         }
     }
@@ -167,12 +188,12 @@ impl<K: Kernel> Stopper<K> {
     ) {
         let now = self.kernel.now();
         let before = self.signal();
-        let table = self.table();
+        let table = self.table_for_a_stage();
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
             let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
             recorder.escalates(signal.rewritten, cause, &left);
         }
-        recorder.begin_signalling(now);
+        recorder.begin_signalling(now, target);
         if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
             send::warn_of_daemons(table);
         }
@@ -185,7 +206,9 @@ impl<K: Kernel> Stopper<K> {
             Target::Group | Target::All => StopSignal::plain(signal.rewritten),
             Target::Auto => signal,
         });
-        let Some(table) = table else { return self.begin_blind_stage(signal, target, main, recorder) };
+        let Some(table) = table else {
+            return self.begin_without_table(signal, target, main, recorder);
+        };
         self.check.begin(now, &table);
         recorder.present(&table);
         self.last_look = table.clone();
@@ -206,6 +229,7 @@ impl<K: Kernel> Stopper<K> {
                 let (selection, facts) = self.select(&table, &tops, signal);
                 let facts = self.read_ahead(&table, facts, &selection.handling);
                 self.note(signal, &table, &facts);
+                self.note_selection(&selection, recorder);
                 self.send(&table, &selection.recipients, recorder);
             }
         }
@@ -217,70 +241,6 @@ impl<K: Kernel> Stopper<K> {
             .children(self.kernel.own_pid())
             .filter(|child| Some(child.pid) != main && !recorder.is_of_step(child));
         main.into_iter().chain(adopted.map(|child| child.pid)).collect()
-    }
-
-    /// Asks the rule, and reads what it wants to know until it has an answer.
-    fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
-        let mut facts = FactTable::new();
-        let begun = self.kernel.now();
-        loop {
-            let since = self.kernel.now().saturating_sub(begun);
-            let question = Question { table, tops, signal, is_last_look: SETTLING <= since };
-            let missing = match select(&question, &facts) {
-                Ok(selection) => return (selection, facts),
-                Err(missing) => missing,
-            };
-            let mut is_new = false;
-            for (pid, fact) in missing {
-                is_new |= !facts.get(&pid).is_some_and(|known| known.has(fact));
-                if let Some(process) = table.find(pid) {
-                    self.kernel.read(process, fact, facts.entry(pid).or_default());
-                }
-            }
-            if !is_new {
-                // A shell between two commands will be somewhere in a moment.
-                self.kernel.pause(BETWEEN_SETTLING);
-            }
-        }
-    }
-
-    /// What a process that handles the signal may tell its children shows in whether they have run since: that is read before the signal.
-    fn read_ahead(&self, table: &Table, mut facts: FactTable, handling: &[i32]) -> FactTable {
-        let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
-        let mut below: Vec<i32> =
-            table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
-        let mut told: BTreeSet<i32> = BTreeSet::new();
-        while let Some(parent) = below.pop().filter(|_| told.len() < READ_AHEAD) {
-            below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
-        }
-        for process in told.iter().filter_map(|&pid| table.find(pid)) {
-            let facts = facts.entry(process.pid).or_default();
-            if facts.status.is_none() {
-                self.kernel.read(process, Fact::Status, facts);
-            }
-        }
-        facts
-    }
-
-    fn may_handle(&self, process: &Process) -> bool {
-        let signal = self.rest.map_or(Signal::TERM, |signal| signal.received);
-        !matches!(process.disposition(signal), Some(Disposition::Default | Disposition::Ignored))
-    }
-
-    fn note(&mut self, signal: StopSignal, table: &Table, facts: &FactTable) {
-        self.signalled = Signalled::begin(signal, self.kernel.moment(), table);
-        self.note_facts(facts);
-    }
-
-    fn note_facts(&mut self, facts: &FactTable) {
-        for (&pid, facts) in facts {
-            if let Some(status) = &facts.status {
-                self.signalled.note_status(pid, status);
-            }
-            if facts.call == Some(Call::AwaitsSignals) {
-                self.signalled.note_awaits_signals(pid);
-            }
-        }
     }
 
     fn send(&mut self, table: &Table, recipients: &[Recipient], recorder: &mut Recorder<K>) {
@@ -327,7 +287,13 @@ impl<K: Kernel> Stopper<K> {
         if !self.has_new_orphans(main, recorder) && (!judges || holds) {
             return judges.then_some(Outlook::KeepWaiting);
         }
-        let Some(table) = self.table() else { return judges.then_some(Outlook::Unknown) };
+        if let Some(kill_at) = self.call_again.take() {
+            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
+        }
+        let Some(table) = self.table() else {
+            let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
+            return judges.then_some(outlook);
+        };
         recorder.seen(&table);
         self.last_look = table.clone();
         self.orphans(&table, main, recorder);
@@ -404,9 +370,19 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
+    /// What the rule says of processes that it does not signal.
+    fn note_selection(&mut self, selection: &Selection, recorder: &mut Recorder<K>) {
+        selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
+        selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
+    }
+
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder<K>) {
         let (mut selection, facts) = self.select(table, tops, signal);
+        let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
+        self.note_those_below(table, &recipients);
+        let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
+        self.note_selection(&selection, recorder);
         selection.recipients.retain(|recipient| {
             table.find(recipient.pid).is_some_and(|process| !self.signalled.is_done(process))
         });
@@ -435,7 +411,9 @@ impl<K: Kernel> Stopper<K> {
 
     /// Signals every process that has not been: KILL comes soon.
     pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder<K>) {
-        let (Some(table), Some(StopSignal { received, rewritten })) = (self.table(), self.rest) else {
+        let Some(StopSignal { received, rewritten }) = self.rest else { return };
+        let Some(table) = self.table() else {
+            self.call_again = Some(self.kernel.now().saturating_add(until_kill));
             return;
         };
         let left =

@@ -12,6 +12,7 @@ use crate::plan::{Recipients, Target};
 use crate::report::format;
 use crate::signal::Signal;
 use crate::sys::{kill, process};
+use crate::text::plain;
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(super) fn one(kernel: &impl Kernel, process: &Process, signal: Signal) -> De
         Ok(()) => Delivery::Sent,
         Err(error) => {
             let name = format::process(process.name, process.pid);
-            debug!("cannot send {signal} to {name}: {error}");
+            debug!("cannot send {signal} to {name}: {}", plain(&error));
             to_delivery(&error)
         }
     }
@@ -62,11 +63,25 @@ pub(super) fn continue_stopped(kernel: &impl Kernel, process: &Process) {
     }
 }
 
-pub(super) fn to_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
-    let sent = kernel.send(main, signal);
-    let reached = if sent.is_ok() { Reached::Main } else { Reached::Nothing };
-    log_failure("cannot signal the command", sent);
-    reached
+pub(super) fn to_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Delivery {
+    match kernel.send(main, signal) {
+        Ok(()) => Delivery::Sent,
+        Err(error) => {
+            let delivery = to_delivery(&error);
+            if delivery == Delivery::Failed {
+                log_failure("cannot signal the command", Err(error));
+            }
+            delivery
+        }
+    }
+}
+
+/// Says that main was refused a signal.
+#[inline(never)]
+pub(super) fn say_main_refused(kernel: &impl Kernel, main: i32, signal: Signal) {
+    if let Some(process) = kernel.process(main) {
+        say_refused(&process, signal);
+    }
 }
 
 /// The group that main is in now; `None` if that is drainit's own, or cannot be told.
@@ -74,12 +89,12 @@ pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
     kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())
 }
 
-/// Which processes a signal has reached that was sent to many at once.
+/// Which processes a signal has reached that was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     Main,
     Group(i32),
-    Everybody,
+    All,
     Nothing,
 }
 
@@ -100,13 +115,20 @@ pub(super) fn to_group_of(kernel: &impl Kernel, main: i32, signal: Signal) -> Re
             }
         }
     }
-    to_main(kernel, main, signal)
+    reached_main(kernel, main, signal)
+}
+
+fn reached_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
+    match to_main(kernel, main, signal) {
+        Delivery::Sent => Reached::Main,
+        Delivery::Gone | Delivery::Refused | Delivery::Failed => Reached::Nothing,
+    }
 }
 
 /// Without /proc no process can be picked.
 pub(super) fn without_table(kernel: &impl Kernel, signal: Signal, target: Target, main: Main) -> Reached {
     match (target, main) {
-        (Target::Main, Main::Alive(main)) => to_main(kernel, main, signal),
+        (Target::Main, Main::Alive(main)) => reached_main(kernel, main, signal),
         (Target::Group, Main::Alive(main)) => to_group_of(kernel, main, signal),
         // Main answers for its descendants, as far as can be told.
         (Target::Auto, Main::Alive(main)) if !kernel.is_pid_one() => to_group_of(kernel, main, signal),
@@ -120,7 +142,7 @@ pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reache
     for signal in [signal, Signal::CONT] {
         let sent = match main {
             _ if kernel.is_pid_one() => {
-                reached = Reached::Everybody;
+                reached = Reached::All;
                 kernel.send_to_everybody(signal)
             }
             Main::Alive(main) => {

@@ -5,21 +5,29 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
+
 use super::super::tty::Terminal;
-use super::super::{check, signals};
+use super::super::{calls, check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
-use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin};
+use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin, word};
 use crate::signal::Signal;
 
 /// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes its `Prepared`, and does nothing with it until this child has left.
     let prepared = unsafe { &mut *argument.cast::<Prepared>() };
+    prepared.has_begun.store(true, Ordering::Relaxed);
     let stage = become_command(prepared).unwrap_or_else(|stage| stage);
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
     prepared.failed_errno.store(errno, Ordering::Relaxed);
     let number = STAGES.iter().position(|&known| known == stage).unwrap_or(0);
-    prepared.failed_stage.store(i32::try_from(number).unwrap_or(0), Ordering::Relaxed);
+    let number = i32::try_from(number).unwrap_or(0);
+    prepared.failed_stage.store(number, Ordering::Relaxed);
+    if let Some(word) = prepared.word {
+        word::write(word, number, errno, prepared.failed_file);
+    }
     127
 }
 
@@ -36,6 +44,10 @@ fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
     if let Some(terminal) = prepared.terminal {
         // SAFETY: the pointer is to an int of ours. A failure costs the foreground, not the start.
         unsafe { libc::ioctl(terminal, libc::TIOCSPGRP, &raw const own_pid) };
+    }
+    if let Some(directory) = prepared.begins_in {
+        // SAFETY: a number only. That it can be entered was tried before.
+        check(c_long::from(unsafe { libc::fchdir(directory) })).map_err(|_| SpawnStage::Directory)?;
     }
     if prepared.stdin == Stdin::Null {
         take_null_as_stdin();
@@ -105,19 +117,34 @@ pub(super) fn take_null_as_stdin() {
 pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
     let none = ptr::null::<libc::gid_t>();
     // SAFETY: no groups, so the null pointer is not read.
-    let dropped = check(unsafe { libc::syscall(libc::SYS_setgroups, 0, none) });
-    // Who may not drop them may have none to drop.
-    if dropped.is_err() && !has_only(ids.gid) {
-        nix::errno::Errno::EPERM.set();
+    let _ = check(unsafe { libc::syscall(calls::SETGROUPS, 0, none) });
+    // A process that may not drop them may have none to drop.
+    if !has_only(ids.gid) {
+        Errno::EPERM.set();
         return Err(SpawnStage::Groups);
     }
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid) })
+    check(unsafe { libc::syscall(calls::SETRESGID, ids.gid, ids.gid, ids.gid) })
         .map_err(|_| SpawnStage::GroupId)?;
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid) })
+    check(unsafe { libc::syscall(calls::SETRESUID, ids.uid, ids.uid, ids.uid) })
         .map_err(|_| SpawnStage::UserId)?;
-    Ok(())
+    check_ids(ids)
+}
+
+/// A kernel, an emulator or a filter that takes a part of the number, or nothing of it, must not make root of a user.
+fn check_ids(ids: Ids) -> Result<(), SpawnStage> {
+    let group =
+        nix::unistd::getresgid().map(|found| [found.real, found.effective, found.saved].map(Gid::as_raw));
+    let user =
+        nix::unistd::getresuid().map(|found| [found.real, found.effective, found.saved].map(Uid::as_raw));
+    let wrong = match (group == Ok([ids.gid; 3]), user == Ok([ids.uid; 3])) {
+        (true, true) => return Ok(()),
+        (false, _) => SpawnStage::GroupId,
+        (true, false) => SpawnStage::UserId,
+    };
+    Errno::EINVAL.set();
+    Err(wrong)
 }
 
 /// Whether this process's supplementary groups are none, or this one.
@@ -140,17 +167,18 @@ fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
 fn execute(prepared: &mut Prepared) {
     let mut denied = false;
     let (argv, environment) = (prepared.argv.as_ptr(), prepared.environment());
-    let shell_argv = &mut prepared.shell_argv;
+    let (shell_argv, file) = (&mut prepared.shell_argv, &mut prepared.failed_file);
     let failed = prepared.candidates.find(|candidate| {
         // SAFETY: a path, and two vectors of such strings that end in null.
         unsafe { libc::execve(candidate.as_ptr(), argv, environment) };
         match io::Error::last_os_error().raw_os_error() {
             Some(libc::ENOEXEC) => {
-                if let Some(script) = shell_argv.get_mut(1) {
+                file.read(candidate);
+                if let Some(script) = shell_argv.get_mut(1).filter(|_| file.is_for_the_shell()) {
                     *script = candidate.as_ptr();
+                    // SAFETY: as above.
+                    unsafe { libc::execve(SHELL.as_ptr(), shell_argv.as_ptr(), environment) };
                 }
-                // SAFETY: as above.
-                unsafe { libc::execve(SHELL.as_ptr(), shell_argv.as_ptr(), environment) };
                 Some(())
             }
             Some(libc::EACCES) => {
@@ -164,11 +192,17 @@ fn execute(prepared: &mut Prepared) {
                 | libc::ETIMEDOUT
                 // An entry of PATH that is too long is none: the C libraries' execvp do not even try it.
                 | libc::ENAMETOOLONG) => None,
-            _ => Some(()),
+            _ => {
+                file.read(candidate);
+                Some(())
+            }
         }
     });
-    if failed.is_none() && denied {
-        nix::errno::Errno::EACCES.set();
+    if failed.is_none() {
+        if denied {
+            Errno::EACCES.set();
+        }
+        prepared.candidates.find(|candidate| file.read(candidate).then_some(()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Work that could hang or crash, in a copy of this process.
 
+use std::cell::UnsafeCell;
 use std::ffi::{c_long, c_void};
 use std::io;
 use std::ptr;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::super::{check, process, signals};
 use super::prepared::{Prepared, read_failure};
+use super::program::Beginning;
 use super::{Ids, SpawnError, SpawnStage, child};
 use crate::signal::{Signal, SignalSet};
 
@@ -24,7 +26,7 @@ pub fn run_in_child(ids: Option<Ids>, work: impl FnOnce() -> u8) -> Result<i32, 
 pub(super) fn fork(work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
     // SAFETY: one thread, so the child finds all memory in order.
     let forked = check(c_long::from(unsafe { libc::fork() }));
-    match forked.map_err(|error| SpawnError { stage: SpawnStage::Clone, error })? {
+    match forked.map_err(|error| SpawnError::at(SpawnStage::Clone, error))? {
         0 => {
             // SAFETY: two numbers. The parent does the same, whichever comes first.
             unsafe { libc::setpgid(0, 0) };
@@ -61,6 +63,8 @@ pub struct Failure(ptr::NonNull<Slots>);
 struct Slots {
     stage: AtomicI32,
     errno: AtomicI32,
+    /// Written before the stage, which says that there is something to read.
+    file: UnsafeCell<Beginning>,
 }
 
 impl Failure {
@@ -73,17 +77,25 @@ impl Failure {
         }
         let page = ptr::NonNull::new(page.cast::<Slots>()).ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: a page is aligned for the slots and larger than they are, and nothing else has it.
-        unsafe { page.write(Slots { stage: AtomicI32::new(-1), errno: AtomicI32::new(0) }) };
+        unsafe {
+            page.write(Slots {
+                stage: AtomicI32::new(-1),
+                errno: AtomicI32::new(0),
+                file: UnsafeCell::new(Beginning::NONE),
+            });
+        }
         Ok(Self(page))
     }
 
     fn slots(&self) -> &Slots {
-        // SAFETY: the mapping lives as long as `self`, and what is shared in it is atomic.
+        // SAFETY: the mapping lives as long as `self`, and what is shared in it is atomic or in a cell.
         unsafe { self.0.as_ref() }
     }
 
     /// Says what has failed, from the child.
     pub(super) fn leave(&self, prepared: &Prepared) {
+        // SAFETY: this process is the only one that writes there, and the other one reads after this one has ended.
+        unsafe { self.slots().file.get().write(prepared.failed_file) };
         self.slots().errno.store(prepared.failed_errno.load(Ordering::Relaxed), Ordering::Relaxed);
         self.slots().stage.store(prepared.failed_stage.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -91,7 +103,9 @@ impl Failure {
     /// What has failed, once the child has ended; `None` if it became its program.
     #[must_use]
     pub fn get(&self) -> Option<SpawnError> {
-        read_failure(&self.slots().stage, &self.slots().errno)
+        // SAFETY: the child has ended, so nothing writes there.
+        let file = unsafe { &*self.slots().file.get() };
+        read_failure(&self.slots().stage, &self.slots().errno, file)
     }
 }
 

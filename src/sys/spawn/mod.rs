@@ -4,23 +4,30 @@
 //! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
 //! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
 //!
+//! qemu's user mode gives a fork for it: no memory is shared, and nothing is held. A pipe that the exec closes stands in for both there.
+//!
 //! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
 
 mod child;
 mod fork;
 mod prepared;
+mod program;
 mod stack;
+mod word;
 
 use std::ffi::{OsStr, OsString, c_long, c_void};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
+pub use program::{Lookup, ProgramFile, look_up};
 use stack::Stack;
+use word::Word;
 
 /// Numeric ids to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +46,9 @@ pub struct Spawn<'a> {
     pub stdin: Stdin,
     /// The signal mask that it gets.
     pub mask: SignalSet,
-    /// Its working directory, if it is not ours.
+    /// The directory that it begins in, if that is not ours.
+    pub begins_in: Option<BorrowedFd<'a>>,
+    /// Its working directory, if it is not the one that it begins in.
     pub directory: Option<&'a OsStr>,
     pub directory_as: DirectoryAs,
     /// Its user and group, if they are not ours; supplementary groups are dropped then.
@@ -100,6 +109,20 @@ const STAGES: [SpawnStage; 8] = [
 pub struct SpawnError {
     pub stage: SpawnStage,
     pub error: io::Error,
+    /// The file that could not be executed, if there is one.
+    pub file: Option<ProgramFile>,
+}
+
+impl SpawnError {
+    fn at(stage: SpawnStage, error: io::Error) -> Self {
+        Self { stage, error, file: None }
+    }
+
+    /// Whether the kernel takes the file for no program.
+    #[must_use]
+    pub fn is_no_program(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::ENOEXEC)
+    }
 }
 
 impl Spawn<'_> {
@@ -110,8 +133,8 @@ impl Spawn<'_> {
     /// No process could be made.
     pub fn start_forked(self) -> Result<(i32, Failure), SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
-        let failure = Failure::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;
+        let failure = Failure::new().map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let pid = fork::fork(|| {
             let argument = (&raw mut prepared).cast::<c_void>();
             let code = child::run(argument);
@@ -127,17 +150,23 @@ impl Spawn<'_> {
     /// What failed, where; the child is gone and reaped then.
     pub fn start(self) -> Result<i32, SpawnError> {
         let mut prepared =
-            Prepared::new(&self).map_err(|error| SpawnError { stage: SpawnStage::Prepare, error })?;
+            Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;
         let argument = (&raw mut prepared).cast::<c_void>();
-        let stack = Stack::new().map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+        let stack = Stack::new().map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
+        let word = Word::new();
+        prepared.word = word.as_ref().map(Word::number);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         // SAFETY: `prepared` and the stack outlive the child's use of them, because this call does not return before the child has
         // executed another program or has ended. The child does not unwind.
         let cloned = unsafe { libc::clone(child::run, stack.top(), flags, argument) };
-        let pid =
-            check(c_long::from(cloned)).map_err(|error| SpawnError { stage: SpawnStage::Clone, error })?;
+        let pid = check(c_long::from(cloned)).map_err(|error| SpawnError::at(SpawnStage::Clone, error))?;
         let pid = i32::try_from(pid).unwrap_or(i32::MAX);
-        match prepared.failure() {
+        let failure = if prepared.has_begun.load(Ordering::Relaxed) {
+            prepared.failure()
+        } else {
+            word.and_then(Word::read)
+        };
+        match failure {
             None => Ok(pid),
             Some(failure) => {
                 wait::wait_for(pid);

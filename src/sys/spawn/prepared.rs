@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::super::process;
+use super::program::Beginning;
 use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
 use crate::signal::{Signal, SignalSet};
 
@@ -32,6 +33,7 @@ pub(super) struct Prepared {
     /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
     pub(super) listen_pid: Option<Box<[u8; 32]>>,
     pub(super) stdin: Stdin,
+    pub(super) begins_in: Option<c_int>,
     pub(super) directory: Option<CString>,
     pub(super) directory_as: DirectoryAs,
     pub(super) ids: Option<Ids>,
@@ -39,8 +41,14 @@ pub(super) struct Prepared {
     pub(super) parent: i32,
     pub(super) terminal: Option<c_int>,
     pub(super) mask: SignalSet,
+    /// Set by the child: that is seen here if memory is shared.
+    pub(super) has_begun: AtomicBool,
+    /// Where the child writes what has failed, if memory is not shared.
+    pub(super) word: Option<c_int>,
     pub(super) failed_stage: AtomicI32,
     pub(super) failed_errno: AtomicI32,
+    /// The file that could not be executed.
+    pub(super) failed_file: Beginning,
 }
 
 impl Prepared {
@@ -63,6 +71,7 @@ impl Prepared {
             _variables: Vec::new(),
             listen_pid: None,
             stdin: spawn.stdin,
+            begins_in: spawn.begins_in.map(|directory| directory.as_raw_fd()),
             directory: spawn.directory.map(c_string).transpose()?,
             directory_as: spawn.directory_as,
             ids: spawn.ids,
@@ -70,8 +79,11 @@ impl Prepared {
             parent: std::process::id().cast_signed(),
             terminal: spawn.terminal.map(|terminal| terminal.as_raw_fd()),
             mask: spawn.mask,
+            has_begun: AtomicBool::new(false),
+            word: None,
             failed_stage: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
+            failed_file: Beginning::NONE,
         };
         if !spawn.variables.is_empty() {
             let variables = assignments(spawn.variables)?;
@@ -111,15 +123,15 @@ impl Prepared {
     }
 
     pub(super) fn failure(&self) -> Option<SpawnError> {
-        read_failure(&self.failed_stage, &self.failed_errno)
+        read_failure(&self.failed_stage, &self.failed_errno, &self.failed_file)
     }
 }
 
 /// What a child has left for us to read; `None` where it has not failed.
-pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32) -> Option<SpawnError> {
+pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32, file: &Beginning) -> Option<SpawnError> {
     let stage = usize::try_from(stage.load(Ordering::Relaxed)).ok()?;
     let error = io::Error::from_raw_os_error(errno.load(Ordering::Relaxed));
-    STAGES.get(stage).map(|&stage| SpawnError { stage, error })
+    STAGES.get(stage).map(|&stage| SpawnError { stage, error, file: file.to_program_file() })
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
@@ -143,7 +155,7 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    fn new(program: &OsStr) -> io::Result<Self> {
+    pub(super) fn new(program: &OsStr) -> io::Result<Self> {
         let program = c_string(program)?;
         let is_path = program.is_empty() || program.as_bytes().contains(&b'/');
         let folders = (!is_path).then(|| process::variable("PATH").unwrap_or(DEFAULT_PATH));

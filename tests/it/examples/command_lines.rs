@@ -165,6 +165,25 @@ fn in_kubernetes(file: &str) -> Vec<Use> {
     uses
 }
 
+/// drainit-runtime puts drainit in front of the command, and makes variables of the annotations.
+fn in_node_pod(file: &str) -> Vec<Use> {
+    let mut uses = in_kubernetes(file);
+    let documents = yaml(file);
+    let annotations = documents.iter().flat_map(|document| having(document, "annotations"));
+    let annotations: Vec<(String, String)> = annotations
+        .flat_map(|metadata| metadata["annotations"].as_object().into_iter().flatten())
+        .filter_map(|(name, value)| {
+            let name = name.strip_prefix("drainit.io/")?.to_ascii_uppercase().replace('-', "_");
+            Some((format!("DRAINIT_{name}"), value.as_str().expect("an annotation is text").to_owned()))
+        })
+        .collect();
+    for example in &mut uses {
+        example.line.splice(0..0, ["/dev/drainit", "--"].map(str::to_owned));
+        example.environment.extend(annotations.iter().cloned());
+    }
+    uses
+}
+
 fn in_dockerfile(file: &str) -> Vec<Use> {
     let image = Image::read(&read(file));
     let version = format!("drainit:{}", env!("CARGO_PKG_VERSION"));
@@ -236,8 +255,9 @@ type Reader = fn(&str) -> Vec<Use>;
 
 /// Every use in every example; each file that can have one has one.
 fn uses() -> Vec<Use> {
-    let kinds: [(Kind, Reader); 4] = [
+    let kinds: [(Kind, Reader); 5] = [
         (Kind::Kubernetes, in_kubernetes),
+        (Kind::NodePod, in_node_pod),
         (Kind::Dockerfile, in_dockerfile),
         (Kind::Compose, in_compose),
         (Kind::Workflow, in_workflow),
@@ -324,6 +344,20 @@ fn the_runtime_s_stop_signal_begins_a_stop() {
         let stop = example.settings().stop;
         assert!(stop.stop_signals.contains(example.stop_signal), "{example:?}");
     }
+}
+
+/// The class is one that there is, and its handler is what drainit-runtime calls itself.
+#[test]
+fn a_pod_of_a_node_names_its_class() {
+    let documents: Vec<Value> =
+        [Kind::Node, Kind::NodePod].into_iter().flat_map(examples).flat_map(|file| yaml(&file)).collect();
+    let classes: Vec<&Value> =
+        documents.iter().filter(|document| document["kind"] == "RuntimeClass").collect();
+    let [class] = classes.as_slice() else { panic!("not one class: {classes:?}") };
+    assert_eq!(class["handler"], "drainit");
+    let pods = documents.iter().flat_map(|document| having(document, "runtimeClassName"));
+    let names: Vec<&Value> = pods.map(|pod| &pod["runtimeClassName"]).collect();
+    assert!(!names.is_empty() && names.iter().all(|name| **name == class["metadata"]["name"]), "{names:?}");
 }
 
 /// Kubernetes shows what is written where the container says so.

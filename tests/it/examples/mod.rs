@@ -13,6 +13,12 @@ use crate::docs;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Kubernetes,
+    /// A pod of a node that has drainit-runtime: its annotations are drainit's options.
+    NodePod,
+    /// What else Kubernetes needs for such a node.
+    Node,
+    /// What is for drainit-runtime, whose own tests read it.
+    NodeSettings,
     Dockerfile,
     Compose,
     DockerDaemon,
@@ -32,6 +38,9 @@ impl Kind {
             "daemon.json" => Self::DockerDaemon,
             "containers.conf" => Self::ContainersConf,
             "docker/python/entrypoint.sh" | "docker/python/server.py" => Self::PythonImage,
+            "kubernetes/node/pod.yaml" => Self::NodePod,
+            "kubernetes/node/runtime.toml" | "kubernetes/node/crio.conf" => Self::NodeSettings,
+            _ if file.starts_with("kubernetes/node/") && file.ends_with(".yaml") => Self::Node,
             _ if file.starts_with("kubernetes/") && file.ends_with(".yaml") => Self::Kubernetes,
             _ if file.starts_with("docker/") && file.ends_with("/Dockerfile") => Self::Dockerfile,
             _ if file.starts_with("github/") && file.ends_with(".yml") => Self::Workflow,

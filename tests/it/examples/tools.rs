@@ -51,7 +51,8 @@ fn own(names: &[&str]) -> Vec<PathBuf> {
 
 #[test]
 fn kubernetes_takes_its_examples() {
-    check("kubernetes-validate", &["--strict"], &paths(Kind::Kubernetes));
+    let kinds = [Kind::Kubernetes, Kind::NodePod, Kind::Node];
+    check("kubernetes-validate", &["--strict"], &kinds.map(paths).concat());
 }
 
 #[test]

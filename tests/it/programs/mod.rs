@@ -98,7 +98,7 @@ fn work_is_finished(name: &str) {
 fn defect(case: &Case) -> Option<String> {
     let options = [case.options, &["--report", "@FOLDER@/report"]].concat();
     let init =
-        Init { program: DRAINIT.into(), options: options.iter().map(|&option| option.into()).collect() };
+        Init { program: (*DRAINIT).into(), options: options.iter().map(|&option| option.into()).collect() };
     let found = match catalog::run(case, &init) {
         Ok(run) => found_in(case, &run).map(|what| format!("{what}\n{}", run.read(OUTPUT))),
         Err(error) => Some(error.to_string()),

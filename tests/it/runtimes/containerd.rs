@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::between;
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared, limit_pids};
 use super::engine::{Contained, Engine, Wish, images};
@@ -68,6 +69,7 @@ impl Containerd {
         let folder = Daemon::folder();
         fs::write(folder.path().join("config.toml"), configuration(folder.path())).expect("our own folder");
         let config = folder.path().join("config.toml");
+        between::configure("containerd", &config);
         let words = ["containerd", "--log-level", "warn", "--config", config.to_str().expect("text")];
         let socket = folder.path().join("sock");
         let is_up = || {
@@ -93,7 +95,7 @@ impl Containerd {
         format!("c{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn ctr(&self) -> Command {
+    pub(super) fn ctr(&self) -> Command {
         self.ctr_in(self.daemon.name())
     }
 
@@ -143,7 +145,7 @@ state = "{folder}/state"
 }
 
 /// Copies take the place of layers where the folder is itself in layers: those cannot be stacked.
-fn snapshotter(folder: &str) -> &'static str {
+pub(super) fn snapshotter(folder: &str) -> &'static str {
     let kind = run(Command::new("stat").args(["--file-system", "--format=%T", folder]));
     if kind.trim() == "overlayfs" { "native" } else { "overlayfs" }
 }
@@ -166,6 +168,7 @@ impl Engine for Arc<Containerd> {
         if wish.terminal.is_some() {
             line.push("--tty".to_owned());
         }
+        line.extend(between::options("containerd", self.daemon.path()));
         line.extend([wish.image(), &name].map(str::to_owned));
         line.extend(wish.words);
         let init = match wish.terminal {

@@ -16,13 +16,15 @@ import grpc
 
 # The messages of runtime.v1, and of each the fields that are used here: number and type. "+" is a list.
 MESSAGES = {
-    "RunPodSandboxRequest": {"config": (1, "PodSandboxConfig")},
+    "RunPodSandboxRequest": {"config": (1, "PodSandboxConfig"), "runtime_handler": (2, "text")},
     "RunPodSandboxResponse": {"pod_sandbox_id": (1, "text")},
     "PodSandboxConfig": {
         "metadata": (1, "PodSandboxMetadata"),
         "log_directory": (3, "text"),
+        "annotations": (7, "KeyValue+"),
         "linux": (8, "LinuxPodSandboxConfig"),
     },
+    "KeyValue": {"key": (1, "text"), "value": (2, "text")},
     "PodSandboxMetadata": {"name": (1, "text"), "uid": (2, "text"), "namespace": (3, "text")},
     "LinuxPodSandboxConfig": {"cgroup_parent": (1, "text"), "security_context": (2, "LinuxSandboxSecurityContext")},
     "LinuxSandboxSecurityContext": {"namespace_options": (1, "NamespaceOption")},
@@ -39,6 +41,7 @@ MESSAGES = {
         "metadata": (1, "ContainerMetadata"),
         "image": (2, "ImageSpec"),
         "command": (3, "text+"),
+        "envs": (6, "KeyValue+"),
         "mounts": (7, "Mount+"),
         "log_path": (11, "text"),
         "linux": (15, "LinuxContainerConfig"),
@@ -155,7 +158,8 @@ class Log:
 
 
 def run(channel, sandbox, container):
-    pod = call(channel, "RunPodSandbox", config=sandbox)["pod_sandbox_id"]
+    handler = sandbox.pop("runtime_handler", "")
+    pod = call(channel, "RunPodSandbox", config=sandbox, runtime_handler=handler)["pod_sandbox_id"]
     print("pod", pod, flush=True)
     created = call(channel, "CreateContainer", pod_sandbox_id=pod, config=container, sandbox_config=sandbox)
     name = created["container_id"]

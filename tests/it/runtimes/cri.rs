@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::between;
 use super::cases::tests_of_these_cases;
 use super::containerd::{Containerd, containerd};
 use super::daemon::limit_pids;
@@ -15,12 +16,12 @@ use super::engine::{Clients, Contained, Engine, NOBODY, PATIENCE, Wish, report, 
 use super::not_run;
 use crate::harness::{Finished, Init, Running, took};
 
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/runtimes/cri.py");
+const CLIENT: &str = include_str!("cri.py");
 
 /// Of the CRI's modes for a namespace: the pod's, the container's own, the host's.
-const POD: u32 = 0;
-const CONTAINER: u32 = 1;
-const NODE: u32 = 2;
+pub(super) const POD: u32 = 0;
+pub(super) const CONTAINER: u32 = 1;
+pub(super) const NODE: u32 = 2;
 
 /// The kubelet gives a container as much after its hook, whatever is left of the grace period.
 const LEAST: Duration = Duration::from_secs(2);
@@ -46,12 +47,12 @@ fn with(case: fn(&dyn Engine)) {
 
 /// containerd, and a Python that can call it.
 #[derive(Clone)]
-struct Cri {
-    containerd: Arc<Containerd>,
+pub(super) struct Cri {
+    pub(super) containerd: Arc<Containerd>,
     python: &'static str,
 }
 
-fn cri() -> Option<Cri> {
+pub(super) fn cri() -> Option<Cri> {
     let can = |python: &&str| {
         let output = Command::new(python).args(["-c", "import grpc"]).output();
         output.is_ok_and(|output| output.status.success())
@@ -70,17 +71,22 @@ impl Cri {
     }
 
     /// One call, as the kubelet makes it.
-    fn call(&self, method: &str, request: &Value) -> Output {
-        let arguments = [CLIENT, &self.containerd.socket(), "call", method, &request.to_string()];
+    pub(super) fn call(&self, method: &str, request: &Value) -> Output {
+        let arguments = ["-c", CLIENT, &self.containerd.socket(), "call", method, &request.to_string()];
         Command::new(self.python).args(arguments).output().expect("looked for before")
     }
 
     /// A pod with one container. `pid` says whose processes it sees; `more` is added to the container's configuration.
     fn run(&self, wish: Wish, pid: u32, more: &Value) -> Pod {
+        self.run_in(&between::pod(), wish, pid, more)
+    }
+
+    /// The same; the first is added to the pod's configuration. Its `runtime_handler` is that of the request.
+    pub(super) fn run_in(&self, pod: &Value, wish: Wish, pid: u32, more: &Value) -> Pod {
         assert!(wish.terminal.is_none(), "nobody could type into it");
         let name = self.containerd.new_name();
         let namespaces = json!({ "network": NODE, "pid": pid, "ipc": POD });
-        let sandbox = json!({
+        let mut sandbox = json!({
             "metadata": { "name": name, "uid": name, "namespace": "default" },
             "log_directory": self.log_folder(),
             "linux": {
@@ -88,6 +94,7 @@ impl Cri {
                 "security_context": { "namespace_options": namespaces },
             },
         });
+        add(&mut sandbox, pod);
         let mut container = json!({
             "metadata": { "name": "main" },
             "image": { "image": wish.image() },
@@ -110,11 +117,9 @@ impl Cri {
             context["readonly_rootfs"] = json!(true);
             context["no_new_privs"] = json!(true);
         }
-        for (key, value) in more.as_object().into_iter().flatten() {
-            container[key] = value.clone();
-        }
+        add(&mut container, more);
         let socket = self.containerd.socket();
-        let line = [self.python, CLIENT, &socket, "run", &sandbox.to_string(), &container.to_string()];
+        let line = [self.python, "-c", CLIENT, &socket, "run", &sandbox.to_string(), &container.to_string()];
         let mut running = Init::subreaper().command(&line).start();
         let pod = running.line_after("pod ");
         let clients = Clients::new(running);
@@ -127,6 +132,13 @@ impl Cri {
     }
 }
 
+/// Sets these fields.
+fn add(message: &mut Value, more: &Value) {
+    for (key, value) in more.as_object().into_iter().flatten() {
+        message[key] = value.clone();
+    }
+}
+
 impl Engine for Cri {
     fn start(&self, wish: Wish) -> Box<dyn Contained> {
         Box::new(self.run(wish, CONTAINER, &json!({})))
@@ -134,17 +146,17 @@ impl Engine for Cri {
 }
 
 /// A pod with its container.
-struct Pod {
+pub(super) struct Pod {
     cri: Cri,
-    pod: String,
-    container: String,
+    pub(super) pod: String,
+    pub(super) container: String,
     clients: Clients,
 }
 
 impl Pod {
     /// What the kubelet does when it deletes a pod: the preStop hook, which uses up the grace period; then the container has the rest of
     /// it, in whole seconds. Returns what became of the hook, and the rest.
-    fn delete(&mut self, grace: Duration, hook: &[&str]) -> (Output, Duration) {
+    pub(super) fn delete(&mut self, grace: Duration, hook: &[&str]) -> (Output, Duration) {
         let begun = Instant::now();
         let request = json!({ "container_id": self.container, "cmd": hook, "timeout": grace.as_secs() });
         let output = self.cri.call("ExecSync", &request);
@@ -155,10 +167,10 @@ impl Pod {
     }
 
     /// StopContainer with this time. Does not wait.
-    fn stop_within(&mut self, time: Duration) {
+    pub(super) fn stop_within(&mut self, time: Duration) {
         let request = json!({ "container_id": self.container, "timeout": time.as_secs() }).to_string();
         let socket = self.cri.containerd.socket();
-        let line = [self.cri.python, CLIENT, &socket, "call", "StopContainer", &request];
+        let line = [self.cri.python, "-c", CLIENT, &socket, "call", "StopContainer", &request];
         self.clients.stop_with(Init::subreaper().command(&line).start());
     }
 }
@@ -189,7 +201,7 @@ impl Drop for Pod {
 
 /// The container's exit code and reason, as the CRI reports them.
 #[track_caller]
-fn status(run: &Finished) -> (u64, String) {
+pub(super) fn status(run: &Finished) -> (u64, String) {
     let line = run.stdout.iter().find_map(|line| line.strip_prefix("status "));
     let status: Value =
         serde_json::from_str(line.unwrap_or_else(|| panic!("no status: {run:#?}"))).expect("JSON");

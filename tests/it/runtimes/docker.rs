@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
+use super::between;
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
 use super::engine::{Clients, Contained, ENTRYPOINT, Engine, PATIENCE, Wish, images};
@@ -59,7 +60,7 @@ impl Docker {
         let name = folder.path().file_name().expect("it has a name").to_str().expect("text");
         // dockerd asks it for its version, and understands the answer of one with this name.
         let init = folder.path().join("docker-init");
-        fs::copy(crate::harness::DRAINIT, &init).expect("our own folder");
+        fs::copy(*crate::harness::DRAINIT, &init).expect("our own folder");
         let mut config = json!({
             "data-root": format!("{path}/data"),
             "exec-root": format!("{path}/exec"),
@@ -84,6 +85,7 @@ impl Docker {
         }
         let file = folder.path().join("daemon.json");
         fs::write(&file, config.to_string()).expect("our own folder");
+        between::configure("docker", &file);
         let socket = format!("unix://{path}/sock");
         let is_up = || {
             let output = Command::new("docker").args(["--host", &socket, "version"]).output();
@@ -112,7 +114,9 @@ impl Docker {
     /// `docker run` in the foreground with these options, image and words.
     pub(super) fn run(self: &Arc<Self>, line: &[&str], terminal: Option<std::os::fd::OwnedFd>) -> Container {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
-        let line = [&["docker", "run", "--network=none", "--name", &name], line].concat();
+        let options = between::options("docker", self.daemon.path());
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let line = [&["docker", "run", "--network=none", "--name", &name], &options[..], line].concat();
         let init = Init::subreaper().command(&line);
         let init = self.environment().into_iter().fold(init, |init, (name, value)| init.env(name, value));
         let init = match terminal {

@@ -26,7 +26,7 @@ fn base(docker: &Docker, folder: &Path) -> String {
         found.unwrap_or_else(|| panic!("no {start} in {text}")).to_owned()
     };
     let alone = Archive::empty();
-    fs::copy(DRAINIT, alone.root().join("drainit")).expect("our own folder");
+    fs::copy(*DRAINIT, alone.root().join("drainit")).expect("our own folder");
     docker.load(&alone.image(&word("COPY --from="), json!({ "Entrypoint": ["/drainit"] })).write());
     word("FROM ")
 }

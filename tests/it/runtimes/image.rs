@@ -21,7 +21,7 @@ pub(super) fn fill(root: &Path) {
     }
     let bin = root.join("bin");
     fs::copy(installed("busybox").expect("looked for before"), bin.join("busybox")).expect("our own folder");
-    for (program, name) in [(DRAINIT, "drainit"), (WORKLOAD, "fake-workload")] {
+    for (program, name) in [(*DRAINIT, "drainit"), (WORKLOAD, "fake-workload")] {
         // They are large, and there are many containers.
         let copy = |_| fs::copy(program, bin.join(name)).map(|_| ());
         fs::hard_link(program, bin.join(name)).or_else(copy).expect("our own folder");

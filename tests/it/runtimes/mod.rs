@@ -5,6 +5,7 @@
 //! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
 
 mod agent;
+mod between;
 mod cases;
 mod containerd;
 mod cri;
@@ -17,8 +18,10 @@ mod docker_report;
 mod engine;
 mod exit_code;
 mod guard;
+mod here;
 mod image;
 mod nginx;
+mod no_image_change;
 mod oci;
 mod podman;
 mod reap;
@@ -27,22 +30,20 @@ mod stop;
 mod vm;
 
 use std::fs;
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use drainit::plan::processes::Process;
-use drainit::sys::procfs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use here::{REQUIRE, UNIFIED, is_alive, obstacle_to};
+pub(crate) use here::{installed, not_run};
+
 use crate::harness::{Finished, Init, Running, descendants_of, wait_until};
 
-const REQUIRE: &str = "DRAINIT_REQUIRE_RUNTIMES";
-/// Where the unused cgroup2 of a hybrid host is mounted. crun refuses to run where it sees one.
-const UNIFIED: &str = "/sys/fs/cgroup/unified";
 /// Looks at a container that is to be deleted, at most; each takes some milliseconds.
 const LOOKS: usize = 500;
 
@@ -95,32 +96,6 @@ impl Runtime {
         let private = if hide { &private[..] } else { &[] };
         private.iter().copied().chain(["sh", "-c", &script, "sh"]).map(str::to_owned).collect()
     }
-}
-
-/// Why containers cannot be made with these programs here, where that can be told without them.
-fn obstacle_to(programs: &[&str]) -> Option<String> {
-    if let Some(program) = programs.iter().find(|program| installed(program).is_none()) {
-        return Some(format!("{program} is not installed"));
-    }
-    if installed("busybox").is_none() {
-        return Some("busybox-static is not installed".to_owned());
-    }
-    (!nix::unistd::geteuid().is_root()).then(|| "only root can start such containers".to_owned())
-}
-
-/// Says that the test does not run with this, and why. Where it has to, the test fails.
-pub(crate) fn not_run(with: &str, obstacle: &str) {
-    assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not eprintln, which is only shown for tests that fail.
-    let line = format!("{test} with {with}: not run: {obstacle}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-}
-
-pub(crate) fn installed(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
 }
 
 /// A container in the making: its root file system and its configuration.
@@ -346,10 +321,4 @@ impl Drop for Container {
         self.running = None;
         self.delete();
     }
-}
-
-fn is_alive(pid: i32) -> bool {
-    procfs::stat(pid, &mut procfs::buffer())
-        .and_then(drainit::processes::stat::parse)
-        .is_some_and(|process| process.is_alive())
 }

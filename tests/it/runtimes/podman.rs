@@ -13,6 +13,7 @@ use drainit::plan::processes::Process;
 use drainit::processes::look_again;
 use serde_json::json;
 
+use super::between;
 use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
 use super::engine::{Clients, Contained, ENTRYPOINT, Engine, PATIENCE, PAUSE, Wish, images};
@@ -52,14 +53,14 @@ const CLEAN: &str = r#"
 "#;
 
 /// A podman of our own.
-struct Podman {
+pub(super) struct Podman {
     /// Holds the mounts, and cleans up.
-    holder: Daemon,
+    pub(super) holder: Daemon,
     next: AtomicU32,
 }
 
 /// The one that other tests use right now, or a new one, or none.
-fn podman() -> Option<Arc<Podman>> {
+pub(super) fn podman() -> Option<Arc<Podman>> {
     static PODMAN: Shared<Podman> = Shared::new();
     PODMAN.get("podman", &["podman", "conmon", "crun", "nsenter"], Podman::start)
 }
@@ -225,7 +226,7 @@ impl Podman {
         let path = folder.path().to_str().expect("text").to_owned();
         let write =
             |name: &str, text: String| fs::write(folder.path().join(name), text).expect("our own folder");
-        fs::copy(DRAINIT, folder.path().join("init")).expect("our own folder");
+        fs::copy(*DRAINIT, folder.path().join("init")).expect("our own folder");
         // Without the right to raise limits, the usual ones cannot be set. Locks would be in a place that all podmans share.
         write(
             "containers.conf",
@@ -243,6 +244,7 @@ impl Podman {
         write("podman", SCRIPT.to_owned());
         let script = folder.path().join("podman");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("our own folder");
+        between::configure("podman", &script);
         let is_up = || Command::new(&script).arg("info").output().is_ok_and(|output| output.status.success());
         let holder = Daemon::start(folder, &["sleep", "infinity"], CLEAN, is_up)?;
         let podman = Self { holder, next: AtomicU32::new(1) };
@@ -252,7 +254,7 @@ impl Podman {
         Ok(podman)
     }
 
-    fn client(&self) -> Command {
+    pub(super) fn client(&self) -> Command {
         Command::new(self.holder.file("podman"))
     }
 
@@ -264,7 +266,7 @@ impl Podman {
         Init::subreaper().flags(&["--wait-for-all"]).command(&line)
     }
 
-    fn runs(&self, words: &[&str], terminal: Option<OwnedFd>) -> Running {
+    pub(super) fn runs(&self, words: &[&str], terminal: Option<OwnedFd>) -> Running {
         let init = self.init(words);
         match terminal {
             Some(terminal) => init.stdin(terminal).start(),
@@ -273,7 +275,7 @@ impl Podman {
     }
 
     /// `podman run` in the foreground with these options, image and words.
-    fn run(self: &Arc<Self>, line: &[&str], terminal: Option<OwnedFd>) -> Container {
+    pub(super) fn run(self: &Arc<Self>, line: &[&str], terminal: Option<OwnedFd>) -> Container {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let group = format!("--cgroup-parent=/{}", self.holder.name());
         let line = [&["run", "--network=none", &group, "--name", &name], line].concat();
@@ -282,7 +284,7 @@ impl Podman {
     }
 
     /// What `podman inspect` says of the state of a container.
-    fn state(&self, name: &str, field: &str) -> String {
+    pub(super) fn state(&self, name: &str, field: &str) -> String {
         let format = format!("{{{{.State.{field}}}}}");
         run(self.client().args(["inspect", "--format", &format, name])).trim().to_owned()
     }
@@ -297,7 +299,7 @@ impl Engine for Arc<Podman> {
 }
 
 /// A pod that runs. It is removed at the end, whatever state it is in.
-struct Pod {
+pub(super) struct Pod {
     podman: Arc<Podman>,
     name: &'static str,
     /// Each podman that has made something of it, and what that has left behind to watch its containers.
@@ -305,7 +307,7 @@ struct Pod {
 }
 
 impl Pod {
-    fn new(podman: &Arc<Podman>, name: &'static str, words: &[&str]) -> Self {
+    pub(super) fn new(podman: &Arc<Podman>, name: &'static str, words: &[&str]) -> Self {
         let mut pod = Self { podman: Arc::clone(podman), name, made: Vec::new() };
         pod.have(words);
         // It leaves cgroups behind, in a folder that all podmans share.
@@ -336,9 +338,9 @@ impl Drop for Pod {
     }
 }
 
-struct Container {
+pub(super) struct Container {
     podman: Arc<Podman>,
-    name: String,
+    pub(super) name: String,
     clients: Clients,
 }
 

@@ -24,6 +24,6 @@ fn steps_need_nothing_from_the_image() {
         let run = container.finish();
         run.exits(4).in_order(&["main got TERM", "main finished"]);
         // The idle step, which needs /proc only, has nothing to say; nobody answers the request.
-        run.warns(&["pre-stop http 127.0.0.1:1: Connection refused"]);
+        run.warns(&["pre-stop http 127.0.0.1:1: connection refused"]);
     }
 }

@@ -99,7 +99,7 @@ fn without_the_right_to_switch_it_off_that_is_said_and_the_status_is_the_command
          exec busybox su -s /bin/sh nobody -c \"exec $*\"",
     );
     let console = machine.boot("as-nobody", "drainit --poweroff fake-workload say=done exit=3");
-    let line = "drainit: error: cannot power the machine off: Operation not permitted";
+    let line = "drainit: error: cannot power the machine off: operation not permitted";
     console.in_order(&["done", line, "Attempted to kill init! exitcode=0x00000300"]).never(OFF);
 }
 
@@ -154,7 +154,7 @@ impl Machine {
         }
         let busybox = installed("busybox").expect("looked for before");
         for (program, name) in
-            [(busybox, "busybox"), (DRAINIT.into(), "drainit"), (WORKLOAD.into(), "fake-workload")]
+            [(busybox, "busybox"), ((*DRAINIT).into(), "drainit"), (WORKLOAD.into(), "fake-workload")]
         {
             fs::copy(program, root.join("bin").join(name)).expect("our own folder");
         }

@@ -57,7 +57,8 @@ impl Browser {
             programs.push(program);
         }
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a scratch folder");
+        // Not below the target folder: the browser's socket is in it, and its path may have no more than 107 bytes (unix(7)).
+        let home = tempfile::tempdir().expect("a scratch folder");
         let mut line = Command::new("unshare");
         line.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
         if !nix::unistd::geteuid().is_root() {

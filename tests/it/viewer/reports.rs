@@ -7,11 +7,11 @@ pub(super) fn report() -> Value {
     json!({
         "schema": 2, "version": "0.1.0", "complete": true, "command": "server", "grace_ms": 10_000,
         "stop": { "at_ms": 1_000, "reason": "signal", "signal": "TERM", "sender": { "pid": 0, "uid": 0 } },
-        "signalled_ms": 1_000, "steps": [],
+        "signalled_ms": 1_000, "target": "main", "unheeded": null, "steps": [],
         "signals": [{ "at_ms": 1_000, "signal": "TERM", "to": "main", "pid": null, "step": null }],
         "earlier_signals": 0, "main": { "pid": 7, "ended": exited(1_500, 0) },
         "processes": [process(7, 1, "server", 1_500)], "more_processes": 0, "orphans_reaped": 0, "killed": null,
-        "ended_ms": 1_500, "stop_ms": 500, "exit_code": 0,
+        "ended_ms": 1_500, "stop_ms": 500, "exit_code": 0, "advice": [],
     })
 }
 

@@ -1,0 +1,116 @@
+//! What reads from a pipe of another descendant ends by itself, at end of file, and its death would be the writer's SIGPIPE: `server | tee log`
+//! would lose the last lines of the log. So such a reader is spared, as long as its writer is signalled, or answered for.
+//!
+//! A writer that would never hear of the stop (the reader's own descendant, or two that read from each other) spares nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Readers that may be spared, and what writes into their pipes.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    /// The pipe that each reads from, in the order in which the rule came to them.
+    readers: Vec<(i32, u64)>,
+    by_pipe: BTreeMap<u64, Vec<i32>>,
+    /// The pipes that the descendants of each reader, or itself, write into.
+    below: BTreeMap<i32, BTreeSet<u64>>,
+    /// The pipes that others write into, who hear of the stop.
+    heard: BTreeSet<u64>,
+}
+
+impl Readers {
+    pub(super) fn add(&mut self, reader: i32, pipe: u64) {
+        self.readers.push((reader, pipe));
+        self.by_pipe.entry(pipe).or_default().push(reader);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    pub(super) fn pids(&self) -> BTreeSet<i32> {
+        self.readers.iter().map(|&(reader, _)| reader).collect()
+    }
+
+    /// A process writes into this pipe. It hears of the stop, unless it is this reader, or below it: then it does when that one has ended.
+    pub(super) fn writes(&mut self, pipe: u64, below: Option<i32>) {
+        match below {
+            Some(reader) => _ = self.below.entry(reader).or_default().insert(pipe),
+            None => _ = self.heard.insert(pipe),
+        }
+    }
+
+    /// The readers that have to be signalled, because nothing else would end them.
+    pub(super) fn not_spared(&self) -> BTreeSet<i32> {
+        let mut left = self.pids();
+        let mut not_spared = BTreeSet::new();
+        // Pipes that will come to their end, with the reader whose end that is.
+        let mut ending: Vec<(u64, Option<i32>)> = self.heard.iter().map(|&pipe| (pipe, None)).collect();
+        let mut done: BTreeMap<u64, u8> = BTreeMap::new();
+        let mut order = self.readers.iter();
+        loop {
+            while let Some((pipe, of)) = ending.pop() {
+                // Each reader of a pipe but one's own is spared the first time, and that one the second time.
+                let times = done.entry(pipe).or_default();
+                if *times == 2 {
+                    continue;
+                }
+                *times = if of.is_none() { 2 } else { *times + 1 };
+                for &reader in self.by_pipe.get(&pipe).into_iter().flatten() {
+                    if of != Some(reader) && left.remove(&reader) {
+                        ending.extend(self.ends_with(reader));
+                    }
+                }
+            }
+            let Some(&(next, _)) = order.find(|(reader, _)| left.contains(reader)) else { return not_spared };
+            left.remove(&next);
+            not_spared.insert(next);
+            ending.extend(self.ends_with(next));
+        }
+    }
+
+    fn ends_with(&self, reader: i32) -> impl Iterator<Item = (u64, Option<i32>)> {
+        self.below.get(&reader).into_iter().flatten().map(move |&pipe| (pipe, Some(reader)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(readers: &[(i32, u64)], writers: &[(u64, Option<i32>)], expected: &[i32]) {
+        let mut all = Readers::default();
+        readers.iter().for_each(|&(reader, pipe)| all.add(reader, pipe));
+        writers.iter().for_each(|&(pipe, below)| all.writes(pipe, below));
+        assert_eq!(all.not_spared().into_iter().collect::<Vec<i32>>(), expected);
+    }
+
+    #[test]
+    fn a_reader_is_spared_if_its_writer_hears_of_the_stop() {
+        check(&[(8, 5)], &[(5, None)], &[]);
+        // A pipe from outside.
+        check(&[(8, 5)], &[], &[8]);
+    }
+
+    #[test]
+    fn a_reader_of_a_reader_is_spared_too() {
+        check(&[(9, 6), (8, 5)], &[(5, None), (6, Some(8))], &[]);
+    }
+
+    #[test]
+    fn what_reads_from_its_own_descendant_is_signalled() {
+        check(&[(8, 5)], &[(5, Some(8))], &[8]);
+        check(&[(8, 5)], &[(5, Some(8)), (5, None)], &[]);
+    }
+
+    #[test]
+    fn of_two_that_read_from_each_other_one_is_signalled() {
+        check(&[(8, 5), (9, 6)], &[(6, Some(8)), (5, Some(9))], &[8]);
+    }
+
+    #[test]
+    fn many_that_share_one_pipe_take_no_time() {
+        let readers: Vec<(i32, u64)> = (10..20_000).map(|pid| (pid, 5)).collect();
+        let writers: Vec<(u64, Option<i32>)> = readers.iter().map(|&(pid, _)| (5, Some(pid))).collect();
+        check(&readers, &writers, &[10]);
+    }
+}
