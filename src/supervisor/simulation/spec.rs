@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::plan::processes::SignalState;
 use crate::plan::schedule::Stage;
 use crate::plan::{Patience, Schedule, Step, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
@@ -254,5 +255,23 @@ impl Reaction {
     /// Whether it has a handler for TERM, or waits for it.
     pub(super) fn handles(self) -> bool {
         !matches!(self, Self::Dies | Self::Ignores)
+    }
+
+    pub(super) fn signals(self) -> SignalState {
+        let set = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM]
+            .into_iter()
+            .fold(SignalSet::default(), SignalSet::with);
+        let none = SignalSet::default();
+        let (caught, ignored) = match self {
+            Self::Dies | Self::Takes(_) => (none, none),
+            Self::Ignores => (none, set),
+            Self::Leaves(_)
+            | Self::Relays(_)
+            | Self::Gathers
+            | Self::CleansUp(_)
+            | Self::Once(_)
+            | Self::Stays => (set, none),
+        };
+        SignalState { blocked: none, ignored, caught }
     }
 }

@@ -445,21 +445,7 @@ impl World {
     }
 
     pub(super) fn signals_of(&self, id: usize) -> SignalState {
-        let set = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM]
-            .into_iter()
-            .fold(SignalSet::default(), SignalSet::with);
-        let none = SignalSet::default();
-        let (caught, ignored) = match self.procs[id].reaction {
-            Reaction::Dies | Reaction::Takes(_) => (none, none),
-            Reaction::Ignores => (none, set),
-            Reaction::Leaves(_)
-            | Reaction::Relays(_)
-            | Reaction::Gathers
-            | Reaction::CleansUp(_)
-            | Reaction::Once(_)
-            | Reaction::Stays => (set, none),
-        };
-        SignalState { blocked: none, ignored, caught }
+        self.procs[id].reaction.signals()
     }
 
     pub(super) fn pending_of(&self, id: usize) -> SignalSet {
