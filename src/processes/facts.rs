@@ -11,13 +11,19 @@ use crate::plan::processes::Process;
 use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
 use crate::plan::processes::ignoring::Closer;
 use crate::plan::processes::shells::Shell;
-use crate::sys::procfs;
+use crate::sys::{process as own, procfs};
 
 /// The null device, as its link is named.
 const NULL: &[u8] = b"/dev/null";
 
-/// Reads one fact of a process.
-pub fn read(process: &Process, fact: Fact, facts: &mut Facts) {
+/// The pipe that drainit itself reads from: it was there before the command, so whatever writes into it is no descendant.
+#[must_use]
+pub fn own_stdin() -> Option<u64> {
+    pipe_of(own::id(), "fd/0")
+}
+
+/// Reads one fact of a process. `own_stdin` is what [`own_stdin`] has found.
+pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts) {
     let pid = process.pid;
     match fact {
         Fact::Status => facts.status = Some(status_of(pid)),
@@ -26,7 +32,17 @@ pub fn read(process: &Process, fact: Fact, facts: &mut Facts) {
             let file = procfs::link(pid, "exe");
             facts.shell = Some(Shell::of(file.as_deref(), process.name.bytes()));
         }
-        Fact::Stdin => facts.stdin = Some(stdin_of(pid)),
+        Fact::Stdin => {
+            facts.stdin = Some(match stdin_of(pid) {
+                // It has no writer to be looked for. All that share it have the same.
+                Stdin::Pipe(pipe) if Some(pipe) == own_stdin => Stdin::Other(pipe),
+                other @ (Stdin::Pipe(_)
+                | Stdin::Closed
+                | Stdin::Hidden
+                | Stdin::ReadOnlyNull
+                | Stdin::Other(_)) => other,
+            });
+        }
         Fact::Outputs => {
             facts.outputs = Some(Outputs([pipe_of(pid, "fd/1"), pipe_of(pid, "fd/2")]));
         }

@@ -22,7 +22,8 @@ pub fn look_at_killed() -> Option<Table> {
     }
     let mut killed = Vec::new();
     procfs::each_process(|_, line| killed.extend(stat::parse(line)));
-    killed.retain(|process| process.pid != own::id() && (process.is_alive() || process.has_died_of_kill));
+    let own = own::id();
+    killed.retain(|process| process.pid != own && (process.is_alive() || process.has_died_of_kill));
     Some(Table::new(killed))
 }
 
@@ -72,13 +73,34 @@ pub fn disposition(process: &Process, signal: Signal) -> Option<Disposition> {
 /// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`.
 #[must_use]
 pub fn handles(pid: i32, signal: Signal) -> bool {
-    let found = look_at(pid).and_then(|process| disposition(&process, signal));
+    handles_as(look_at(pid).as_ref(), pid, signal)
+}
+
+fn handles_as(process: Option<&Process>, pid: i32, signal: Signal) -> bool {
+    let found = process.and_then(|process| disposition(process, signal));
     matches!(found, Some(Disposition::Caught | Disposition::Blocked)) || facts::awaits_signals(pid)
+}
+
+/// A process that is looked at again and again: its `stat` file is held open from the first look on.
+#[derive(Debug, Default)]
+pub struct Watched(Option<(i32, procfs::Stat)>);
+
+impl Watched {
+    /// The same as [`handles`].
+    pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
+        if self.0.as_ref().is_none_or(|(held, _)| *held != pid) {
+            self.0 = procfs::Stat::open(pid).map(|file| (pid, file));
+        }
+        let mut text = procfs::buffer();
+        let process = self.0.as_ref().and_then(|(_, file)| stat::parse(file.read(&mut text)?));
+        handles_as(process.as_ref(), pid, signal)
+    }
 }
 
 /// Whether these `stat` lines tell of signals: this process blocks all of them, and a kernel that is only much like Linux may have zeros there.
 fn signals_are_shown(all: &[Process]) -> bool {
-    let own = all.iter().find(|process| process.pid == own::id());
+    let own = own::id();
+    let own = all.iter().find(|process| process.pid == own);
     own.and_then(|own| own.signals).is_some_and(|signals| signals.blocked.contains(Signal::TERM))
 }
 

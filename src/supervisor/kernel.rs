@@ -1,5 +1,6 @@
 //! What the stopper and the recorder see of the processes, and do to them. The tests run both against a kernel that is simulated.
 
+use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::plan::processes::facts::{Fact, Facts, Status};
 use crate::plan::processes::ignoring::Closer;
 use crate::plan::processes::signalled::Moment;
 use crate::plan::processes::{Disposition, Process, Table};
-use crate::processes;
+use crate::processes::{self, Watched};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::{self, Clock};
 use crate::sys::kill::{self, Pinned};
@@ -17,6 +18,8 @@ use crate::sys::{process as own, procfs, signals, tty};
 pub(super) trait Kernel: Clone {
     /// A process that keeps its number from being another one's.
     type Pinned;
+    /// A process that is looked at again and again.
+    type Watched: Default + Debug;
 
     /// The time since drainit started.
     fn now(&self) -> Duration;
@@ -36,11 +39,15 @@ pub(super) trait Kernel: Clone {
     fn process(&self, pid: i32) -> Option<Process>;
     /// Our own children, dead ones that were not reaped included.
     fn own_children(&self) -> Option<Vec<i32>>;
-    fn read(&self, process: &Process, fact: Fact, facts: &mut Facts);
+    /// The pipe that drainit itself reads from.
+    fn own_stdin(&self) -> Option<u64>;
+    fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
     fn status(&self, pid: i32) -> Status;
     fn closer(&self, process: &Process) -> Closer;
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition>;
     fn handles(&self, pid: i32, signal: Signal) -> bool;
+    /// The same.
+    fn watched_handles(&self, watched: &mut Self::Watched, pid: i32, signal: Signal) -> bool;
     /// Now, as a moment that processes can be compared with.
     fn moment(&self) -> Moment;
     fn group_of(&self, pid: i32) -> Option<i32>;
@@ -91,6 +98,7 @@ pub(super) struct Linux {
 
 impl Kernel for Linux {
     type Pinned = Pinned;
+    type Watched = Watched;
 
     fn now(&self) -> Duration {
         self.clock.now()
@@ -132,8 +140,12 @@ impl Kernel for Linux {
         procfs::own_children()
     }
 
-    fn read(&self, process: &Process, fact: Fact, facts: &mut Facts) {
-        processes::facts::read(process, fact, facts);
+    fn own_stdin(&self) -> Option<u64> {
+        processes::facts::own_stdin()
+    }
+
+    fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts) {
+        processes::facts::read(process, fact, own_stdin, facts);
     }
 
     fn status(&self, pid: i32) -> Status {
@@ -150,6 +162,10 @@ impl Kernel for Linux {
 
     fn handles(&self, pid: i32, signal: Signal) -> bool {
         processes::handles(pid, signal)
+    }
+
+    fn watched_handles(&self, watched: &mut Watched, pid: i32, signal: Signal) -> bool {
+        watched.handles(pid, signal)
     }
 
     fn moment(&self) -> Moment {

@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::dir::Dir;
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 
 use super::{calls, process};
@@ -54,6 +55,24 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text)
 }
 
+/// The `stat` file of one process, held open: looking at it again takes one call. It never shows another process of the same number.
+#[derive(Debug)]
+pub struct Stat(OwnedFd);
+
+impl Stat {
+    /// `None` if it is gone, or no file can be opened.
+    #[must_use]
+    pub fn open(pid: i32) -> Option<Self> {
+        open(pid, "stat").ok().map(Self)
+    }
+
+    /// The line as it is now, as long as the process is there.
+    pub fn read<'a>(&self, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
+        let length = nix::sys::uio::pread(&self.0, text, 0).ok()?;
+        text.get(..length).filter(|text| !text.is_empty())
+    }
+}
+
 /// The system call that a process is in, as long as it is there and may be looked at (proc(5), `/proc/PID/syscall`).
 pub fn system_call(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "syscall", text)
@@ -80,23 +99,32 @@ pub const CLOSED_ON_EXEC: u32 = libc::O_CLOEXEC.cast_unsigned();
 /// More than any file of /proc has: `status` names up to 65,536 groups.
 const LONGEST: usize = 16 << 20;
 
+/// Room that is asked for at once. It is not asked for again while there is some left: the last read finds the end of the file.
+const ROOM: usize = FILE_SIZE - 64;
+
 /// A file of a process, to its end: a user can make some of them longer than any buffer. `None` if it is gone, may not be read, or there is
 /// no memory.
 #[must_use]
 pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
+    to_its_end(pid, name).ok()
+}
+
+fn to_its_end(pid: i32, name: &str) -> nix::Result<Vec<u8>> {
     let file = open(pid, name)?;
     let mut text: Vec<u8> = Vec::new();
     loop {
         let length = text.len();
-        text.try_reserve(FILE_SIZE).ok()?;
-        text.resize(length + FILE_SIZE, 0);
-        let read = nix::unistd::read(&file, text.get_mut(length..)?).ok()?;
+        if text.capacity() == length {
+            text.try_reserve(ROOM).map_err(|_| Errno::ENOMEM)?;
+        }
+        text.resize(text.capacity(), 0);
+        let read = nix::unistd::read(&file, text.get_mut(length..).unwrap_or_default())?;
         text.truncate(length + read);
         if read == 0 {
-            return (!text.is_empty()).then_some(text);
+            return if text.is_empty() { Err(Errno::ESRCH) } else { Ok(text) };
         }
         if LONGEST < text.len() {
-            return None;
+            return Err(Errno::EFBIG);
         }
     }
 }
@@ -104,15 +132,22 @@ pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
 /// The same for a file that only a process's owner, or who may trace it, can read (ptrace(2)).
 #[must_use]
 pub fn whole_file_as_owner(pid: i32, name: &str) -> Option<Vec<u8>> {
-    whole_file(pid, name).or_else(|| as_owner_of(pid, || whole_file(pid, name)))
+    or_as_owner_of(pid, || to_its_end(pid, name))
 }
 
 /// Where a link of a process leads, as the kernel names it. The file behind it is not touched.
 #[must_use]
 pub fn link(pid: i32, name: &str) -> Option<Vec<u8>> {
     let path = format!("/proc/{pid}/{name}");
-    let read = || nix::fcntl::readlink(path.as_str()).ok().map(OsStringExt::into_vec);
-    read().or_else(|| as_owner_of(pid, read))
+    or_as_owner_of(pid, || nix::fcntl::readlink(path.as_str()).map(OsStringExt::into_vec))
+}
+
+/// Looks, and if that is refused once more with the file system ids of the process's owner.
+fn or_as_owner_of<T>(pid: i32, look: impl Fn() -> nix::Result<T>) -> Option<T> {
+    match look() {
+        Err(Errno::EACCES | Errno::EPERM) => as_owner_of(pid, || look().ok()),
+        found => found.ok(),
+    }
 }
 
 /// Does something with the file system ids of the process's owner.
@@ -168,18 +203,19 @@ pub fn buffer() -> [u8; FILE_SIZE] {
 }
 
 fn read<'a>(pid: i32, file: &str, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
-    let file = open(pid, file)?;
+    let file = open(pid, file).ok()?;
     let length = nix::unistd::read(&file, text).ok()?;
     text.get(..length).filter(|text| !text.is_empty())
 }
 
-fn open(pid: i32, file: &str) -> Option<OwnedFd> {
+fn open(pid: i32, file: &str) -> nix::Result<OwnedFd> {
     let mut path = [0_u8; 64];
     let mut rest = path.as_mut_slice();
-    write!(rest, "/proc/{pid}/{file}").ok()?;
+    write!(rest, "/proc/{pid}/{file}").map_err(|_| Errno::ENAMETOOLONG)?;
     let unused = rest.len();
-    let path = path.get(..path.len() - unused)?;
-    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    let path = path.get(..path.len() - unused).unwrap_or_default();
+    // By `openat`: musl's `open` sets the descriptor's flag a second time.
+    nix::fcntl::openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// The open descriptors of this process; empty where /proc is missing.

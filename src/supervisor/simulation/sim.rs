@@ -50,6 +50,7 @@ impl Sim {
 impl Kernel for Sim {
     /// The place of a process in the world.
     type Pinned = Option<usize>;
+    type Watched = ();
 
     /// No two looks at the clock show the same.
     fn now(&self) -> Duration {
@@ -125,7 +126,11 @@ impl Kernel for Sim {
         Some(world.everybody().into_iter().filter(is_child).map(|id| world.procs[id].pid).collect())
     }
 
-    fn read(&self, process: &Process, fact: Fact, facts: &mut Facts) {
+    fn own_stdin(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&self, process: &Process, fact: Fact, _: Option<u64>, facts: &mut Facts) {
         match fact {
             Fact::Status => facts.status = Some(self.status(process.pid)),
             Fact::Call => facts.call = Some(self.call_of(process.pid)),
@@ -157,6 +162,10 @@ impl Kernel for Sim {
     fn handles(&self, pid: i32, signal: Signal) -> bool {
         let seen = self.process(pid).and_then(|process| process.disposition(signal));
         seen == Some(Disposition::Caught) || self.call_of(pid) == Call::AwaitsSignals
+    }
+
+    fn watched_handles(&self, (): &mut (), pid: i32, signal: Signal) -> bool {
+        self.handles(pid, signal)
     }
 
     fn moment(&self) -> Moment {

@@ -23,6 +23,7 @@ impl<K: Kernel> Stopper<K> {
     pub(super) fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
         let mut facts = FactTable::new();
         let begun = self.kernel.now();
+        let own_stdin = self.kernel.own_stdin();
         loop {
             let since = self.kernel.now().saturating_sub(begun);
             let question =
@@ -36,7 +37,7 @@ impl<K: Kernel> Stopper<K> {
                 let known = facts.entry(pid).or_default();
                 is_new |= !known.has(fact);
                 match table.find(pid) {
-                    Some(process) if !self.is_over() => self.kernel.read(process, fact, known),
+                    Some(process) if !self.is_over() => self.kernel.read(process, fact, own_stdin, known),
                     _ => *known = known.or_hidden(),
                 }
             }
@@ -59,7 +60,7 @@ impl<K: Kernel> Stopper<K> {
         for process in told.iter().filter_map(|&pid| table.find(pid)) {
             let facts = facts.entry(process.pid).or_default();
             if facts.status.is_none() {
-                self.kernel.read(process, Fact::Status, facts);
+                self.kernel.read(process, Fact::Status, None, facts);
             }
         }
         facts

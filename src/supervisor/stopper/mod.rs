@@ -38,7 +38,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
-pub(super) struct Stopper<K = Linux> {
+pub(super) struct Stopper<K: Kernel = Linux> {
     kernel: K,
     /// How long a process that may have been told by its parent is given.
     patience: Option<Duration>,
@@ -59,6 +59,8 @@ pub(super) struct Stopper<K = Linux> {
     call_again: Option<Duration>,
     /// What was forwarded to the command.
     forwarded: SignalSet,
+    /// Main, which is looked at for each signal that is forwarded.
+    watched_main: K::Watched,
     killing: bool,
 }
 
@@ -77,6 +79,7 @@ impl<K: Kernel> Stopper<K> {
             limit: None,
             call_again: None,
             forwarded: SignalSet::default(),
+            watched_main: K::Watched::default(),
             killing: false,
         }
     }
@@ -122,7 +125,11 @@ impl<K: Kernel> Stopper<K> {
     pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder<K>) {
         self.forwarded = self.forwarded.with(signal);
         let to = match (to, main.pid()) {
-            (Recipients::MainOrGroup, Some(main)) if self.kernel.handles(main, signal) => Recipients::Main,
+            (Recipients::MainOrGroup, Some(main))
+                if self.kernel.watched_handles(&mut self.watched_main, main, signal) =>
+            {
+                Recipients::Main
+            }
             (Recipients::MainOrGroup, Some(_)) => Recipients::Group,
             (to, _) => to,
         };

@@ -226,6 +226,8 @@ impl Download {
                 Ok(0) => return self.received,
                 Ok(count) => self.received += count as u64,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.received,
+                // A socket with a timeout says so after a stop and a continue, too (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("after {} bytes: {error}", self.received),
             }
         }
