@@ -170,8 +170,7 @@ impl Plan {
         if stop.stage.target != Target::Auto || stop.stage.signal.is_none() {
             return None;
         }
-        let is_last = self.scheduled(stop.at + 1).is_none();
-        let kill_at = earliest(stop.limit, stop.next_at.filter(|_| is_last))?;
+        let kill_at = self.kill_at(stop)?;
         if stop.next_at.is_some_and(|next| next < kill_at) {
             return None;
         }
@@ -179,11 +178,14 @@ impl Plan {
         Some(kill_at.saturating_sub(LAST_CALL.min(half)))
     }
 
-    pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
-        // KILL comes at the limit, or at the end of the schedule.
+    /// When a clock sends KILL: that of the whole stop, or the schedule behind its last stage.
+    fn kill_at(&self, stop: &Stop) -> Option<Duration> {
         let is_last = self.scheduled(stop.at + 1).is_none();
-        let kill_at = earliest(stop.limit, stop.next_at.filter(|_| is_last));
-        if let Some(held_until) = held(kill_at, now) {
+        earliest(stop.limit, stop.next_at.filter(|_| is_last))
+    }
+
+    pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        if let Some(held_until) = held(self.kill_at(&stop), now) {
             // Frozen, or suspended: the processes may not even have taken the signals that wait for them.
             stop.limit = stop.limit.map(|limit| limit.max(held_until));
             stop.next_at = stop.next_at.map(|next| next.max(held_until));
@@ -328,4 +330,29 @@ impl Plan {
 /// Until when KILL waits if drainit itself was held past its time; `None` if it was not.
 fn held(limit: Option<Duration>, now: Duration) -> Option<Duration> {
     limit.filter(|limit| limit.saturating_add(HELD_AFTER) < now).map(|_| now.saturating_add(HELD_PATIENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::schedule::Stage as Scheduled;
+
+    #[test]
+    fn a_kill_that_is_late_waits_whichever_clock_sends_it() {
+        let second = Duration::from_secs(1);
+        let patience = Patience::For(second);
+        let schedule = Schedule::new(vec![Scheduled { signal: Signal::TERM, target: None, patience }]);
+        let grace = StopPolicy { grace_period: Some(second), ..StopPolicy::default() };
+        for policy in [grace, StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }] {
+            let mut plan = Plan::new(policy);
+            let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM));
+            let woken = second * 60;
+            let kills = |actions: Actions| actions.into_iter().any(|it| matches!(it, Action::Kill(_)));
+            for now in [woken, woken + HELD_PATIENCE - Duration::from_millis(1)] {
+                assert!(!kills(plan.handle(now, Event::Tick)), "{now:?}");
+            }
+            let mut ticks = (0..4).map(|_| plan.handle(woken + HELD_PATIENCE, Event::Tick));
+            assert!(ticks.any(kills), "two seconds later");
+        }
+    }
 }

@@ -116,7 +116,8 @@ fn descriptor(text: &[u8]) -> Option<u32> {
 }
 
 /// `NUMBER ARGUMENTS...`, or `running`, or -1 if it is blocked outside of a call.
-fn call(text: &[u8]) -> Call {
+#[must_use]
+pub fn call(text: &[u8]) -> Call {
     if text.starts_with(b"running") {
         return Call::Running;
     }
@@ -139,7 +140,8 @@ fn by_number(number: c_long) -> Call {
 }
 
 /// What it has read and written, whatever that was (`rchar`, `wchar`).
-fn moved(text: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn moved(text: &[u8]) -> Option<u64> {
     let value = |name: &[u8]| {
         let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
         std::str::from_utf8(line).ok()?.trim().parse::<u64>().ok()
@@ -159,8 +161,9 @@ fn stdin_of(pid: i32) -> Stdin {
     stdin(&link, info.as_deref().unwrap_or_default())
 }
 
-/// `link` is its name, `info` its `fdinfo`.
-fn stdin(link: &[u8], info: &[u8]) -> Stdin {
+/// What a descriptor 0 is, whose link is this and whose `fdinfo` is this.
+#[must_use]
+pub fn stdin(link: &[u8], info: &[u8]) -> Stdin {
     let field = |name: &[u8]| {
         let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
         std::str::from_utf8(line).ok().map(str::trim)
@@ -181,7 +184,8 @@ fn pipe_of(pid: i32, file: &str) -> Option<u64> {
 }
 
 /// `pipe:[NUMBER]`.
-fn pipe_number(link: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn pipe_number(link: &[u8]) -> Option<u64> {
     let number = link.strip_prefix(b"pipe:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
 }

@@ -9,15 +9,19 @@
 //! | [`steps`] | starts and ends the steps |
 //! | [`recorder`] | notes what happens, and says it |
 //! | [`job_control`] | the terminal, and stops of the command |
+//! | [`kernel`] | what the stopper and the recorder see of the processes |
 //! | [`publish`] | report, termination message, rehearsal |
 
 #![forbid(unsafe_code)]
 
 mod inbox;
 mod job_control;
+mod kernel;
 mod pause;
 mod publish;
 mod recorder;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod steps;
 mod stopper;

@@ -62,6 +62,12 @@ impl Output {
         Ok(Self { report, termination_log, rehearsal: settings.is_rehearsal() })
     }
 
+    /// The record is kept for a test.
+    #[cfg(test)]
+    pub(super) fn kept() -> Self {
+        Self { report: Some(Report::Stderr), ..Self::default() }
+    }
+
     /// Whether the record will be read.
     pub(super) fn is_wanted(&self) -> bool {
         self.report.is_some() || self.termination_log.is_some() || self.rehearsal

@@ -5,22 +5,20 @@ use std::time::Duration;
 use log::{Level, info, log, warn};
 
 use super::NAMED;
+use super::kernel::{Bug, Kernel, Linux};
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
-use crate::processes;
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
 use crate::signal::Signal;
-use crate::sys::clock::Clock;
-use crate::sys::process;
 use crate::sys::signals::Received;
 
 /// What is known of a run.
 #[derive(Debug)]
-pub(super) struct Recorder {
-    clock: Clock,
+pub(super) struct Recorder<K = Linux> {
+    kernel: K,
     record: Record,
     output: Output,
     main_pid: Option<i32>,
@@ -40,9 +38,9 @@ pub(super) struct Recorder {
     is_dirty: bool,
 }
 
-impl Recorder {
+impl<K: Kernel> Recorder<K> {
     pub(super) fn new(
-        clock: Clock,
+        kernel: K,
         output: Output,
         command: String,
         main_pid: i32,
@@ -54,7 +52,7 @@ impl Recorder {
             record.make_room();
         }
         Self {
-            clock,
+            kernel,
             record,
             output,
             main_pid: Some(main_pid),
@@ -78,18 +76,18 @@ impl Recorder {
             (StopReason::Signal(_) | StopReason::Elapsed, _) => report::StopReason::Time,
         };
         self.is_dirty = true;
-        self.record.stop = Some(StopRecord { at: self.clock.now(), reason, signal });
+        self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal });
     }
 
     /// A signal came that begins a stop elsewhere, and began none here.
     pub(super) fn no_stop_began(&mut self, signal: Signal) {
-        let at = self.clock.now();
+        let at = self.kernel.now();
         self.record.unheeded.get_or_insert(Timed { at, what: signal });
     }
 
     /// Main has ended: says what is left.
     pub(super) fn say_left(&self) {
-        let left = processes::look().unwrap_or_default();
+        let left = self.kernel.table().unwrap_or_default();
         let left = self.waiting(&left);
         if !left.is_empty() {
             info!(
@@ -111,7 +109,7 @@ impl Recorder {
     pub(super) fn escalates(&mut self, signal: Signal, cause: Cause, left: &str) {
         warn!("going on to {signal}; still there: {left}");
         if let Cause::Ignored(_) = cause {
-            let at = self.clock.now();
+            let at = self.kernel.now();
             self.record.escalated.get_or_insert(Timed { at, what: signal });
         }
     }
@@ -121,7 +119,7 @@ impl Recorder {
         if !self.output.is_wanted() {
             return;
         }
-        let now = self.clock.now();
+        let now = self.kernel.now();
         let main = self.main_pid.and_then(|main| table.find(main));
         for process in main.into_iter().chain(table.iter()) {
             if !self.is_of_step(process) {
@@ -134,7 +132,7 @@ impl Recorder {
     /// A signal was sent.
     pub(super) fn sent(&mut self, signal: Signal, to: Receiver) {
         if self.output.is_wanted() {
-            self.record.note_sent(self.clock.now(), signal, to);
+            self.record.note_sent(self.kernel.now(), signal, to);
         }
     }
 
@@ -155,7 +153,7 @@ impl Recorder {
         if !self.output.is_wanted() {
             return;
         }
-        let (at, is_main) = (self.clock.now(), self.main_pid == Some(process.pid));
+        let (at, is_main) = (self.kernel.now(), self.main_pid == Some(process.pid));
         let Some(known) = self.record.process(at, process, is_main) else { return };
         known.state = process.state;
         let what = Some(Timed { at, what: signal });
@@ -177,18 +175,20 @@ impl Recorder {
         self.in_doubt.push(shell);
     }
 
-    /// KILL is sent to these.
+    /// KILL is sent to these; what is missing had left before.
     pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
-        let at = self.clock.now();
         self.is_dirty = true;
-        self.seen(left);
+        if !self.kernel.has_bug(Bug::PhantomKill) {
+            self.seen(left);
+        }
+        let at = self.kernel.now();
         self.record.killed.get_or_insert(Timed { at, what: reason });
         self.present(left);
         self.sent(Signal::KILL, Receiver::All);
     }
 
     pub(super) fn main_ended(&mut self, pid: i32, ended: Ended) {
-        let at = self.clock.now();
+        let at = self.kernel.now();
         self.main_pid = None;
         self.record.main_ended = Some(Timed { at, what: ended });
         if self.record.processes.iter().any(|process| process.pid == pid) {
@@ -197,13 +197,12 @@ impl Recorder {
     }
 
     pub(super) fn reaped(&mut self, pid: i32, ended: Ended) {
-        let clock = self.clock;
-        self.record.note_reaped(|| clock.now(), pid, ended);
+        self.record.note_reaped(|| self.kernel.now(), pid, ended);
     }
 
     /// A step begins.
     pub(super) fn begin_step(&mut self, id: StepId, step: &Step) {
-        let now = self.clock.now();
+        let now = self.kernel.now();
         self.end_sleep(now);
         self.record.begin_step(now, id, step.to_string());
         self.sleeps = matches!(step, Step::Sleep(_)).then_some(id);
@@ -212,7 +211,7 @@ impl Recorder {
     /// How long a step has been under way.
     pub(super) fn step_took(&self, id: StepId) -> Duration {
         let step = self.record.steps.iter().find(|step| step.id == id);
-        step.map(|step| self.clock.now().saturating_sub(step.began)).unwrap_or_default()
+        step.map(|step| self.kernel.now().saturating_sub(step.began)).unwrap_or_default()
     }
 
     /// The step has a process.
@@ -226,11 +225,11 @@ impl Recorder {
     }
 
     pub(super) fn end_step(&mut self, id: StepId, outcome: StepOutcome) {
-        self.record.end_step(self.clock.now(), id, outcome);
+        self.record.end_step(self.kernel.now(), id, outcome);
     }
 
     pub(super) fn step_killed(&mut self, id: StepId) {
-        let at = self.clock.now();
+        let at = self.kernel.now();
         self.record.step_killed = Some(Timed { at, what: id });
     }
 
@@ -255,28 +254,28 @@ impl Recorder {
         if !self.output.is_wanted() {
             return;
         }
-        let now = self.clock.now();
+        let now = self.kernel.now();
         for known in self.record.processes.iter_mut().filter(|known| known.ended.is_none()) {
             match table.find(known.pid).filter(|seen| seen.start == known.start) {
                 Some(seen) => (known.last_seen, known.state) = (Some(now), seen.state),
-                None => see_one(known, now),
+                None => see_one(&self.kernel, known, now),
             }
         }
     }
 
     /// Looks which processes have ended: those that were reaped by their own parents are only seen to be missing.
     pub(super) fn observe(&mut self) {
-        let now = self.clock.now();
+        let now = self.kernel.now();
         self.record
             .processes
             .iter_mut()
             .filter(|known| known.ended.is_none())
-            .for_each(|known| see_one(known, now));
+            .for_each(|known| see_one(&self.kernel, known, now));
     }
 
     /// Says which processes are waited for.
     pub(super) fn say_waiting(&mut self, since: Duration, signal: Option<Signal>) {
-        let (Some(table), Some(signal)) = (processes::look(), signal) else { return };
+        let (Some(table), Some(signal)) = (self.kernel.table(), signal) else { return };
         self.seen(&table);
         self.is_dirty = true;
         let count = self.waiting(&table).len();
@@ -294,7 +293,7 @@ impl Recorder {
             return "every process left".to_owned();
         }
         format::long_list(&left, NAMED, |process| {
-            let disposition = processes::disposition(process, signal);
+            let disposition = self.kernel.disposition(process, signal);
             let waits = self.shell_waits(process, table).filter(|_| disposition == Some(Disposition::Caught));
             format::waited_for(process, disposition.map(|disposition| (disposition, signal)), waits)
         })
@@ -319,7 +318,7 @@ impl Recorder {
 
     /// No process is left, or those that are cannot be ended. Steps may follow.
     pub(super) fn none_left(&mut self) {
-        let now = self.clock.now();
+        let now = self.kernel.now();
         self.record.ended_at.get_or_insert(now);
         if std::mem::take(&mut self.has_warned) {
             let since = self.record.signalled_at.unwrap_or_default();
@@ -336,7 +335,7 @@ impl Recorder {
     /// Writes the record ahead if something has happened that is worth it: the runtime's KILL leaves no time to.
     pub(super) fn write_ahead(&mut self) {
         if std::mem::take(&mut self.is_dirty) && self.output.is_wanted() {
-            self.output.write_ahead(&self.record, self.clock.now());
+            self.output.write_ahead(&self.record, self.kernel.now());
         }
     }
 
@@ -351,7 +350,20 @@ impl Recorder {
 
     /// The run is over. Writes what is wanted of it, and returns the exit code.
     pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
-        let now = self.clock.now();
+        self.complete(reason, exit_code);
+        self.say_advice();
+        info!("exiting with {exit_code}");
+        self.output.write(&self.record, exit_code)
+    }
+
+    #[cfg(test)]
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Nothing will be added to the record.
+    pub(super) fn complete(&mut self, reason: ExitReason, exit_code: u8) {
+        let now = self.kernel.now();
         self.end_sleep(now);
         self.none_left();
         self.observe();
@@ -360,18 +372,15 @@ impl Recorder {
             left.for_each(|process| process.ended = Some(Timed { at: now, what: ProcessEnd::LeftBehind }));
         }
         self.record.exit_code = Some(exit_code);
-        self.say_advice();
-        info!("exiting with {exit_code}");
-        self.output.write(&self.record, exit_code)
     }
 }
 
 /// Whether it is still there. A zombie that is our own child is about to be reaped, and then its status is known.
-fn see_one(known: &mut report::ProcessRecord, now: Duration) {
-    let seen = processes::look_at(known.pid).filter(|seen| seen.start == known.start);
+fn see_one(kernel: &impl Kernel, known: &mut report::ProcessRecord, now: Duration) {
+    let seen = kernel.process(known.pid).filter(|seen| seen.start == known.start);
     match seen {
         Some(seen) if seen.is_alive() => known.last_seen = Some(now),
-        Some(seen) if seen.parent == process::id() => {}
+        Some(seen) if seen.parent == kernel.own_pid() => {}
         Some(_) | None => known.ended = Some(Timed { at: now, what: ProcessEnd::Gone }),
     }
 }

@@ -7,6 +7,7 @@ use log::{Level, debug, log, warn};
 
 use super::inbox::Inbox;
 use super::job_control::Job;
+use super::kernel::Linux;
 use super::publish::Output;
 use super::recorder::Recorder;
 use super::steps::Steps;
@@ -30,19 +31,20 @@ impl Supervisor {
     /// Nothing was started, and why.
     pub fn start(settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
         let clock = Clock::start();
+        let kernel = Linux { clock };
         let pending = take_the_place_of_init(&settings);
         let reaped = ReapedLine::new(&settings);
         let output = Output::new(&settings)?;
         let inbox = Inbox::open(settings.stop.stop_signals)?;
-        let steps = Steps::new(&settings, mask);
+        let steps = Steps::new(kernel, &settings, mask);
         let (job, pid) = start_command(&settings, mask)?;
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         let kept: Vec<_> = output.descriptors().into_iter().chain(inbox.queue().descriptor()).collect();
         descriptors::close_inherited(&kept);
         let command = name_of(&settings.command);
         Ok(Box::new(Self {
-            stopper: Stopper::new(clock, settings.stop.ignored_after),
-            recorder: Recorder::new(clock, output, command, pid, settings.stop.grace_period),
+            stopper: Stopper::new(kernel, settings.stop.ignored_after),
+            recorder: Recorder::new(kernel, output, command, pid, settings.stop.grace_period),
             plan: Plan::new(settings.stop),
             clock,
             inbox,

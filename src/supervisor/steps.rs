@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
+use super::kernel::Linux;
 use super::recorder::Recorder;
 use super::stopper;
 use super::{ids, log_failure, own_variables};
@@ -31,6 +32,7 @@ pub const VARIABLES: [&str; 3] = [MAIN_PID, RECEIVED_SIGNAL, DEADLINE];
 /// The steps of a run.
 #[derive(Debug)]
 pub(super) struct Steps {
+    kernel: Linux,
     /// Steps run where the command does, and as the command does.
     mask: SignalSet,
     directory: Option<OsString>,
@@ -63,7 +65,7 @@ pub(super) struct Context {
 
 impl Steps {
     /// drainit leaves the directory in which it was started; the steps come back to it.
-    pub(super) fn new(settings: &Settings, mask: SignalSet) -> Self {
+    pub(super) fn new(kernel: Linux, settings: &Settings, mask: SignalSet) -> Self {
         let stop = &settings.stop;
         let directory = if stop.pre_stop.is_empty() && stop.post_exit.is_empty() {
             None
@@ -72,7 +74,7 @@ impl Steps {
             Some(here.join(settings.directory.as_deref().unwrap_or_default()).into_os_string())
         };
         let directory = directory.filter(|path| !path.is_empty());
-        Self { mask, directory, ids: ids(settings), last: None }
+        Self { kernel, mask, directory, ids: ids(settings), last: None }
     }
 
     /// Returns whether the step has begun; if not, its end will not be reported.
@@ -225,7 +227,7 @@ impl Steps {
         };
         for process in table.iter().filter(reaches) {
             info!("sending TERM to {}, which a step left behind", format::process(process.name, process.pid));
-            stopper::send_and_continue(process, Signal::TERM);
+            stopper::send_and_continue(&self.kernel, process, Signal::TERM);
         }
     }
 
@@ -249,7 +251,7 @@ impl Steps {
         for member in table.iter().filter(|member| recorder.is_of_step(member)) {
             debug!("left of a step: {}", format::process(member.name, member.pid));
             for &signal in signals {
-                stopper::send_one(member, signal);
+                stopper::send_one(&self.kernel, member, signal);
             }
         }
     }

@@ -45,7 +45,10 @@ fn connect(request: &Request) -> Result<TcpStream, String> {
 }
 
 /// The status of the first answer that is a final one (RFC 9110, section 15.2: any number of 1xx may come before it).
-fn read_status(stream: &mut impl Read) -> Result<u16, String> {
+///
+/// # Errors
+/// Why there is none.
+pub fn read_status(stream: &mut impl Read) -> Result<u16, String> {
     let mut bytes = Vec::new();
     loop {
         while let Some((status, length)) = parse_head(&bytes)? {

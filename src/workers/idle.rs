@@ -112,6 +112,14 @@ fn connections(port: u16) -> Result<Vec<Connection>, String> {
     if tables == 0 { Err(problem) } else { Ok(found) }
 }
 
+/// How many connections on this local port one of the kernel's tables has.
+///
+/// # Errors
+/// It cannot be read.
+pub fn count(table: impl BufRead, port: u16) -> io::Result<usize> {
+    listed(table, port).map(|listed| listed.len())
+}
+
 fn listed(table: impl BufRead, port: u16) -> io::Result<Vec<Connection>> {
     let mut found = Vec::new();
     for line in table.split(b'\n') {

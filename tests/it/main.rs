@@ -25,6 +25,7 @@ mod escalate_gone;
 mod examples;
 mod exit_code;
 mod forward;
+mod fuzz;
 mod generated;
 mod idle;
 mod in_time;

@@ -177,8 +177,8 @@ impl Signalled {
     #[must_use]
     pub fn is_done(&self, process: &Process) -> bool {
         match self.find(process) {
-            Some(entry) => entry.sent != Sent::No || self.is_of_group(process),
-            None => self.is_of_group(process) || (self.all && !self.moment.is_before(process)),
+            Some(entry) => entry.sent != Sent::No || self.is_of_many(process),
+            None => self.is_of_many(process),
         }
     }
 
@@ -186,7 +186,7 @@ impl Signalled {
     #[must_use]
     pub fn was_signalled(&self, process: &Process) -> bool {
         let sent = self.find(process).map(|entry| entry.sent);
-        sent == Some(Sent::Yes) || (sent != Some(Sent::Refused) && self.is_of_group(process))
+        sent == Some(Sent::Yes) || (sent != Some(Sent::Refused) && self.is_of_many(process))
     }
 
     /// Whether the kernel refused to send it the signal of this stage.
@@ -270,7 +270,7 @@ impl Signalled {
                 }
                 line.push(at.pid);
                 if let Some(entry) = self.find(at) {
-                    let is_sent = entry.sent != Sent::No || self.is_of_group(at);
+                    let is_sent = entry.sent != Sent::No || self.is_of_many(at);
                     let ignores = self.disposition(at) == Some(Disposition::Ignored);
                     break entry.sent == Sent::Refused || (is_sent && ignores);
                 }
@@ -301,8 +301,9 @@ impl Signalled {
         self.find(process).is_some_and(|entry| !entry.has_status)
     }
 
-    fn is_of_group(&self, process: &Process) -> bool {
-        self.group == Some(process.group)
+    /// Whether it was signalled with others at once.
+    fn is_of_many(&self, process: &Process) -> bool {
+        self.group == Some(process.group) || (self.all && !self.moment.is_before(process))
     }
 
     fn find(&self, process: &Process) -> Option<Entry> {
@@ -348,5 +349,22 @@ impl Entry {
         let disposition = signals?.disposition(signal);
         let is_dropped = disposition == Disposition::Default && self.is_nested_init;
         Some(if is_dropped { Disposition::Ignored } else { disposition })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::processes::fixtures::process;
+
+    #[test]
+    fn a_signal_to_all_was_one_to_each_that_was_there() {
+        let moment = Moment { ticks: 100, last_pid: Some(50) };
+        let mut stage = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &Table::default());
+        let (older, newer) = (process(7, 1, 7, 90), process(60, 1, 60, 110));
+        assert!(!stage.is_done(&older), "nothing was looked at");
+        stage.note_all();
+        assert!(stage.is_done(&older) && stage.was_signalled(&older));
+        assert!(!stage.is_done(&newer), "it was started since");
     }
 }

@@ -9,9 +9,8 @@ use crate::plan::processes::answering::{Question, Selection, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::signalled::Signalled;
 use crate::plan::processes::{Disposition, Process, Table};
-use crate::processes;
-use crate::signal::{Signal, SignalSet};
-use crate::sys::signals;
+use crate::signal::Signal;
+use crate::supervisor::kernel::Kernel;
 
 /// So long a shell that is between two commands is looked at again before it is signalled.
 const SETTLING: Duration = Duration::from_millis(20);
@@ -19,14 +18,14 @@ const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
 /// So many processes that may be told by their parents are looked at before the signal.
 const READ_AHEAD: usize = 1024;
 
-impl Stopper {
+impl<K: Kernel> Stopper<K> {
     /// Asks the rule, and reads what it wants to know until it has an answer.
     pub(super) fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
         let mut facts = FactTable::new();
-        let begun = self.clock.now();
-        let own_stdin = processes::facts::own_stdin();
+        let begun = self.kernel.now();
+        let own_stdin = self.kernel.own_stdin();
         loop {
-            let since = self.clock.now().saturating_sub(begun);
+            let since = self.kernel.now().saturating_sub(begun);
             let question =
                 Question { table, tops, signal, is_last_look: SETTLING <= since || self.is_over() };
             let missing = match select(&question, &facts) {
@@ -38,15 +37,13 @@ impl Stopper {
                 let known = facts.entry(pid).or_default();
                 is_new |= !known.has(fact);
                 match table.find(pid) {
-                    Some(process) if !self.is_over() => {
-                        processes::facts::read(process, fact, own_stdin, known)
-                    }
+                    Some(process) if !self.is_over() => self.kernel.read(process, fact, own_stdin, known),
                     _ => *known = known.or_hidden(),
                 }
             }
             if !is_new {
                 // A shell between two commands will be somewhere in a moment.
-                let _ = signals::wait(SignalSet::default(), Some(BETWEEN_SETTLING));
+                self.kernel.pause(BETWEEN_SETTLING);
             }
         }
     }
@@ -63,7 +60,7 @@ impl Stopper {
         for process in told.iter().filter_map(|&pid| table.find(pid)) {
             let facts = facts.entry(process.pid).or_default();
             if facts.status.is_none() {
-                processes::facts::read(process, Fact::Status, None, facts);
+                self.kernel.read(process, Fact::Status, None, facts);
             }
         }
         facts
@@ -71,7 +68,7 @@ impl Stopper {
 
     /// Whether KILL or the next stage is due.
     pub(super) fn is_over(&self) -> bool {
-        self.limit.is_some_and(|limit| limit <= self.clock.now())
+        self.limit.is_some_and(|limit| limit <= self.kernel.now())
     }
 
     fn may_handle(&self, process: &Process) -> bool {
@@ -80,7 +77,7 @@ impl Stopper {
     }
 
     pub(super) fn note(&mut self, signal: StopSignal, table: &Table, facts: &FactTable) {
-        self.signalled = Signalled::begin(signal, processes::moment(), table);
+        self.signalled = Signalled::begin(signal, self.kernel.moment(), table);
         self.note_facts(facts);
     }
 

@@ -4,40 +4,44 @@ use std::time::Duration;
 
 use log::warn;
 
+use super::super::kernel::Kernel;
 use super::super::{Main, NAMED, log_failure};
 use super::{LOOKS, Recorder, Stopper, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
-use crate::processes;
 use crate::report::format;
 use crate::signal::Signal;
-use crate::sys::{kill, process, procfs};
 
 /// Looks at the list of our own children, at most.
 const LIST_LOOKS: usize = 1024;
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
-impl Stopper {
-    pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder) {
+impl<K: Kernel> Stopper<K> {
+    pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder<K>) {
         let is_first = !std::mem::replace(&mut self.killing, true);
         // What is told of a KILL is what was there before it; but it does not wait for that.
-        let begun = self.clock.now();
-        let look = || processes::look_while(|| self.clock.now().saturating_sub(begun) < QUICK_LOOK);
+        let begun = self.kernel.now();
+        let look = || self.kernel.table_while(|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
-        if process::is_pid_one() {
-            log_failure("cannot kill", kill::send_to_namespace(Signal::KILL));
-        }
-        if is_first {
-            let slow_look = if process::is_pid_one() { processes::look_at_killed } else { processes::look };
-            let left = before.or_else(slow_look).unwrap_or_default();
-            self.say_killing(&self.as_before(&left), reason, recorder);
-        }
-        if process::is_pid_one() {
+        if self.kernel.is_pid_one() {
+            log_failure("cannot kill", self.kernel.send_to_everybody(Signal::KILL));
+            if is_first {
+                self.say_killing(before.or_else(|| self.kernel.killed()), reason, recorder);
+            }
             return;
         }
-        match stop_the_tree() {
-            Some(table) => table.iter().for_each(|process| _ = send::one(process, Signal::KILL)),
-            None => _ = send::unseen(Signal::KILL, main),
+        let table = stop_the_tree(&self.kernel);
+        if is_first {
+            self.say_killing(before.or_else(|| table.clone()), reason, recorder);
+        }
+        match table {
+            Some(table) => {
+                table.iter().for_each(|process| _ = send::one(&self.kernel, process, Signal::KILL))
+            }
+            None => {
+                kill_own_children(&self.kernel);
+                send::unseen(&self.kernel, Signal::KILL, main);
+            }
         }
     }
 
@@ -48,7 +52,8 @@ impl Stopper {
         Table::new(killed.iter().map(|process| *before(process).unwrap_or(process)).collect())
     }
 
-    fn say_killing(&self, left: &Table, reason: KillReason, recorder: &mut Recorder) {
+    fn say_killing(&self, left: Option<Table>, reason: KillReason, recorder: &mut Recorder<K>) {
+        let left = &self.as_before(&left.unwrap_or_default());
         recorder.killing(left, reason);
         let names = match self.signal() {
             Some(signal) => recorder.waited_for(left, signal),
@@ -65,32 +70,39 @@ impl Stopper {
 
 /// Stops every process: what forks and ends outruns a look that kills, but what is stopped forks no more. Returns those that were
 /// there when a look found none that is new; `None` without /proc.
-fn stop_the_tree() -> Option<Table> {
+fn stop_the_tree(kernel: &impl Kernel) -> Option<Table> {
     let mut stopped: Vec<(i32, u64)> = Vec::new();
     for _ in 0..LOOKS {
-        stop_own_children();
-        let table = processes::look()?;
+        stop_own_children(kernel);
+        let table = kernel.table()?;
         let new: Vec<&Process> =
             table.iter().filter(|process| stopped.binary_search(&process.key()).is_err()).collect();
         if new.is_empty() {
             return Some(table);
         }
-        new.iter().for_each(|process| _ = send::one(process, Signal::STOP));
+        new.iter().for_each(|process| _ = send::one(kernel, process, Signal::STOP));
         stopped = table.iter().map(Process::key).collect();
     }
-    processes::look()
+    kernel.table()
+}
+
+/// Without a table: what they leave behind is our own child when KILL is repeated.
+fn kill_own_children(kernel: &impl Kernel) {
+    for child in kernel.own_children().unwrap_or_default() {
+        log_failure("cannot kill a child", kernel.send(child, Signal::KILL));
+    }
 }
 
 /// An orphan is our own child, and the list of those is short and quickly read again, unlike all of /proc.
-fn stop_own_children() {
+fn stop_own_children(kernel: &impl Kernel) {
     let mut known: Vec<i32> = Vec::new();
     for _ in 0..LIST_LOOKS {
-        let mut children = procfs::own_children().unwrap_or_default();
+        let mut children = kernel.own_children().unwrap_or_default();
         children.sort_unstable();
         let mut found_new = false;
         for &child in children.iter().filter(|child| known.binary_search(child).is_err()) {
             found_new = true;
-            log_failure("cannot stop a child", kill::send(child, Signal::STOP));
+            log_failure("cannot stop a child", kernel.send(child, Signal::STOP));
         }
         if !found_new {
             return;

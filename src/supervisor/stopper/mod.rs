@@ -7,6 +7,7 @@
 
 mod ask;
 mod kill;
+mod many;
 mod send;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use log::{debug, info};
 
 use super::Main;
+use super::kernel::{Kernel, Linux};
 use super::recorder::Recorder;
 use crate::outcome::Ended;
 use crate::plan::processes::answering::{Recipient, Selection, Why};
@@ -23,12 +25,9 @@ use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, Recipients, StopSignal, Target};
-use crate::processes::{self, Watched, handles};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
-use crate::sys::clock::{self, Clock};
-use crate::sys::{process as own, procfs, signals};
-use send::{Delivery, Reached};
+use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 
 /// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
@@ -39,9 +38,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
-pub(super) struct Stopper {
-    clock: Clock,
-    own_pid: i32,
+pub(super) struct Stopper<K: Kernel = Linux> {
+    kernel: K,
     /// How long a process that may have been told by its parent is given.
     patience: Option<Duration>,
     signalled: Signalled,
@@ -62,15 +60,14 @@ pub(super) struct Stopper {
     /// What was forwarded to the command.
     forwarded: SignalSet,
     /// Main, which is looked at for each signal that is forwarded.
-    watched_main: Watched,
+    watched_main: K::Watched,
     killing: bool,
 }
 
-impl Stopper {
-    pub(super) fn new(clock: Clock, patience: Option<Duration>) -> Self {
+impl<K: Kernel> Stopper<K> {
+    pub(super) fn new(kernel: K, patience: Option<Duration>) -> Self {
         Self {
-            clock,
-            own_pid: own::id(),
+            kernel,
             patience,
             signalled: Signalled::default(),
             began_at: Duration::ZERO,
@@ -82,7 +79,7 @@ impl Stopper {
             limit: None,
             call_again: None,
             forwarded: SignalSet::default(),
-            watched_main: Watched::default(),
+            watched_main: K::Watched::default(),
             killing: false,
         }
     }
@@ -107,7 +104,7 @@ impl Stopper {
     }
 
     fn table(&self) -> Option<Table> {
-        processes::look_while(|| !self.is_over())
+        self.kernel.table_while(|| !self.is_over())
     }
 
     /// The same, tried again if it fails: without a table all are signalled alike.
@@ -116,19 +113,21 @@ impl Stopper {
             if let Some(table) = self.table() {
                 return Some(table);
             }
-            if self.is_over() || !procfs::is_ours() {
+            if self.is_over() || !self.kernel.is_proc_ours() {
                 return None;
             }
-            let _ = signals::wait(SignalSet::default(), Some(BETWEEN_TRIES));
+            self.kernel.pause(BETWEEN_TRIES);
         }
         None
     }
 
     /// Sends a signal that is no request to stop.
-    pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder) {
+    pub(super) fn forward(&mut self, signal: Signal, to: Recipients, main: Main, recorder: &mut Recorder<K>) {
         self.forwarded = self.forwarded.with(signal);
         let to = match (to, main.pid()) {
-            (Recipients::MainOrGroup, Some(main)) if self.watched_main.handles(main, signal) => {
+            (Recipients::MainOrGroup, Some(main))
+                if self.kernel.watched_handles(&mut self.watched_main, main, signal) =>
+            {
                 Recipients::Main
             }
             (Recipients::MainOrGroup, Some(_)) => Recipients::Group,
@@ -138,44 +137,46 @@ impl Stopper {
         match (to, main) {
             (Recipients::Main, Main::Alive(pid)) => {
                 // Without a look at it: this takes no page of memory that was not taken at the start.
-                if send::to_main(pid, signal) == Delivery::Refused {
-                    send::say_main_refused(pid, signal);
+                if send::to_main(&self.kernel, pid, signal) == Delivery::Refused {
+                    send::say_main_refused(&self.kernel, pid, signal);
                 } else {
                     recorder.sent(signal, Receiver::Main);
                 }
             }
             (Recipients::Group, Main::Alive(pid)) => {
                 recorder.sent(signal, Receiver::Group);
-                send::to_group_of(pid, signal);
+                send::to_group_of(&self.kernel, pid, signal);
             }
             (Recipients::Adopted | Recipients::AdoptedOrGroups, _) => {
                 self.forward_to_adopted(signal, to == Recipients::AdoptedOrGroups, main, recorder);
             }
             (Recipients::All | Recipients::Main | Recipients::Group | Recipients::MainOrGroup, _) => {
                 recorder.sent(signal, Receiver::All);
-                match processes::look() {
-                    Some(table) => table.iter().for_each(|process| _ = send::one(process, signal)),
-                    None => _ = send::unseen(signal, main),
+                match self.kernel.table() {
+                    Some(table) => {
+                        table.iter().for_each(|process| _ = send::one(&self.kernel, process, signal))
+                    }
+                    None => _ = send::unseen(&self.kernel, signal, main),
                 }
             }
         }
     }
 
-    fn forward_to_adopted(&self, signal: Signal, or_groups: bool, main: Main, recorder: &mut Recorder) {
-        let Some(table) = processes::look() else {
-            send::unseen(signal, main);
+    fn forward_to_adopted(&self, signal: Signal, or_groups: bool, main: Main, recorder: &mut Recorder<K>) {
+        let Some(table) = self.kernel.table() else {
+            send::unseen(&self.kernel, signal, main);
             return;
         };
         let children: Vec<&Process> =
-            table.children(self.own_pid).filter(|child| !recorder.is_of_step(child)).collect();
+            table.children(self.kernel.own_pid()).filter(|child| !recorder.is_of_step(child)).collect();
         let mut to: BTreeSet<i32> = BTreeSet::new();
         for child in children {
-            let alone = !or_groups || handles(child.pid, signal);
+            let alone = !or_groups || self.kernel.handles(child.pid, signal);
             let group = table.iter().filter(|process| !alone && process.group == child.group);
             to.extend(group.map(|process| process.pid).chain([child.pid]));
         }
         for process in to.iter().filter_map(|&pid| table.find(pid)) {
-            match send::one(process, signal) {
+            match send::one(&self.kernel, process, signal) {
                 Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
                 Delivery::Refused => send::say_refused(process, signal),
                 Delivery::Gone | Delivery::Failed => {}
@@ -190,9 +191,9 @@ impl Stopper {
         target: Target,
         cause: Cause,
         main: Main,
-        recorder: &mut Recorder,
+        recorder: &mut Recorder<K>,
     ) {
-        let now = self.clock.now();
+        let now = self.kernel.now();
         let before = self.signal();
         let table = self.table_for_a_stage();
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
@@ -213,8 +214,7 @@ impl Stopper {
             Target::Auto => signal,
         });
         let Some(table) = table else {
-            self.signalled = Signalled::begin(signal, processes::moment(), &Table::default());
-            return self.begin_without_table(signal.rewritten, target, main, recorder);
+            return self.begin_without_table(signal, target, main, recorder);
         };
         self.check.begin(now, &table);
         recorder.present(&table);
@@ -222,7 +222,7 @@ impl Stopper {
         let main_pid = main.pid().filter(|&pid| table.find(pid).is_some());
         match (target, main_pid) {
             (Target::All, _) => {
-                self.signalled = Signalled::begin(signal, processes::moment(), &table);
+                self.signalled = Signalled::begin(signal, self.kernel.moment(), &table);
                 self.everyone(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
@@ -242,116 +242,63 @@ impl Stopper {
         }
     }
 
-    /// Without /proc no process can be picked. What was there and has got the signal gets no second one when a look succeeds later.
-    fn begin_without_table(&mut self, signal: Signal, target: Target, main: Main, recorder: &mut Recorder) {
-        let group = main.pid().and_then(send::group_of);
-        recorder.sent(signal, Receiver::All);
-        match send::without_table(signal, target, main) {
-            Reached::Main => {}
-            Reached::Group => {
-                if let Some(group) = group {
-                    self.signalled.note_group(group);
-                }
-            }
-            Reached::All => self.signalled.note_all(),
-        }
-    }
-
-    /// Main's group as a whole, if it has one of its own.
-    fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder) {
-        let group = send::group_of(main);
-        let members: Vec<&Process> = table.iter().filter(|process| Some(process.group) == group).collect();
-        let facts = self.read_ahead(table, FactTable::new(), &[main]);
-        self.note(signal, table, &facts);
-        for process in &members {
-            self.signalled.note_status(process.pid, &processes::facts::status_of(process.pid));
-        }
-        recorder.sent(signal.rewritten, Receiver::Group);
-        send::to_group_of(main, signal.rewritten);
-        if let Some(group) = group {
-            self.signalled.note_group(group);
-        }
-        for process in table.iter().filter(|process| process.pid == main).chain(members) {
-            self.signalled.note_sent(process, signal.rewritten, false);
-            recorder.signalled(process, self.signalled.disposition(process), signal.rewritten, false);
-            send::continue_stopped(process);
-        }
-    }
-
-    /// Every process, until a look finds none that is new.
-    fn everyone(&mut self, mut seen: Option<Table>, recorder: &mut Recorder) {
-        let Some(StopSignal { rewritten, .. }) = self.signalled.signal() else { return };
-        for _ in 0..LOOKS {
-            let Some(table) = seen.take().or_else(|| self.table()) else { return };
-            let new = table
-                .iter()
-                .filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
-            let new: Vec<Recipient> =
-                new.map(|process| Recipient { pid: process.pid, signal: rewritten, why: Why::Top }).collect();
-            if new.is_empty() {
-                return;
-            }
-            self.send(&table, &new, recorder);
-        }
-    }
-
     /// The processes where the rule begins: main, and what drainit has adopted.
-    fn tops(&self, table: &Table, main: Option<i32>, recorder: &Recorder) -> Vec<i32> {
+    fn tops(&self, table: &Table, main: Option<i32>, recorder: &Recorder<K>) -> Vec<i32> {
         let adopted = table
-            .children(self.own_pid)
+            .children(self.kernel.own_pid())
             .filter(|child| Some(child.pid) != main && !recorder.is_of_step(child));
         main.into_iter().chain(adopted.map(|child| child.pid)).collect()
     }
 
-    fn send(&mut self, table: &Table, recipients: &[Recipient], recorder: &mut Recorder) {
+    fn send(&mut self, table: &Table, recipients: &[Recipient], recorder: &mut Recorder<K>) {
         if let Some(line) = send::words(table, recipients) {
             info!("{line}");
         }
         for &Recipient { pid, signal, why } in recipients {
             let Some(process) = table.find(pid) else { continue };
             if self.signalled.wants_status(process) {
-                self.signalled.note_status(pid, &processes::facts::status_of(pid));
+                self.signalled.note_status(pid, &self.kernel.status(pid));
             }
             debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why));
             if let Why::ForegroundOf(shell) = why {
                 recorder.in_foreground(shell, pid);
             }
-            let delivery = send::one(process, signal);
-            if let Delivery::Failed = delivery {
-                self.unsent.push((*process, signal));
-                continue;
-            }
-            self.signalled.note_sent(process, signal, delivery == Delivery::Refused);
+            let delivery = send::one(&self.kernel, process, signal);
             match delivery {
                 Delivery::Sent => recorder.sent_to(process, signal),
                 Delivery::Refused => send::say_refused(process, signal),
-                Delivery::Gone | Delivery::Failed => {}
+                Delivery::Gone => continue,
+                Delivery::Failed => {
+                    self.unsent.push((*process, signal));
+                    continue;
+                }
             }
+            self.signalled.note_sent(process, signal, delivery == Delivery::Refused);
             recorder.signalled(
                 process,
                 self.signalled.disposition(process),
                 signal,
                 delivery == Delivery::Refused,
             );
-            send::continue_stopped(process);
+            send::continue_stopped(&self.kernel, process);
         }
     }
 
     /// Signals orphans that are new, continues what has been stopped since, and judges if that is wanted.
-    pub(super) fn look(&mut self, judges: bool, main: Main, recorder: &mut Recorder) -> Option<Outlook> {
+    pub(super) fn look(&mut self, judges: bool, main: Main, recorder: &mut Recorder<K>) -> Option<Outlook> {
         self.send_again(recorder);
-        if let Some(process) = main.pid().and_then(processes::look_at) {
-            send::continue_stopped(&process);
+        if let Some(process) = main.pid().and_then(|main| self.kernel.process(main)) {
+            send::continue_stopped(&self.kernel, &process);
         }
         let holds = judges && self.is_worth_waiting(main);
         if !self.has_new_orphans(main, recorder) && (!judges || holds) {
             return judges.then_some(Outlook::KeepWaiting);
         }
         if let Some(kill_at) = self.call_again.take() {
-            self.last_call(kill_at.saturating_sub(self.clock.now()), recorder);
+            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
         }
         let Some(table) = self.table() else {
-            let outlook = if procfs::is_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
+            let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
             return judges.then_some(outlook);
         };
         recorder.seen(&table);
@@ -360,18 +307,18 @@ impl Stopper {
         for process in
             table.iter().filter(|process| process.is_stopped() && self.signalled.was_signalled(process))
         {
-            send::continue_stopped(process);
+            send::continue_stopped(&self.kernel, process);
         }
         if !judges || holds {
             return judges.then_some(Outlook::KeepWaiting);
         }
         let look = Look {
-            now: self.clock.now(),
+            now: self.kernel.now(),
             table: &table,
             main: main.pid(),
-            ticks_per_second: clock::ticks_per_second(),
+            ticks_per_second: self.kernel.ticks_per_second(),
         };
-        Some(self.check.outlook(&look, &self.signalled, processes::facts::closer))
+        Some(self.check.outlook(&look, &self.signalled, |process| self.kernel.closer(process)))
     }
 
     /// Whether the last look's reason to wait still holds, so that no other process has to be looked at.
@@ -385,33 +332,41 @@ impl Stopper {
             matches!(now, Some(Disposition::Caught | Disposition::Default))
                 && self.signalled.disposition(process).is_some_and(|then| then != Disposition::Ignored)
         };
-        if main.pid().and_then(processes::look_at).is_some_and(|main| main.is_alive() && takes_it(&main)) {
+        if main
+            .pid()
+            .and_then(|main| self.kernel.process(main))
+            .is_some_and(|main| main.is_alive() && takes_it(&main))
+        {
             return true;
         }
-        let known = self.check.worth_waiting_for().and_then(processes::look_again).filter(Process::is_alive);
+        let known = self
+            .check
+            .worth_waiting_for()
+            .and_then(|known| self.kernel.process_again(known))
+            .filter(Process::is_alive);
         known.is_some_and(|known| main.pid().is_some() || IgnoreCheck::still_holds(&self.signalled, &known))
     }
 
     /// The kernel's list of our own children tells whether there may be an orphan that was not looked at yet.
-    fn has_new_orphans(&self, main: Main, recorder: &Recorder) -> bool {
-        let Some(children) = procfs::own_children() else { return true };
+    fn has_new_orphans(&self, main: Main, recorder: &Recorder<K>) -> bool {
+        let Some(children) = self.kernel.own_children() else { return true };
         let is_known = |child: &i32| {
             main.is(*child) || self.settled.binary_search(child).is_ok() || recorder.is_step(*child)
         };
         !children.iter().all(is_known)
     }
 
-    fn orphans(&mut self, table: &Table, main: Main, recorder: &mut Recorder) {
+    fn orphans(&mut self, table: &Table, main: Main, recorder: &mut Recorder<K>) {
         let Some(signal) = self.rest else { return };
-        let since = self.clock.now().saturating_sub(self.began_at);
+        let since = self.kernel.now().saturating_sub(self.began_at);
         let mut tops = Vec::new();
         self.settled.clear();
-        for orphan in table.children(self.own_pid) {
+        for orphan in table.children(self.kernel.own_pid()) {
             if main.is(orphan.pid) || recorder.is_of_step(orphan) {
                 continue;
             }
-            let status = || processes::facts::status_of(orphan.pid);
-            match self.signalled.orphan(orphan, self.own_pid, since, self.patience, status) {
+            let status = || self.kernel.status(orphan.pid);
+            match self.signalled.orphan(orphan, self.kernel.own_pid(), since, self.patience, status) {
                 OrphanVerdict::Signal => tops.push(orphan.pid),
                 OrphanVerdict::Wait => {}
                 OrphanVerdict::Leave => self.settled.push(orphan.pid),
@@ -423,12 +378,12 @@ impl Stopper {
     }
 
     /// What the rule says of processes that it does not signal.
-    fn note_selection(&mut self, selection: &Selection, recorder: &mut Recorder) {
+    fn note_selection(&mut self, selection: &Selection, recorder: &mut Recorder<K>) {
         selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
         selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
     }
 
-    fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder) {
+    fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder<K>) {
         let (mut selection, facts) = self.select(table, tops, signal);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
         self.note_those_below(table, &recipients);
@@ -442,13 +397,15 @@ impl Stopper {
     }
 
     /// Signals, by the rule, what the stage's target has left out, because KILL would come next.
-    pub(super) fn signal_others(&mut self, main: Main, recorder: &mut Recorder) {
+    pub(super) fn signal_others(&mut self, main: Main, recorder: &mut Recorder<K>) {
         let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
         let is_top = |process: &&Process| {
             let parent = table.find(process.parent);
             let parent_answers = parent.is_some_and(|parent| {
+                // One that refused the signal knows of nothing that it could answer for.
                 !self.signalled.is_done(parent)
-                    || self.signalled.disposition(parent) != Some(Disposition::Ignored)
+                    || (self.signalled.was_signalled(parent)
+                        && self.signalled.disposition(parent) != Some(Disposition::Ignored))
             });
             !self.signalled.is_done(process)
                 && !main.is(process.pid)
@@ -460,17 +417,17 @@ impl Stopper {
     }
 
     /// Signals every process that has not been: KILL comes soon.
-    pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder) {
+    pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder<K>) {
         let Some(StopSignal { received, rewritten }) = self.rest else { return };
         let Some(table) = self.table() else {
-            self.call_again = Some(self.clock.now().saturating_add(until_kill));
+            self.call_again = Some(self.kernel.now().saturating_add(until_kill));
             return;
         };
         let left =
             table.iter().filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
         let recipients: Vec<Recipient> = left
             .map(|process| {
-                let signal = if handles(process.pid, rewritten) { rewritten } else { received };
+                let signal = if self.kernel.handles(process.pid, rewritten) { rewritten } else { received };
                 Recipient { pid: process.pid, signal, why: Why::Top }
             })
             .collect();
@@ -480,9 +437,10 @@ impl Stopper {
         }
     }
 
-    fn send_again(&mut self, recorder: &mut Recorder) {
+    fn send_again(&mut self, recorder: &mut Recorder<K>) {
         for (process, signal) in std::mem::take(&mut self.unsent) {
-            if let Some(process) = processes::look_again(&process) {
+            let again = self.kernel.process_again(&process);
+            if let Some(process) = again.filter(|process| !self.signalled.is_done(process)) {
                 let table = Table::new(vec![process]);
                 self.send(&table, &[Recipient { pid: process.pid, signal, why: Why::Top }], recorder);
             }

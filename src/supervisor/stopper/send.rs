@@ -4,15 +4,14 @@ use std::io;
 
 use log::{debug, warn};
 
+use super::super::kernel::{Bug, Kernel};
 use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Recipients, Target};
-use crate::processes;
 use crate::report::format;
 use crate::signal::Signal;
-use crate::sys::kill::{self, Pinned};
-use crate::sys::{process, tty};
+use crate::sys::{kill, process};
 use crate::text::plain;
 
 /// What became of a signal.
@@ -28,14 +27,14 @@ pub(super) enum Delivery {
 }
 
 /// Our own children keep their numbers until we reap them; every other process is pinned and looked at again first.
-pub(super) fn one(process: &Process, signal: Signal) -> Delivery {
-    let pinned = (process.parent != process::id()).then(|| Pinned::new(process.pid));
-    if pinned.is_some() && processes::look_again(process).is_none() {
+pub(super) fn one(kernel: &impl Kernel, process: &Process, signal: Signal) -> Delivery {
+    let pinned = (process.parent != kernel.own_pid()).then(|| kernel.pin(process.pid));
+    if pinned.is_some() && kernel.process_again(process).is_none() {
         return Delivery::Gone;
     }
     let sent = match &pinned {
-        Some(pinned) => pinned.send(signal),
-        None => kill::send(process.pid, signal),
+        Some(pinned) => kernel.send_pinned(pinned, signal),
+        None => kernel.send(process.pid, signal),
     };
     match sent {
         Ok(()) => Delivery::Sent,
@@ -58,14 +57,14 @@ fn to_delivery(error: &io::Error) -> Delivery {
 }
 
 /// A process that is stopped takes no signal but KILL before it is continued.
-pub(super) fn continue_stopped(process: &Process) {
+pub(super) fn continue_stopped(kernel: &impl Kernel, process: &Process) {
     if process.is_stopped() {
-        let _ = one(process, Signal::CONT);
+        let _ = one(kernel, process, Signal::CONT);
     }
 }
 
-pub(super) fn to_main(main: i32, signal: Signal) -> Delivery {
-    match kill::send(main, signal) {
+pub(super) fn to_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Delivery {
+    match kernel.send(main, signal) {
         Ok(()) => Delivery::Sent,
         Err(error) => {
             let delivery = to_delivery(&error);
@@ -79,66 +78,82 @@ pub(super) fn to_main(main: i32, signal: Signal) -> Delivery {
 
 /// Says that main was refused a signal.
 #[inline(never)]
-pub(super) fn say_main_refused(main: i32, signal: Signal) {
-    if let Some(process) = processes::look_at(main) {
+pub(super) fn say_main_refused(kernel: &impl Kernel, main: i32, signal: Signal) {
+    if let Some(process) = kernel.process(main) {
         say_refused(&process, signal);
     }
 }
 
 /// The group that main is in now; `None` if that is drainit's own, or cannot be told.
-pub(super) fn group_of(main: i32) -> Option<i32> {
-    process::group_of(main).filter(|&group| group > 1 && group != tty::own_group())
+pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
+    kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())
 }
 
-/// Main's group, or main itself if it has none of its own.
-pub(super) fn to_group_of(main: i32, signal: Signal) {
-    let sent = group_of(main).map(|group| kill::send_to_group(group, signal));
-    match sent {
-        Some(Ok(())) => {}
-        Some(Err(error)) if !kill::is_gone(&error) => log_failure("cannot signal the group", Err(error)),
-        Some(Err(_)) | None => _ = to_main(main, signal),
-    }
-}
-
-/// Who got a signal that was sent without a look.
+/// Which processes a signal has reached that was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     Main,
-    Group,
+    Group(i32),
     All,
+    Nothing,
+}
+
+/// Main's group, or main itself if it has none of its own.
+pub(super) fn to_group_of(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
+    if let Some(group) = group_of(kernel, main) {
+        match kernel.send_to_group(group, signal) {
+            Ok(()) => return Reached::Group(group),
+            // Main has left it meanwhile.
+            Err(error) if kill::is_gone(&error) => {
+                if kernel.has_bug(Bug::GroupIsGone) {
+                    return Reached::Group(group);
+                }
+            }
+            sent @ Err(_) => {
+                log_failure("cannot signal the group", sent);
+                return Reached::Nothing;
+            }
+        }
+    }
+    reached_main(kernel, main, signal)
+}
+
+fn reached_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
+    match to_main(kernel, main, signal) {
+        Delivery::Sent => Reached::Main,
+        Delivery::Gone | Delivery::Refused | Delivery::Failed => Reached::Nothing,
+    }
 }
 
 /// Without /proc no process can be picked.
-pub(super) fn without_table(signal: Signal, target: Target, main: Main) -> Reached {
+pub(super) fn without_table(kernel: &impl Kernel, signal: Signal, target: Target, main: Main) -> Reached {
     match (target, main) {
-        (Target::Main, Main::Alive(main)) => {
-            let _ = to_main(main, signal);
-            Reached::Main
-        }
-        (Target::Group, Main::Alive(main)) => {
-            to_group_of(main, signal);
-            Reached::Group
-        }
+        (Target::Main, Main::Alive(main)) => reached_main(kernel, main, signal),
+        (Target::Group, Main::Alive(main)) => to_group_of(kernel, main, signal),
         // Main answers for its descendants, as far as can be told.
-        (Target::Auto, Main::Alive(main)) if !process::is_pid_one() => {
-            to_group_of(main, signal);
-            Reached::Group
-        }
-        (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(signal, main),
+        (Target::Auto, Main::Alive(main)) if !kernel.is_pid_one() => to_group_of(kernel, main, signal),
+        (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(kernel, signal, main),
     }
 }
 
 /// As PID 1 every process gets it, else the group while its number is the command's.
-pub(super) fn unseen(signal: Signal, main: Main) -> Reached {
+pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reached {
+    let mut reached = Reached::Nothing;
     for signal in [signal, Signal::CONT] {
         let sent = match main {
-            _ if process::is_pid_one() => kill::send_to_namespace(signal),
-            Main::Alive(main) => kill::send_to_group(main, signal),
+            _ if kernel.is_pid_one() => {
+                reached = Reached::All;
+                kernel.send_to_everybody(signal)
+            }
+            Main::Alive(main) => {
+                reached = Reached::Group(main);
+                kernel.send_to_group(main, signal)
+            }
             Main::Gone(_) => Err(io::Error::other("/proc is missing")),
         };
         log_failure("cannot signal the processes that are left", sent);
     }
-    if process::is_pid_one() { Reached::All } else { Reached::Group }
+    reached
 }
 
 pub(super) fn in_words(to: Recipients) -> &'static str {
@@ -191,12 +206,12 @@ pub(super) fn warn_of_daemons(table: &Table) {
 }
 
 /// Sends one signal to one process, which is not waited for by the stop.
-pub(in crate::supervisor) fn send_one(process: &Process, signal: Signal) {
-    let _ = one(process, signal);
+pub(in crate::supervisor) fn send_one(kernel: &impl Kernel, process: &Process, signal: Signal) {
+    let _ = one(kernel, process, signal);
 }
 
 /// The same, and continues it if it is stopped.
-pub(in crate::supervisor) fn send_and_continue(process: &Process, signal: Signal) {
-    send_one(process, signal);
-    continue_stopped(process);
+pub(in crate::supervisor) fn send_and_continue(kernel: &impl Kernel, process: &Process, signal: Signal) {
+    send_one(kernel, process, signal);
+    continue_stopped(kernel, process);
 }

@@ -1,0 +1,198 @@
+//! What the stopper and the recorder see of the processes, and do to them. The tests run both against a kernel that is simulated.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+use crate::plan::processes::facts::{Fact, Facts, Status};
+use crate::plan::processes::ignoring::Closer;
+use crate::plan::processes::signalled::Moment;
+use crate::plan::processes::{Disposition, Process, Table};
+use crate::processes::{self, Watched};
+use crate::signal::{Signal, SignalSet};
+use crate::sys::clock::{self, Clock};
+use crate::sys::kill::{self, Pinned};
+use crate::sys::{process as own, procfs, signals, tty};
+
+/// The kernel, as far as a stop needs it.
+pub(super) trait Kernel: Clone {
+    /// A process that keeps its number from being another one's.
+    type Pinned;
+    /// A process that is looked at again and again.
+    type Watched: Default + Debug;
+
+    /// The time since drainit started.
+    fn now(&self) -> Duration;
+    fn own_pid(&self) -> i32;
+    fn own_group(&self) -> i32;
+    fn ticks_per_second(&self) -> u64;
+    /// Lets a moment go by.
+    fn pause(&self, time: Duration);
+
+    /// Whether there is a /proc, and it shows our own namespace.
+    fn is_proc_ours(&self) -> bool;
+    /// The living descendants, unless `goes_on` ends the look.
+    fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table>;
+    /// As PID 1, after KILL to all: what lives, or has died of it.
+    fn killed(&self) -> Option<Table>;
+    /// The process that has this number.
+    fn process(&self, pid: i32) -> Option<Process>;
+    /// Our own children, dead ones that were not reaped included.
+    fn own_children(&self) -> Option<Vec<i32>>;
+    /// The pipe that drainit itself reads from.
+    fn own_stdin(&self) -> Option<u64>;
+    fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
+    fn status(&self, pid: i32) -> Status;
+    fn closer(&self, process: &Process) -> Closer;
+    fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition>;
+    fn handles(&self, pid: i32, signal: Signal) -> bool;
+    /// The same.
+    fn watched_handles(&self, watched: &mut Self::Watched, pid: i32, signal: Signal) -> bool;
+    /// Now, as a moment that processes can be compared with.
+    fn moment(&self) -> Moment;
+    fn group_of(&self, pid: i32) -> Option<i32>;
+
+    fn pin(&self, pid: i32) -> Self::Pinned;
+    fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()>;
+    /// To a child that was not reaped.
+    fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
+    fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
+    /// As PID 1, to every process but drainit.
+    fn send_to_everybody(&self, signal: Signal) -> io::Result<()>;
+
+    fn is_pid_one(&self) -> bool {
+        self.own_pid() == 1
+    }
+
+    fn table(&self) -> Option<Table> {
+        self.table_while(|| true)
+    }
+
+    /// The same process as it is now; `None` if it is gone, or its number is another process's.
+    fn process_again(&self, known: &Process) -> Option<Process> {
+        self.process(known.pid).filter(|now| now.is_same(known))
+    }
+
+    /// Whether a bug of old is to be there again: only the simulated kernel ever says so, to show that the simulation finds it.
+    fn has_bug(&self, _: Bug) -> bool {
+        false
+    }
+}
+
+/// Bugs that drainit had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// What had left before KILL was said to be killed.
+    PhantomKill,
+    /// Main has left its group between the look and the signal: nothing was sent to it.
+    GroupIsGone,
+    /// After a look that failed everything counted as not signalled.
+    ForgetsAfterFailedLook,
+}
+
+/// The real one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linux {
+    pub(super) clock: Clock,
+}
+
+impl Kernel for Linux {
+    type Pinned = Pinned;
+    type Watched = Watched;
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn own_pid(&self) -> i32 {
+        own::id()
+    }
+
+    fn own_group(&self) -> i32 {
+        tty::own_group()
+    }
+
+    fn ticks_per_second(&self) -> u64 {
+        clock::ticks_per_second()
+    }
+
+    fn pause(&self, time: Duration) {
+        let _ = signals::wait(SignalSet::default(), Some(time));
+    }
+
+    fn is_proc_ours(&self) -> bool {
+        procfs::is_ours()
+    }
+
+    fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table> {
+        processes::look_while(goes_on)
+    }
+
+    fn killed(&self) -> Option<Table> {
+        processes::look_at_killed()
+    }
+
+    fn process(&self, pid: i32) -> Option<Process> {
+        processes::look_at(pid)
+    }
+
+    fn own_children(&self) -> Option<Vec<i32>> {
+        procfs::own_children()
+    }
+
+    fn own_stdin(&self) -> Option<u64> {
+        processes::facts::own_stdin()
+    }
+
+    fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts) {
+        processes::facts::read(process, fact, own_stdin, facts);
+    }
+
+    fn status(&self, pid: i32) -> Status {
+        processes::facts::status_of(pid)
+    }
+
+    fn closer(&self, process: &Process) -> Closer {
+        processes::facts::closer(process)
+    }
+
+    fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition> {
+        processes::disposition(process, signal)
+    }
+
+    fn handles(&self, pid: i32, signal: Signal) -> bool {
+        processes::handles(pid, signal)
+    }
+
+    fn watched_handles(&self, watched: &mut Watched, pid: i32, signal: Signal) -> bool {
+        watched.handles(pid, signal)
+    }
+
+    fn moment(&self) -> Moment {
+        processes::moment()
+    }
+
+    fn group_of(&self, pid: i32) -> Option<i32> {
+        own::group_of(pid)
+    }
+
+    fn pin(&self, pid: i32) -> Pinned {
+        Pinned::new(pid)
+    }
+
+    fn send_pinned(&self, pinned: &Pinned, signal: Signal) -> io::Result<()> {
+        pinned.send(signal)
+    }
+
+    fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {
+        kill::send(pid, signal)
+    }
+
+    fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()> {
+        kill::send_to_group(group, signal)
+    }
+
+    fn send_to_everybody(&self, signal: Signal) -> io::Result<()> {
+        kill::send_to_namespace(signal)
+    }
+}

@@ -1,0 +1,90 @@
+//! A simulated world: random processes, a kernel that is late and fails, time that jumps; and in it the real plan, the real rules, the real
+//! stopper and the real recorder.
+//!
+//! | file | duty |
+//! |---|---|
+//! | [`spec`] | random worlds |
+//! | [`world`] | the kernel: processes, signals, time |
+//! | [`sim`] | the kernel as the stopper and the recorder see it |
+//! | [`watch`] | what must hold, after every event |
+//! | [`run`] | the supervisor's loop |
+//!
+//! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from (0: a new one); a world that fails is made smaller until nothing can
+//! be left out of it.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::indexing_slicing, reason = "a place in the world is never given up")]
+#![expect(clippy::print_stdout, reason = "a test says what it ran")]
+
+mod dice;
+mod run;
+mod sim;
+mod spec;
+mod watch;
+mod world;
+
+use std::time::Instant;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use super::kernel::Bug;
+use spec::Spec;
+
+const WORLDS: u32 = 10_000;
+/// The same worlds each time, so that a change is what makes the test fail.
+const SEED: u64 = 7;
+/// A bug of old is found within so many, which is less than a minute.
+const FOUND_WITHIN: u32 = 40_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect(name))
+}
+
+/// Runs so many worlds; the smallest one that fails, and why.
+fn explore(worlds: u32, seed: u64, bug: Option<Bug>) -> Result<(), Box<(Spec, String)>> {
+    let config =
+        Config { cases: worlds, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let explored = runner.run(&spec::specs(), |spec| run::run(&spec, bug).map_err(TestCaseError::fail));
+    match explored {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(reason, spec)) => Err(Box::new((spec, reason.message().to_owned()))),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+fn new_seed() -> u64 {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+    u64::try_from(now.as_nanos() & u128::from(u64::MAX)).expect("64 bits")
+}
+
+#[test]
+fn every_world_ends_well() {
+    let seed = number("DRAINIT_SEED").map_or(SEED, |seed| if seed == 0 { new_seed() } else { seed });
+    let worlds =
+        number("DRAINIT_WORLDS").map_or(WORLDS, |worlds| worlds.try_into().expect("a number of worlds"));
+    let begun = Instant::now();
+    println!("DRAINIT_SEED={seed} DRAINIT_WORLDS={worlds}");
+    if let Err(failure) = explore(worlds, seed, None) {
+        let (spec, why) = *failure;
+        panic!("DRAINIT_SEED={seed} DRAINIT_WORLDS={worlds}: {why}\n{spec:#?}");
+    }
+    println!("{worlds} worlds in {:?}", begun.elapsed());
+}
+
+#[test]
+fn bugs_of_old_are_found() {
+    for (bug, says) in [
+        (Bug::PhantomKill, "it had left before"),
+        (Bug::GroupIsGone, "signalled"),
+        (Bug::ForgetsAfterFailedLook, "a second time in one stage"),
+    ] {
+        let begun = Instant::now();
+        let (_, why) = *explore(FOUND_WITHIN, 1, Some(bug)).expect_err("the bug is found");
+        println!("{bug:?} after {:?}: {why}", begun.elapsed());
+        assert!(why.contains(says), "{bug:?}: {why}");
+    }
+}

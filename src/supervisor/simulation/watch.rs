@@ -1,0 +1,220 @@
+//! What must hold in every world, after every event.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::world::{OWN, World, ticks};
+use crate::outcome::Ended;
+use crate::plan::{ExitReason, KillReason, StopPolicy, Target};
+use crate::report::{ProcessEnd, ProcessRecord, Record};
+use crate::signal::Signal;
+
+/// What drainit is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Doing {
+    #[default]
+    Nothing,
+    /// It sends the signal of a stage, or looks for orphans.
+    Stage,
+    /// It signals those that the rule has left out.
+    Others,
+    Forwarding,
+    Killing,
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) doing: Doing,
+    /// Whether a look or a signal has failed: then a coarser way is taken, of which less is asked.
+    pub(super) has_failed: bool,
+    pub(super) has_list_failed: bool,
+    /// `kill(-1)`, which reaches foreign processes too.
+    pub(super) is_to_everybody: bool,
+    /// What drainit's own calls have taken, and how much later it woke up.
+    pub(super) slack: Duration,
+    violations: Vec<String>,
+    stage: u32,
+    stage_at: Duration,
+    is_auto: bool,
+    last_call_at: Option<Duration>,
+    /// The last stage in which it was signalled.
+    sent: BTreeMap<usize, u32>,
+    refused: BTreeSet<usize>,
+    killed_at: Option<Duration>,
+}
+
+impl Watch {
+    pub(super) fn violation(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    pub(super) fn first_violation(&self) -> Option<String> {
+        self.violations.first().cloned()
+    }
+
+    pub(super) fn note_refused(&mut self, id: usize) {
+        self.refused.insert(id);
+    }
+
+    pub(super) fn begin_stage(&mut self, now: Duration, target: Target) {
+        self.stage += 1;
+        self.stage_at = now;
+        self.is_auto = target == Target::Auto;
+        self.last_call_at = None;
+    }
+
+    pub(super) fn begin_last_call(&mut self, now: Duration) {
+        self.last_call_at = Some(now);
+    }
+}
+
+impl World {
+    /// A signal of drainit's has reached this process.
+    pub(super) fn note_sent(&mut self, to: usize, signal: Signal) {
+        let proc = &self.procs[to];
+        let name = format!("{signal} to p{to} ({})", proc.pid);
+        if proc.is_reaped {
+            self.watch.violation(format!("{name}, which was reaped"));
+        }
+        if self.procs[to].is_foreign && !self.watch.is_to_everybody {
+            self.watch.violation(format!("{name}, which is not drainit's"));
+        }
+        let is_of_stage = matches!(self.watch.doing, Doing::Stage | Doing::Others);
+        if !is_of_stage || matches!(signal, Signal::KILL | Signal::STOP | Signal::CONT) {
+            return;
+        }
+        let stage = self.watch.stage;
+        // Which processes a group had that was signalled without a look is not known later.
+        // Nor is one known that was started between the look and the signal.
+        let is_unseen = self.watch.has_failed || self.watch.stage_at <= self.procs[to].born;
+        let has_left_group = is_unseen && self.watch.stage_at <= self.procs[to].group_since;
+        if self.watch.sent.insert(to, stage) == Some(stage) && !has_left_group {
+            self.watch.violation(format!("{name} a second time in one stage"));
+        }
+        if self.watch.doing == Doing::Stage
+            && self.watch.is_auto
+            && !self.watch.has_failed
+            && let Some(parent) = self.answering_parent(to)
+        {
+            self.watch.violation(format!("{name}, for which p{parent} answers"));
+        }
+    }
+
+    /// An ancestor that has handled the signal since before the stage, and has been an ancestor as long.
+    fn answering_parent(&self, id: usize) -> Option<usize> {
+        let since = self.watch.stage_at;
+        let mut at = id;
+        while self.procs[at].parent_since < since {
+            let parent = self.procs[at].parent.filter(|&parent| parent != OWN)?;
+            let its = &self.procs[parent];
+            if its.ended.is_none() && its.reaction.handles() && its.reaction_since < since && !its.refuses {
+                return Some(parent);
+            }
+            at = parent;
+        }
+        None
+    }
+
+    /// A stage has sent its signal: main has got it, unless it ended meanwhile.
+    pub(super) fn check_first(&mut self, main: Option<i32>) {
+        let Some(id) = main.and_then(|main| self.find(main)).filter(|&id| self.is_alive(id)) else { return };
+        let was_sent = self.watch.sent.get(&id) == Some(&self.watch.stage);
+        if !was_sent && !self.watch.has_failed && !self.procs[id].refuses {
+            self.watch.violation(format!("main (p{id}) was not signalled"));
+        }
+    }
+
+    /// Those of drainit's that live.
+    pub(super) fn living(&self) -> impl Iterator<Item = usize> {
+        (1..self.procs.len()).filter(|&id| self.is_alive(id) && !self.procs[id].is_foreign)
+    }
+
+    /// KILL is about to be sent for the first time.
+    pub(super) fn check_before_kill(&mut self, reason: KillReason) {
+        if self.watch.killed_at.replace(self.now).is_some() || self.watch.has_failed || !self.watch.is_auto {
+            return;
+        }
+        let known_since = match reason {
+            KillReason::Elapsed => self.watch.last_call_at,
+            KillReason::Ignored(_) => Some(self.watch.stage_at),
+        };
+        let Some(known_since) = known_since else { return };
+        let was_asked = |id: usize| {
+            self.watch.sent.contains_key(&id) || self.watch.refused.contains(&id) || self.procs[id].was_told
+        };
+        let unasked = self.living().find(|&id| self.procs[id].born < known_since && !was_asked(id));
+        if let Some(id) = unasked {
+            self.watch.violation(format!("p{id} is killed and was sent no signal before ({reason:?})"));
+        }
+    }
+
+    /// drainit has ended.
+    pub(super) fn check_end(&mut self, reason: ExitReason, policy: &StopPolicy, record: &Record) {
+        let left: Vec<usize> = match reason {
+            ExitReason::NoneLeft => (1..self.procs.len())
+                .filter(|&id| !self.procs[id].is_reaped && !self.procs[id].is_foreign)
+                .collect(),
+            // Without the table drainit kills its own children alone: it needs their list, and each may be killed.
+            ExitReason::SomeCannotBeKilled
+                if self.watch.has_failed
+                    && (self.watch.has_list_failed || self.living().any(|id| self.procs[id].refuses)) =>
+            {
+                Vec::new()
+            }
+            ExitReason::SomeCannotBeKilled => self.living().filter(|&id| !self.procs[id].refuses).collect(),
+        };
+        if !left.is_empty() {
+            self.watch.violation(format!("left behind ({reason:?}): {left:?}"));
+        }
+        if policy.grace_period != Some(Duration::ZERO) || !self.watch.has_failed {
+            self.check_report(record);
+        }
+    }
+
+    fn check_report(&mut self, record: &Record) {
+        let mut wrong = Vec::new();
+        for known in &record.processes {
+            let is_it =
+                |id: &usize| self.procs[*id].pid == known.pid && ticks(self.procs[*id].born) == known.start;
+            let Some(id) = (1..self.procs.len()).find(is_it) else {
+                wrong.push(format!("{} is in the report, and never was", known.pid));
+                continue;
+            };
+            wrong.extend(
+                self.disagrees(record, known, id).map(|what| format!("the report says that p{id} {what}")),
+            );
+        }
+        wrong.into_iter().for_each(|what| self.watch.violation(what));
+    }
+
+    fn disagrees(&self, record: &Record, known: &ProcessRecord, id: usize) -> Option<&'static str> {
+        let proc = &self.procs[id];
+        if proc.is_foreign {
+            // KILL by PID 1 reaches all.
+            return (!self.is_pid_one || !proc.was_killed).then_some("is drainit's");
+        }
+        // kill(2) does not say which members of a group refused the signal, or had just left.
+        let had_just_left =
+            !self.watch.is_auto && proc.ended.is_some_and(|(at, _)| self.watch.stage_at <= at);
+        let may_be_sent =
+            self.watch.sent.contains_key(&id) || self.watch.refused.contains(&id) || had_just_left;
+        if known.signalled.is_some() && !may_be_sent {
+            return Some("was signalled");
+        }
+        let end = record.end_of(known).map(|end| end.what);
+        let Some((at, ended)) = proc.ended else {
+            return end.filter(|end| *end != ProcessEnd::LeftBehind).map(|_| "has ended");
+        };
+        if end.is_none() {
+            return Some("may be there");
+        }
+        let said = record.was_killed(known);
+        if ended == Ended::Killed(Signal::KILL) && proc.was_killed {
+            return (!said).then_some("was not killed");
+        }
+        // One that ended by itself while KILL was on its way cannot be told from one that was killed.
+        let had_left = self.watch.killed_at.is_none_or(|killed_at| at < killed_at);
+        (said && had_left && !self.watch.has_failed).then_some("was killed, but it had left before")
+    }
+}

@@ -1,0 +1,95 @@
+//! Signals to many at once: main's group, every process, and all that can be reached without a look.
+
+use super::super::Main;
+use super::super::kernel::{Bug, Kernel};
+use super::send::Reached;
+use super::{LOOKS, Recorder, Stopper, send};
+use crate::plan::processes::answering::{Recipient, Why};
+use crate::plan::processes::facts::FactTable;
+use crate::plan::processes::signalled::Signalled;
+use crate::plan::processes::{Process, Table};
+use crate::plan::{StopSignal, Target};
+use crate::report::Receiver;
+
+impl<K: Kernel> Stopper<K> {
+    /// The look has failed: the signal goes to many at once, which get no other one in this stage.
+    pub(super) fn begin_without_table(
+        &mut self,
+        signal: StopSignal,
+        target: Target,
+        main: Main,
+        recorder: &mut Recorder<K>,
+    ) {
+        let known = main.pid().and_then(|main| self.kernel.process(main));
+        let table = Table::new(known.into_iter().collect());
+        self.signalled = Signalled::begin(signal, self.kernel.moment(), &table);
+        recorder.sent(signal.rewritten, Receiver::All);
+        let reached = send::without_table(&self.kernel, signal.rewritten, target, main);
+        if self.kernel.has_bug(Bug::ForgetsAfterFailedLook) {
+            return;
+        }
+        match reached {
+            Reached::All => self.signalled.note_all(),
+            Reached::Group(group) => self.signalled.note_group(group),
+            Reached::Main | Reached::Nothing => {}
+        }
+        if let Some(main) = known.filter(|_| reached != Reached::Nothing) {
+            self.signalled.note_sent(&main, signal.rewritten, false);
+        }
+    }
+
+    /// Main's group as a whole, if it has one of its own.
+    pub(super) fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder<K>) {
+        let group = send::group_of(&self.kernel, main);
+        let facts = self.read_ahead(table, FactTable::new(), &[main]);
+        self.note(signal, table, &facts);
+        for process in table.iter().filter(|process| Some(process.group) == group) {
+            self.signalled.note_status(process.pid, &self.kernel.status(process.pid));
+        }
+        let reached = send::to_group_of(&self.kernel, main, signal.rewritten);
+        let is_reached = |process: &&Process| match reached {
+            Reached::Group(group) => process.pid == main || process.group == group,
+            Reached::Main => process.pid == main,
+            Reached::All | Reached::Nothing => false,
+        };
+        match reached {
+            Reached::Group(group) => {
+                recorder.sent(signal.rewritten, Receiver::Group);
+                self.signalled.note_group(group);
+            }
+            Reached::Main => recorder.sent(signal.rewritten, Receiver::Main),
+            // One by one it is said which failed, and tried again.
+            Reached::All | Reached::Nothing => {
+                let is_meant = |process: &&Process| process.pid == main || Some(process.group) == group;
+                let recipients: Vec<Recipient> = table
+                    .iter()
+                    .filter(is_meant)
+                    .map(|process| Recipient { pid: process.pid, signal: signal.rewritten, why: Why::Top })
+                    .collect();
+                self.send(table, &recipients, recorder);
+            }
+        }
+        for process in table.iter().filter(is_reached) {
+            self.signalled.note_sent(process, signal.rewritten, false);
+            recorder.signalled(process, self.signalled.disposition(process), signal.rewritten, false);
+            send::continue_stopped(&self.kernel, process);
+        }
+    }
+
+    /// Every process, until a look finds none that is new.
+    pub(super) fn everyone(&mut self, mut seen: Option<Table>, recorder: &mut Recorder<K>) {
+        let Some(StopSignal { rewritten, .. }) = self.signalled.signal() else { return };
+        for _ in 0..LOOKS {
+            let Some(table) = seen.take().or_else(|| self.table()) else { return };
+            let new = table
+                .iter()
+                .filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
+            let new: Vec<Recipient> =
+                new.map(|process| Recipient { pid: process.pid, signal: rewritten, why: Why::Top }).collect();
+            if new.is_empty() {
+                return;
+            }
+            self.send(&table, &new, recorder);
+        }
+    }
+}
