@@ -84,7 +84,9 @@ struct Seconds(Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} s", self.0.as_secs_f64())
+        // Without floating-point numbers: what prints them is 8 KB.
+        let digits = format!("{}.{:09}", self.0.as_secs(), self.0.subsec_nanos());
+        write!(f, "{} s", digits.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

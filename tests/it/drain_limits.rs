@@ -168,7 +168,8 @@ fn if_no_process_can_be_made_the_stop_goes_on() {
     let main = workload_for_all(&folder, MAIN);
     let copy = folder.path().join("drainit");
     std::fs::copy(*DRAINIT, &copy).expect("a copy");
-    for (mode, user) in BOTH.into_iter().zip([64_321, 64_322]) {
+    // Users that no other run of the tests has, either.
+    for (mode, user) in BOTH.into_iter().zip(std::process::id() * 2 + 100_000..) {
         // drainit and the command, and no others.
         let limited = format!(
             "shift; exec setpriv --reuid={user} --clear-groups prlimit --nproc=2 {} \"$@\"",
