@@ -22,7 +22,10 @@ static ALLOCATOR: Allocator = Allocator { failed: logging::exit_without_memory }
 
 /// Nothing is done before every signal is blocked; from then on none can be lost.
 fn run(arguments: Vec<OsString>) -> u8 {
-    let inherited_mask = signals::block_all();
+    let inherited_mask = match signals::block_all() {
+        Ok(mask) => mask,
+        Err(error) => return refuse(&StartError::Wait(error)),
+    };
     signals::reset_child_signal();
     logging::report_panics();
     match start(arguments, inherited_mask) {

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 
 /// As `src/main.rs`, after a line that says where the count is.
 fn be_drainit(arguments: Vec<OsString>) -> u8 {
-    let mask = signals::block_all();
+    let Ok(mask) = signals::block_all() else { return 1 };
     signals::reset_child_signal();
     println!("{}", (&raw const COUNT).addr());
     let Ok(typed) = cli::parse(arguments) else { return 2 };

@@ -12,7 +12,7 @@ pub use groups::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
 use crate::plan::processes::signalled::Moment;
 use crate::plan::processes::{Disposition, Process, Table, tree};
 use crate::signal::Signal;
-use crate::sys::{clock, process as own, procfs};
+use crate::sys::{clock, memory, process as own, procfs};
 
 /// As PID 1, which has just killed all: every process that lives, or has died of KILL and was not reaped yet.
 #[must_use]
@@ -21,7 +21,12 @@ pub fn look_at_killed() -> Option<Table> {
         return None;
     }
     let mut killed = Vec::new();
-    procfs::each_process(|_, line| killed.extend(stat::parse(line)));
+    procfs::each_process_while(|_, line| {
+        let has_room =
+            killed.len() < killed.capacity() || memory::is_there(2 * size_of_val(killed.as_slice()));
+        killed.extend(stat::parse(line).filter(|_| has_room));
+        has_room
+    });
     let own = own::id();
     killed.retain(|process| process.pid != own && (process.is_alive() || process.has_died_of_kill));
     Some(Table::new(killed))
@@ -37,6 +42,8 @@ pub fn look() -> Option<Table> {
 
 /// So many processes are read between two looks at the clock.
 const AT_ONCE: usize = 64;
+/// What a stop may take for each process that is there: for the tree, for what is known of it, for what is said of it.
+const ROOM_FOR_EACH: usize = 1024;
 
 /// The same, given up as soon as `goes_on` says so: what waits for the clock does not wait for a look.
 #[must_use]
@@ -48,12 +55,16 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
     let children = procfs::own_children().unwrap_or_default();
     let mut all = Vec::new();
     let readable = procfs::each_process_while(|_, line| {
-        all.extend(stat::parse(line));
-        !all.len().is_multiple_of(AT_ONCE) || goes_on()
+        let has_room = all.len() < all.capacity() || memory::is_there(2 * size_of_val(all.as_slice()));
+        all.extend(stat::parse(line).filter(|_| has_room));
+        has_room && (!all.len().is_multiple_of(AT_ONCE) || goes_on())
     });
+    // Without memory a stop is coarser, but there is one.
+    let readable = readable && memory::is_there(all.len() * ROOM_FOR_EACH);
     let mut shown: Vec<i32> = all.iter().map(|process| process.pid).collect();
     shown.sort_unstable();
-    let is_whole = readable && children.iter().all(|child| shown.binary_search(child).is_ok());
+    let is_shown = |pid: &i32| shown.binary_search(pid).is_ok();
+    let is_whole = readable && is_shown(&own::id()) && children.iter().all(is_shown);
     if !signals_are_shown(&all) {
         all.iter_mut().for_each(|process| process.signals = None);
     }

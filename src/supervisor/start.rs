@@ -23,6 +23,7 @@ use crate::sys::process::Left;
 use crate::sys::spawn::{DirectoryAs, Spawn, Stdin};
 use crate::sys::tty::{self, Terminal};
 use crate::sys::{cgroup, descriptors, process};
+use crate::text::plain;
 
 impl Supervisor {
     /// Starts the command.
@@ -65,8 +66,8 @@ impl Supervisor {
 /// Returns what has happened already: the parent may be gone before its death could be told.
 pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
     let is_pid_one = process::is_pid_one();
-    if !is_pid_one {
-        log_failure("cannot adopt orphans", process::become_subreaper());
+    if !is_pid_one && let Err(error) = process::become_subreaper() {
+        warn!("cannot adopt orphans: {}; what outlives its parent is not stopped", plain(&error));
     }
     let signal = settings.parent_death_signal?;
     let parent = process::parent();

@@ -2,15 +2,15 @@
 //!
 //! Read from a cgroup file system alone: that is the kernel's own memory. What else may be mounted there could wait for another program.
 
-use std::fs;
+use super::procfs;
 
 /// The count; `None` if it cannot be read, as in a container that does not see its cgroup.
 #[must_use]
 pub fn oom_kills() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = procfs::text("/proc/self/cgroup")?;
+    let mounts = procfs::text("/proc/self/mountinfo")?;
     let file = file(&groups, &mounts)?;
-    count(&fs::read_to_string(file).ok()?)
+    count(&procfs::text(&file)?)
 }
 
 /// `oom_kill N`, in `memory.events` (version 2) and in `memory.oom_control` (version 1).

@@ -25,7 +25,26 @@ impl Clock {
 /// By a system call: the kernel's own pages for this, vdso(7), would be looked up and mapped for the few times that an init asks.
 fn read(clock: libc::clockid_t) -> Duration {
     // SAFETY: the pointer is to a time of ours, as the call of that number has it; it stays zero if there is no such clock.
-    CLOCK_GETTIME.get(|number, time| unsafe { libc::syscall(number, clock, time) })
+    let time = CLOCK_GETTIME.get(|number, time| unsafe { libc::syscall(number, clock, time) });
+    if time.is_zero() { read_from_pages(clock) } else { time }
+}
+
+/// What a filter of system calls cannot refuse. With a clock that stands still no deadline would ever come.
+#[cold]
+fn read_from_pages(clock: libc::clockid_t) -> Duration {
+    #[cfg(target_pointer_width = "64")]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a time of ours; it stays zero if there is no such clock.
+        unsafe { libc::clock_gettime(clock, &raw mut time) };
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+    // There the C library's time may be one of 32 bits.
+    #[cfg(target_pointer_width = "32")]
+    {
+        let _ = clock;
+        Duration::ZERO
+    }
 }
 
 /// Now, as the start time in `/proc/PID/stat` counts it: clock ticks since boot (proc(5), field 22).

@@ -15,7 +15,13 @@ use crate::signal::Signal;
 /// ESRCH if it is gone, EPERM if this user may not.
 pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
     debug_assert!(pid > 0, "0 and below are groups");
-    kill(pid, signal)
+    match kill(pid, signal) {
+        // A filter of system calls may refuse what it allows through a pidfd; if it is the process that refuses, it does so again.
+        Err(error) if !is_gone(&error) => {
+            open_pidfd(pid).and_then(|pidfd| send_through(&pidfd, signal)).map_err(|_| error)
+        }
+        sent => sent,
+    }
 }
 
 /// Sends `signal` to every member of a process group whose leader has not been reaped.
@@ -88,10 +94,10 @@ impl Pinned {
     /// # Errors
     /// As [`send`].
     pub fn send(&self, signal: Signal) -> io::Result<()> {
-        let Some(descriptor) = &self.descriptor else { return send(self.pid, signal) };
+        let Some(descriptor) = &self.descriptor else { return kill(self.pid, signal) };
         match send_through(descriptor, signal) {
             // A profile that knows no pidfds refuses with what it likes; if the refusal is about the process, it comes again.
-            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => send(self.pid, signal),
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => kill(self.pid, signal),
             result => result,
         }
     }

@@ -10,7 +10,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 
-use super::{calls, process};
+use super::{calls, memory, process};
+
+const READ_ONLY: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
 
 /// More than the longest `stat`, which no user can lengthen.
 const FILE_SIZE: usize = 4096;
@@ -19,7 +21,15 @@ const FILE_SIZE: usize = 4096;
 #[must_use]
 pub fn is_ours() -> bool {
     let own = process::id().to_string();
-    std::fs::read_link("/proc/self").is_ok_and(|name| name.as_os_str() == own.as_str())
+    match nix::fcntl::readlink(c"/proc/self") {
+        Ok(name) => name == own.as_str(),
+        // A filter of system calls may refuse that.
+        Err(_) => {
+            let mut text = buffer();
+            read_from(c"/proc/self/stat", &mut text)
+                .is_some_and(|text| text.split(|&byte| byte == b' ').next() == Some(own.as_bytes()))
+        }
+    }
 }
 
 /// Calls `visit` with the pid and the `stat` line of every process that is there, as long as it returns true.
@@ -33,10 +43,12 @@ pub fn each_process_while(mut visit: impl FnMut(i32, &[u8]) -> bool) -> bool {
         let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
         let Some(pid) = parse_pid(name) else { continue };
-        if let Some(stat) = read(pid, "stat", &mut text)
-            && !visit(pid, stat)
-        {
-            return false;
+        match read(pid, "stat", &mut text) {
+            Ok(stat) if !visit(pid, stat) => return false,
+            // It is gone, or hidden from this user.
+            Ok(_) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => {}
+            // No file can be opened, or no memory is left: what else is there would be missed, too.
+            Err(_) => return false,
         }
     }
     true
@@ -52,7 +64,7 @@ pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
 
 /// The `stat` line of one process, as long as it is there.
 pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
-    read(pid, "stat", text)
+    read(pid, "stat", text).ok()
 }
 
 /// The `stat` file of one process, held open: looking at it again takes one call. It never shows another process of the same number.
@@ -75,7 +87,7 @@ impl Stat {
 
 /// The system call that a process is in, as long as it is there and may be looked at (proc(5), `/proc/PID/syscall`).
 pub fn system_call(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
-    read(pid, "syscall", text)
+    read(pid, "syscall", text).ok()
 }
 
 /// The numbers of system calls, as `/proc/PID/syscall` shows them.
@@ -106,19 +118,27 @@ const ROOM: usize = FILE_SIZE - 64;
 /// no memory.
 #[must_use]
 pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
-    to_its_end(pid, name).ok()
+    open(pid, name).and_then(|file| to_its_end(&file)).ok()
 }
 
-fn to_its_end(pid: i32, name: &str) -> nix::Result<Vec<u8>> {
-    let file = open(pid, name)?;
+/// A file of the kernel's that is text, to its end. The standard library would begin again as often as the kernel says EINTR.
+pub(super) fn text(path: &str) -> Option<String> {
+    let file = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()).ok()?;
+    String::from_utf8(to_its_end(&file).ok()?).ok()
+}
+
+fn to_its_end(file: &OwnedFd) -> nix::Result<Vec<u8>> {
     let mut text: Vec<u8> = Vec::new();
     loop {
         let length = text.len();
         if text.capacity() == length {
-            text.try_reserve(ROOM).map_err(|_| Errno::ENOMEM)?;
+            if !memory::is_there(2 * length + ROOM) {
+                return Err(Errno::ENOMEM);
+            }
+            text.reserve(ROOM);
         }
         text.resize(text.capacity(), 0);
-        let read = nix::unistd::read(&file, text.get_mut(length..).unwrap_or_default())?;
+        let read = nix::unistd::read(file, text.get_mut(length..).unwrap_or_default())?;
         text.truncate(length + read);
         if read == 0 {
             return if text.is_empty() { Err(Errno::ESRCH) } else { Ok(text) };
@@ -132,7 +152,7 @@ fn to_its_end(pid: i32, name: &str) -> nix::Result<Vec<u8>> {
 /// The same for a file that only a process's owner, or who may trace it, can read (ptrace(2)).
 #[must_use]
 pub fn whole_file_as_owner(pid: i32, name: &str) -> Option<Vec<u8>> {
-    or_as_owner_of(pid, || to_its_end(pid, name))
+    or_as_owner_of(pid, || open(pid, name).and_then(|file| to_its_end(&file)))
 }
 
 /// Where a link of a process leads, as the kernel names it. The file behind it is not touched.
@@ -172,12 +192,8 @@ fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
 /// from `/proc/loadavg`, which may be a file of lxcfs in a container: another program would have to answer.
 #[must_use]
 pub fn last_pid() -> Option<i32> {
-    let file =
-        nix::fcntl::open(c"/proc/sys/kernel/ns_last_pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .ok()?;
     let mut text = [0; 32];
-    let length = nix::unistd::read(&file, &mut text).ok()?;
-    std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
+    std::str::from_utf8(read_from(c"/proc/sys/kernel/ns_last_pid", &mut text)?).ok()?.trim().parse().ok()
 }
 
 /// The numbers of a process's threads; `None` if it is gone.
@@ -192,7 +208,16 @@ pub fn threads(pid: i32) -> Option<Vec<i32>> {
 /// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
-    let children = is_ours().then(|| std::fs::read_to_string("/proc/thread-self/children"))?.ok()?;
+    if !is_ours() {
+        return None;
+    }
+    let file = nix::fcntl::openat(AT_FDCWD, c"/proc/thread-self/children", READ_ONLY, Mode::empty()).ok()?;
+    let children = match to_its_end(&file) {
+        // There is none.
+        Err(Errno::ESRCH) => Vec::new(),
+        children => children.ok()?,
+    };
+    let children = String::from_utf8(children).ok()?;
     Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
@@ -202,10 +227,16 @@ pub fn buffer() -> [u8; FILE_SIZE] {
     [0; FILE_SIZE]
 }
 
-fn read<'a>(pid: i32, file: &str, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
-    let file = open(pid, file).ok()?;
+fn read<'a>(pid: i32, file: &str, text: &'a mut [u8; FILE_SIZE]) -> nix::Result<&'a [u8]> {
+    let file = open(pid, file)?;
+    let length = nix::unistd::read(&file, text)?;
+    text.get(..length).filter(|text| !text.is_empty()).ok_or(Errno::ESRCH)
+}
+
+fn read_from<'a>(path: &CStr, text: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()).ok()?;
     let length = nix::unistd::read(&file, text).ok()?;
-    text.get(..length).filter(|text| !text.is_empty())
+    text.get(..length)
 }
 
 fn open(pid: i32, file: &str) -> nix::Result<OwnedFd> {
@@ -215,7 +246,7 @@ fn open(pid: i32, file: &str) -> nix::Result<OwnedFd> {
     let unused = rest.len();
     let path = path.get(..path.len() - unused).unwrap_or_default();
     // By `openat`: musl's `open` sets the descriptor's flag a second time.
-    nix::fcntl::openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty())
 }
 
 /// The open descriptors of this process; empty where /proc is missing.

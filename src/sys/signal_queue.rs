@@ -83,10 +83,16 @@ impl SignalQueue {
                 first.or(Some(next))
             }
             (Source::Descriptor(descriptor), None) => {
-                if timeout.is_some_and(|timeout| !is_readable(descriptor, timeout).unwrap_or(false)) {
-                    return None;
-                }
-                let [first, second] = read(descriptor);
+                let waited = timeout.map_or(Ok(true), |timeout| is_readable(descriptor, timeout));
+                let [first, second] = match waited.map(|is_there| is_there.then(|| read(descriptor))) {
+                    Ok(None) => return None,
+                    Ok(Some(Ok(taken))) => taken,
+                    // A refusal that lasts must not hide the signals.
+                    Ok(Some(Err(error))) | Err(error) => {
+                        let is_over = error.kind() == io::ErrorKind::Interrupted;
+                        return signals::wait(EVERY, if is_over { Some(Duration::ZERO) } else { timeout });
+                    }
+                };
                 let is_urgent = second.is_some_and(|second| self.urgent.contains(second.signal));
                 let (first, second) = if is_urgent { (second, first) } else { (first, second) };
                 self.next = second;
@@ -139,16 +145,19 @@ fn is_readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
 }
 
 /// Waits for a signal, and reads it. If a second one is there too, it comes along: if none does, nothing else was pending.
-fn read(descriptor: &OwnedFd) -> [Option<Received>; 2] {
+fn read(descriptor: &OwnedFd) -> io::Result<[Option<Received>; 2]> {
     let mut infos = MaybeUninit::<[libc::signalfd_siginfo; 2]>::zeroed();
     // SAFETY: the pointer and the length are of one array of ours.
     let length =
         unsafe { libc::read(descriptor.as_raw_fd(), infos.as_mut_ptr().cast(), size_of_val(&infos)) };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: zeroed are valid structs of numbers, filled in or not.
     let infos = unsafe { infos.assume_init() };
     let count = usize::try_from(length).unwrap_or(0) / size_of::<libc::signalfd_siginfo>();
     let [first, second] = infos.map(|info| received(&info));
-    [first.filter(|_| count > 0), second.filter(|_| count > 1)]
+    Ok([first.filter(|_| count > 0), second.filter(|_| count > 1)])
 }
 
 fn received(info: &libc::signalfd_siginfo) -> Option<Received> {

@@ -29,9 +29,12 @@ pub struct Received {
 }
 
 /// Blocks every signal that can be blocked, and returns the mask that the program was started with.
-pub fn block_all() -> SignalSet {
-    let found = change_mask(libc::SIG_SETMASK, u64::MAX).unwrap_or(0);
-    SignalSet::from_bits(found & entry::mask_at_entry())
+///
+/// # Errors
+/// The kernel refuses: signals would be lost.
+pub fn block_all() -> io::Result<SignalSet> {
+    let found = change_mask(libc::SIG_SETMASK, u64::MAX)?;
+    Ok(SignalSet::from_bits(found & entry::mask_at_entry()))
 }
 
 /// Blocks these signals on top of those that are blocked already.

@@ -1,8 +1,9 @@
 //! Reaping.
 
 use std::io;
-use std::ptr;
+use std::{mem, ptr};
 
+use super::check;
 use crate::outcome::Ended;
 use crate::signal::Signal;
 
@@ -21,9 +22,6 @@ pub enum Reaped {
     NoChildren,
 }
 
-/// So often a look that failed is tried again.
-const MOST_FAILURES: u32 = 8;
-
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
 ///
@@ -31,18 +29,18 @@ const MOST_FAILURES: u32 = 8;
 /// a death by a real-time signal comes through.
 pub fn reap(stops: bool) -> Reaped {
     let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
-    let mut failures = 0;
     loop {
-        let mut status = 0;
-        match wait_any(&mut status, options) {
-            0 => return Reaped::AllAlive,
+        // A filter of system calls may refuse either.
+        let found = match wait_any(options) {
+            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => wait_by_id(options),
+            found => found,
+        };
+        match found {
+            Ok((0, _)) => return Reaped::AllAlive,
             // No other error says that there is no child (wait(2)); to leave would end those that there are.
-            -1 if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => {
-                return Reaped::NoChildren;
-            }
-            -1 if failures == MOST_FAILURES => return Reaped::AllAlive,
-            -1 => failures += 1,
-            pid => {
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Reaped::NoChildren,
+            Err(_) => return Reaped::AllAlive,
+            Ok((pid, status)) => {
                 if let Some(ended) = Ended::from_wait_status(status) {
                     return Reaped::Child { pid, ended };
                 }
@@ -63,11 +61,39 @@ fn stopped_by(status: i32) -> Option<Signal> {
 }
 
 /// wait4(2) itself: `waitpid` of the C libraries looks for a cancellation of threads before and after it.
-fn wait_any(status: &mut i32, options: i32) -> i32 {
+fn wait_any(options: i32) -> io::Result<(i32, i32)> {
+    let mut status = 0;
     let usage = ptr::null_mut::<libc::rusage>();
     // SAFETY: the pointers are to an int of ours, and null for what is not wanted.
-    let pid = unsafe { libc::syscall(libc::SYS_wait4, -1, ptr::from_mut(status), options, usage) };
-    i32::try_from(pid).unwrap_or(-1)
+    let pid = check(unsafe { libc::syscall(libc::SYS_wait4, -1, &raw mut status, options, usage) })?;
+    Ok((i32::try_from(pid).map_err(io::Error::other)?, status))
+}
+
+/// The same by waitid(2), which has all that wait4 has in other words.
+#[cold]
+fn wait_by_id(options: i32) -> io::Result<(i32, i32)> {
+    // SAFETY: zeroed is a struct of numbers.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    let usage = ptr::null_mut::<libc::rusage>();
+    let options = options | libc::WEXITED;
+    // SAFETY: the pointers are to a struct of ours, and null for what is not wanted.
+    check(unsafe { libc::syscall(libc::SYS_waitid, libc::P_ALL, 0, &raw mut info, options, usage) })?;
+    // SAFETY: the call has filled this struct in for a child, or left zeros.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as for the pid.
+    let status = unsafe { info.si_status() };
+    Ok((pid, as_status(info.si_code, status)))
+}
+
+/// What wait4 calls it: `code` is waitid's, `status` an exit code or a signal.
+fn as_status(code: i32, status: i32) -> i32 {
+    match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        libc::CLD_STOPPED | libc::CLD_TRAPPED => status << 8 | 0x7f,
+        libc::CLD_CONTINUED => 0xffff,
+        _ => status,
+    }
 }
 
 /// Waits for this child, which is about to end: one that could not be executed.
@@ -80,5 +106,25 @@ pub(super) fn wait_for(pid: i32) {
         if reaped != -1 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_calls_tell_the_same() {
+        for (code, status, expected) in [
+            (libc::CLD_EXITED, 3, Ended::Exited(3)),
+            (libc::CLD_KILLED, 15, Ended::Killed(Signal::TERM)),
+            (libc::CLD_DUMPED, 6, Ended::Killed(Signal::ABRT)),
+            (libc::CLD_KILLED, 40, Ended::Killed(Signal::new(40).expect("a real-time one"))),
+        ] {
+            assert_eq!(Ended::from_wait_status(as_status(code, status)), Some(expected));
+        }
+        assert_eq!(stopped_by(as_status(libc::CLD_STOPPED, 20)), Some(Signal::TSTP));
+        assert!(libc::WIFCONTINUED(as_status(libc::CLD_CONTINUED, 18)));
+        assert_eq!(Ended::from_wait_status(as_status(libc::CLD_CONTINUED, 18)), None);
     }
 }

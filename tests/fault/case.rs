@@ -3,14 +3,16 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -22,10 +24,24 @@ const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 const BOUND: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// A job that has not come back is stopped all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     PidOne,
     Subreaper,
+}
+
+pub(crate) const MODES: [Mode; 2] = [Mode::PidOne, Mode::Subreaper];
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PidOne => "pid-one",
+            Self::Subreaper => "subreaper",
+        })
+    }
 }
 
 /// What is run.
@@ -34,26 +50,51 @@ pub(crate) struct Scenario {
     flags: &'static str,
     /// Directives of the fake workload.
     workload: &'static str,
-    /// TERM is sent once so many lines `ready` are there.
+    /// Once so many lines `ready` are there, the gate is opened that the workload waits for; or TERM is sent if it waits for none.
     ready: usize,
+    /// Under a shell that has a terminal, and brings it to the foreground when it was stopped.
+    is_job: bool,
     code: i32,
+    /// They say once that they got TERM.
+    signalled: &'static [&'static str],
 }
 
-pub(crate) const SCENARIOS: [Scenario; 3] = [
-    Scenario { name: "exit", flags: "", workload: "exit=7", ready: 0, code: 7 },
+pub(crate) const SCENARIOS: [Scenario; 4] = [
+    Scenario {
+        name: "exit",
+        flags: "",
+        workload: "exit=7",
+        ready: 0,
+        is_job: false,
+        code: 7,
+        signalled: &[],
+    },
     Scenario {
         name: "server",
         flags: "--grace-period 2s",
-        workload: "name=main orphan{ name=server catch=TERM:100ms ready hold } exit=3",
-        ready: 0,
+        workload: "name=main orphan{ name=server catch=TERM:100ms ready hold } await=GATE exit=3",
+        ready: 1,
+        is_job: false,
         code: 3,
+        signalled: &["server"],
     },
     Scenario {
         name: "ignorers",
         flags: "--pre-stop-sleep 50ms --ignored-after 100ms --grace-period 1s",
         workload: "name=main child{ name=child ignore=TERM ready hold } ignore=TERM ready hold",
         ready: 2,
+        is_job: false,
         code: 137,
+        signalled: &[],
+    },
+    Scenario {
+        name: "job",
+        flags: "--grace-period 2s",
+        workload: "name=main catch=TERM:50ms:9 ready die=TSTP ready hold",
+        ready: 2,
+        is_job: true,
+        code: 9,
+        signalled: &["main"],
     },
 ];
 
@@ -63,12 +104,24 @@ pub(crate) enum Verdict {
     Its,
     /// 125, and a line that says why.
     Refused,
+    /// One of these, in time; and so many processes are left behind.
+    Left(usize),
     Wrong(String),
 }
 
 impl Verdict {
-    pub(crate) fn is_good(&self) -> bool {
-        matches!(self, Self::Its | Self::Refused)
+    /// As a subreaper drainit finds the processes by /proc alone. If no file can be opened or read there any more, or orphans are not
+    /// drainit's, what main has left behind is not found: drainit ends in time, and they are left.
+    pub(crate) fn is_good(&self, mode: Mode, fault: Fault) -> bool {
+        match self {
+            Self::Its | Self::Refused => true,
+            Self::Left(_) => {
+                let is_sight = fault.for_ever && tracer::SIGHT.contains(&fault.number);
+                let is_adoption = fault.number == tracer::PRCTL && fault.at == 1;
+                mode == Mode::Subreaper && (is_sight || is_adoption)
+            }
+            Self::Wrong(_) => false,
+        }
     }
 }
 
@@ -77,34 +130,77 @@ impl fmt::Display for Verdict {
         match self {
             Self::Its => f.write_str("the command's code"),
             Self::Refused => f.write_str("125 and a line"),
+            Self::Left(count) => write!(f, "{count} processes are left behind"),
             Self::Wrong(why) => f.write_str(why),
         }
     }
 }
 
-/// Runs the scenario with this fault.
-pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>, program: &Path) -> (Verdict, Uses) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mark = format!("fault-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let file = |name: &str| std::env::temp_dir().join(format!("{mark}.{name}"));
-    let (out, err) = (file("out"), file("err"));
-    let mut command = Command::new("sh");
-    command.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]);
+/// What a run writes to, and waits for.
+struct Files {
+    mark: String,
+    out: PathBuf,
+    err: PathBuf,
+    gate: PathBuf,
+}
+
+impl Files {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("fault-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let file = |name: &str| std::env::temp_dir().join(format!("{mark}.{name}"));
+        let (out, err, gate) = (file("out"), file("err"), file("gate"));
+        Self { mark, out, err, gate }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        [&self.out, &self.err, &self.gate].iter().for_each(|path| _ = std::fs::remove_file(path));
+    }
+}
+
+/// A shell that stops itself, and then becomes what is run, or starts it as its job.
+fn command(
+    scenario: &Scenario,
+    mode: Mode,
+    program: &Path,
+    files: &Files,
+    terminal: Option<&OwnedFd>,
+) -> Command {
+    let err = File::create(&files.err).expect("a file");
+    let mut command = Command::new(if terminal.is_some() { "setsid" } else { "sh" });
+    if let Some(terminal) = terminal {
+        // Bash takes the terminal of its stderr for the one where its jobs are.
+        let shell = "kill -STOP $$; \"$@\" 2>\"$FAULT_ERR\"; while fg; do :; done >/dev/null 2>&1";
+        command.args(["--ctty", "bash", "--norc", "-mc", shell, "bash"]).env("FAULT_ERR", &files.err);
+        let copy = || terminal.try_clone().expect("a descriptor");
+        command.stdin(copy()).stderr(copy());
+    } else {
+        command.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]).process_group(0);
+        command.stdin(Stdio::null()).stderr(err);
+    }
     if mode == Mode::PidOne {
         command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     }
     command.arg(program).args(scenario.flags.split_whitespace()).args(["--", WORKLOAD]);
+    let workload = scenario.workload.replace("GATE", files.gate.to_str().expect("text"));
+    command.args(workload.split_whitespace());
     // What the test itself is told is not for drainit, which would warn of it.
-    for (name, _) in std::env::vars_os() {
-        if name.as_bytes().starts_with(b"DRAINIT_") {
-            command.env_remove(name);
-        }
-    }
-    command.args(scenario.workload.split_whitespace()).env("FAULT_MARK", &mark).process_group(0);
-    command.stdin(Stdio::null());
-    command.stdout(File::create(&out).expect("a file")).stderr(File::create(&err).expect("a file"));
+    let told = std::env::vars_os().map(|(name, _)| name);
+    told.filter(|name| name.as_bytes().starts_with(b"DRAINIT_"))
+        .for_each(|name| _ = command.env_remove(name));
+    command.env("FAULT_MARK", &files.mark).stdout(File::create(&files.out).expect("a file"));
+    command
+}
+
+/// Runs the scenario with this fault.
+pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>, program: &Path) -> (Verdict, Uses) {
+    let files = Files::new();
+    let terminal = scenario.is_job.then(|| openpty(None, None).expect("a terminal"));
+    let slave = terminal.as_ref().map(|terminal| &terminal.slave);
     #[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
-    let child = command.spawn().expect("sh");
+    let child = command(scenario, mode, program, &files, slave).spawn().expect("a shell");
     let first = Pid::from_raw(child.id().cast_signed());
     let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).expect("it stops");
     assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
@@ -113,23 +209,8 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>, program
     let is_late = AtomicBool::new(false);
     let (over, is_over) = mpsc::channel::<()>();
     let (ended, uses) = std::thread::scope(|scope| {
-        let (is_late, out) = (&is_late, &out);
-        scope.spawn(move || {
-            let begun = Instant::now();
-            let mut has_signalled = scenario.ready == 0;
-            while is_over.recv_timeout(AGAIN) == Err(RecvTimeoutError::Timeout) {
-                let text = text(out);
-                if !has_signalled && text.matches("ready").count() == scenario.ready {
-                    has_signalled = true;
-                    let _ = kill(drainit, Signal::SIGTERM);
-                }
-                if BOUND < begun.elapsed() {
-                    is_late.store(true, Ordering::Relaxed);
-                    let _ = kill(drainit, Signal::SIGKILL);
-                    return;
-                }
-            }
-        });
+        let (files, is_late) = (&files, &is_late);
+        scope.spawn(move || accompany(scenario, drainit, files, &is_over, is_late));
         let result = tracer::run(drainit, fault);
         let _ = over.send(());
         result
@@ -137,18 +218,39 @@ pub(crate) fn run(scenario: &Scenario, mode: Mode, fault: Option<Fault>, program
     if drainit != first {
         let _ = waitpid(first, Some(WaitPidFlag::__WALL));
     }
-    let left = marked(&mark);
+    let left = marked(&files.mark);
     left.iter().for_each(|&pid| _ = kill(Pid::from_raw(pid), Signal::SIGKILL));
-    let said = (text(&out), text(&err));
-    [out, err].iter().for_each(|path| _ = std::fs::remove_file(path));
     let verdict = if is_late.into_inner() {
         Verdict::Wrong("it hangs".to_owned())
-    } else if !left.is_empty() {
-        Verdict::Wrong(format!("{} processes are left behind", left.len()))
     } else {
-        judge(scenario, ended, &said)
+        match judge(scenario, ended, &files, !left.is_empty()) {
+            Verdict::Its | Verdict::Refused if !left.is_empty() => Verdict::Left(left.len()),
+            other @ (Verdict::Its | Verdict::Refused | Verdict::Left(_) | Verdict::Wrong(_)) => other,
+        }
     };
     (verdict, uses)
+}
+
+/// Stops drainit, or opens the gate, when the workload is ready; and ends it if it does not end.
+fn accompany(scenario: &Scenario, drainit: Pid, files: &Files, is_over: &Receiver<()>, is_late: &AtomicBool) {
+    let begun = Instant::now();
+    let mut has_signalled = scenario.ready == 0;
+    while is_over.recv_timeout(AGAIN) == Err(RecvTimeoutError::Timeout) {
+        let is_ready = text(&files.out).matches("ready").count() == scenario.ready;
+        if !has_signalled && (is_ready || (scenario.is_job && PATIENCE < begun.elapsed())) {
+            has_signalled = true;
+            if scenario.workload.contains("GATE") {
+                let _ = File::create(&files.gate);
+            } else {
+                let _ = kill(drainit, Signal::SIGTERM);
+            }
+        }
+        if BOUND < begun.elapsed() {
+            is_late.store(true, Ordering::Relaxed);
+            let _ = kill(drainit, Signal::SIGKILL);
+            return;
+        }
+    }
 }
 
 fn text(path: &Path) -> String {
@@ -157,17 +259,19 @@ fn text(path: &Path) -> String {
     text
 }
 
-fn judge(scenario: &Scenario, ended: Option<WaitStatus>, (out, err): &(String, String)) -> Verdict {
-    for name in ["main", "server", "child"] {
+fn judge(scenario: &Scenario, ended: Option<WaitStatus>, files: &Files, are_left: bool) -> Verdict {
+    let (out, err) = (text(&files.out), text(&files.err));
+    let is_its = matches!(ended, Some(WaitStatus::Exited(_, code)) if code == scenario.code);
+    for name in scenario.signalled {
         let times = out.matches(&format!("{name} got TERM")).count();
-        if 1 < times {
+        if 1 < times || (is_its && times == 0 && !are_left) {
             return Verdict::Wrong(format!("{name} got TERM {times} times"));
         }
     }
     match ended {
-        Some(WaitStatus::Exited(_, code)) if code == scenario.code => Verdict::Its,
+        Some(WaitStatus::Exited(_, _)) if is_its => Verdict::Its,
         Some(WaitStatus::Exited(_, 125)) if !err.trim().is_empty() => Verdict::Refused,
-        other => Verdict::Wrong(format!("{other:?}: {}", err.trim())),
+        other => Verdict::Wrong(format!("{other:?}: {} {}", out.trim(), err.trim())),
     }
 }
 

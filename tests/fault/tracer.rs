@@ -24,13 +24,15 @@ pub(crate) type Uses = BTreeMap<u64, usize>;
 /// Calls that cannot fail so, or whose failure no program can answer: execve (the start itself), exit, rt_sigreturn, exit_group, arch_prctl,
 /// brk, which returns an address and no error, and what returns a number of this process and never an error.
 const NEVER: [u64; 14] = [59, 60, 15, 231, 158, 12, 39, 102, 104, 107, 108, 110, 111, 186];
+/// A stop of the whole process (ptrace(2), `PTRACE_EVENT_STOP`).
+const STOP: i32 = 128;
 /// rt_sigprocmask: drainit's first call; what comes before it is the loader's.
 const FIRST: u64 = 14;
 
-/// Without these two for ever there is no way to end a child, or to know that it has ended: kill, wait4.
-pub(crate) const ONLY_ONCE: [u64; 2] = [62, 61];
-/// Without these for ever /proc cannot be read: read, readlink, getdents64, openat. As a subreaper drainit finds no process then.
-pub(crate) const SIGHT: [u64; 4] = [0, 89, 217, 257];
+/// Without these no file of /proc can be opened or read: read, openat.
+pub(crate) const SIGHT: [u64; 2] = [0, 257];
+/// Its first use makes orphans drainit's.
+pub(crate) const PRCTL: u64 = 157;
 
 fn executes(pid: Pid, program: &Path) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|name| name == program)
@@ -91,6 +93,14 @@ fn release(pid: Pid) {
     }
 }
 
+/// Lets a stop be a stop, until a CONT comes.
+#[expect(unsafe_code, reason = "nix does not have it")]
+fn listen(pid: Pid) -> nix::Result<()> {
+    const LISTEN: u32 = 0x4208;
+    // SAFETY: this request takes numbers alone.
+    nix::errno::Errno::result(unsafe { libc::ptrace(LISTEN, pid.as_raw(), 0, 0) }).map(drop)
+}
+
 /// Runs drainit, which is stopped, to its end; returns how it ended and what it called.
 pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) {
     let mut uses = Uses::new();
@@ -99,8 +109,11 @@ pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) 
     let mut has_begun = false;
     let mut failing = None;
     let mut deliver = None;
+    let mut is_stopped = false;
     loop {
-        if ptrace::syscall(pid, deliver.take()).is_err() {
+        let goes_on =
+            if std::mem::take(&mut is_stopped) { listen(pid) } else { ptrace::syscall(pid, deliver.take()) };
+        if goes_on.is_err() {
             return (None, uses);
         }
         match wait(Some(pid)) {
@@ -128,6 +141,9 @@ pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) 
                 }
             }
             Ok(WaitStatus::Stopped(_, signal)) => deliver = Some(signal),
+            Ok(WaitStatus::PtraceEvent(_, signal, STOP)) if signal != Signal::SIGTRAP => {
+                is_stopped = true;
+            }
             Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => {
                 NEVER.iter().for_each(|number| _ = uses.remove(number));
                 return (Some(status), uses);
@@ -140,11 +156,14 @@ pub(crate) fn run(pid: Pid, fault: Option<Fault>) -> (Option<WaitStatus>, Uses) 
 
 /// The names of the calls that an init makes; others are numbers.
 pub(crate) fn name(number: u64) -> String {
-    const NAMES: [(u64, &str); 42] = [
+    const NAMES: [(u64, &str); 50] = [
         (0, "read"),
         (1, "write"),
+        (2, "open"),
         (3, "close"),
+        (5, "fstat"),
         (7, "poll"),
+        (8, "lseek"),
         (9, "mmap"),
         (10, "mprotect"),
         (11, "munmap"),
@@ -152,6 +171,7 @@ pub(crate) fn name(number: u64) -> String {
         (13, "rt_sigaction"),
         (14, "rt_sigprocmask"),
         (16, "ioctl"),
+        (17, "pread64"),
         (20, "writev"),
         (28, "madvise"),
         (39, "getpid"),
@@ -161,6 +181,7 @@ pub(crate) fn name(number: u64) -> String {
         (72, "fcntl"),
         (79, "getcwd"),
         (80, "chdir"),
+        (81, "fchdir"),
         (89, "readlink"),
         (102, "getuid"),
         (107, "geteuid"),
@@ -180,9 +201,12 @@ pub(crate) fn name(number: u64) -> String {
         (228, "clock_gettime"),
         (257, "openat"),
         (271, "ppoll"),
+        (247, "waitid"),
         (289, "signalfd4"),
+        (293, "pipe2"),
         (424, "pidfd_send_signal"),
         (434, "pidfd_open"),
+        (436, "close_range"),
     ];
     let known = NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| format!("call {number}"))

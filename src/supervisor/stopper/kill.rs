@@ -11,6 +11,7 @@ use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
 use crate::report::format;
 use crate::signal::Signal;
+use crate::sys::kill;
 
 /// Looks at the list of our own children, at most.
 const LIST_LOOKS: usize = 1024;
@@ -24,11 +25,16 @@ impl<K: Kernel> Stopper<K> {
         let look = || self.kernel.table_while(|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
         if self.kernel.is_pid_one() {
-            log_failure("cannot kill", self.kernel.send_to_everybody(Signal::KILL));
-            if is_first {
-                self.say_killing(before.or_else(|| self.kernel.killed()), reason, recorder);
+            let sent = self.kernel.send_to_everybody(Signal::KILL);
+            let is_sent = sent.as_ref().err().is_none_or(kill::is_gone);
+            log_failure("cannot kill", sent);
+            if is_sent {
+                if is_first {
+                    self.say_killing(before.or_else(|| self.kernel.killed()), reason, recorder);
+                }
+                return;
             }
-            return;
+            // One by one it may not be refused.
         }
         let table = stop_the_tree(&self.kernel);
         if is_first {

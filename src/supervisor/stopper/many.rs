@@ -1,7 +1,7 @@
 //! Signals to many at once: main's group, every process, and all that can be reached without a look.
 
-use super::super::Main;
 use super::super::kernel::{Bug, Kernel};
+use super::super::{Main, log_failure};
 use super::send::Reached;
 use super::{LOOKS, Recorder, Stopper, send};
 use crate::plan::processes::answering::{Recipient, Why};
@@ -10,6 +10,7 @@ use crate::plan::processes::signalled::Signalled;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{StopSignal, Target};
 use crate::report::Receiver;
+use crate::signal::Signal;
 
 impl<K: Kernel> Stopper<K> {
     /// The look has failed: the signal goes to many at once, which get no other one in this stage.
@@ -24,6 +25,9 @@ impl<K: Kernel> Stopper<K> {
         let table = Table::new(known.into_iter().collect());
         self.signalled = Signalled::begin(signal, self.kernel.moment(), &table);
         recorder.sent(signal.rewritten, Receiver::All);
+        if main.pid().is_none() && !self.kernel.is_pid_one() {
+            return self.signal_own_children(signal.rewritten, recorder);
+        }
         let reached = send::without_table(&self.kernel, signal.rewritten, target, main);
         if self.kernel.has_bug(Bug::ForgetsAfterFailedLook) {
             return;
@@ -36,6 +40,24 @@ impl<K: Kernel> Stopper<K> {
         if let Some(main) = known.filter(|_| reached != Reached::Nothing) {
             self.signalled.note_sent(&main, signal.rewritten, false);
         }
+    }
+
+    /// What main has left behind may be found although a look at all processes fails.
+    fn signal_own_children(&mut self, signal: Signal, recorder: &mut Recorder<K>) {
+        let children = self.kernel.own_children().unwrap_or_default();
+        let mut found = Vec::new();
+        for child in children.into_iter().filter(|child| !recorder.is_step(*child)) {
+            match self.kernel.process(child) {
+                Some(child) if recorder.is_of_step(&child) => {}
+                Some(child) => found.push(child),
+                // It keeps its number until it is reaped here.
+                None => log_failure("cannot signal a child", self.kernel.send(child, signal)),
+            }
+        }
+        let table = Table::new(found);
+        let to: Vec<Recipient> =
+            table.iter().map(|child| Recipient { pid: child.pid, signal, why: Why::Top }).collect();
+        self.send(&table, &to, recorder);
     }
 
     /// Main's group as a whole, if it has one of its own.
