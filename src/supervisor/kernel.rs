@@ -39,6 +39,8 @@ pub(super) trait Kernel: Clone {
     fn process(&self, pid: i32) -> Option<Process>;
     /// Our own children, dead ones that were not reaped included.
     fn own_children(&self) -> Option<Vec<i32>>;
+    /// The children of a process that has one thread, dead ones that were not reaped included.
+    fn children(&self, pid: i32) -> Option<Vec<i32>>;
     /// The pipe that drainit itself reads from.
     fn own_stdin(&self) -> Option<u64>;
     fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
@@ -138,6 +140,10 @@ impl Kernel for Linux {
 
     fn own_children(&self) -> Option<Vec<i32>> {
         procfs::own_children()
+    }
+
+    fn children(&self, pid: i32) -> Option<Vec<i32>> {
+        procfs::children(pid)
     }
 
     fn own_stdin(&self) -> Option<u64> {

@@ -126,6 +126,10 @@ impl Kernel for Sim {
         Some(world.everybody().into_iter().filter(is_child).map(|id| world.procs[id].pid).collect())
     }
 
+    fn children(&self, _: i32) -> Option<Vec<i32>> {
+        None
+    }
+
     fn own_stdin(&self) -> Option<u64> {
         None
     }

@@ -41,7 +41,8 @@ impl<K: Kernel> Stopper<K> {
     /// Main's group as a whole, if it has one of its own.
     pub(super) fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder<K>) {
         let group = send::group_of(&self.kernel, main);
-        let facts = self.read_ahead(table, FactTable::new(), &[main]);
+        let mut facts = FactTable::new();
+        self.read_ahead(table, &mut facts, &[main]);
         self.note(signal, table, &facts);
         for process in table.iter().filter(|process| Some(process.group) == group) {
             self.signalled.note_status(process.pid, &self.kernel.status(process.pid));

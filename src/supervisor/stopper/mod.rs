@@ -27,6 +27,7 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
+use ask::Answer;
 use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 
@@ -226,15 +227,16 @@ impl<K: Kernel> Stopper<K> {
                 self.everyone(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
-                let facts = self.read_ahead(&table, FactTable::new(), &[pid]);
+                let mut facts = FactTable::new();
+                self.read_ahead(&table, &mut facts, &[pid]);
                 self.note(signal, &table, &facts);
                 self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);
             }
             (Target::Group, Some(pid)) => self.group(signal, pid, &table, recorder),
             (Target::Auto, _) | (Target::Main | Target::Group, None) => {
                 let tops = self.tops(&table, main_pid, recorder);
-                let (selection, facts) = self.select(&table, &tops, signal);
-                let facts = self.read_ahead(&table, facts, &selection.handling);
+                let Answer { selection, facts, newer } = self.ask(&table, &tops, signal);
+                let table = newer.unwrap_or(table);
                 self.note(signal, &table, &facts);
                 self.note_selection(&selection, recorder);
                 self.send(&table, &selection.recipients, recorder);
@@ -384,10 +386,10 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder<K>) {
-        let (mut selection, facts) = self.select(table, tops, signal);
+        let Answer { mut selection, facts, newer } = self.ask(table, tops, signal);
+        let table = newer.as_ref().unwrap_or(table);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
         self.note_those_below(table, &recipients);
-        let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
         self.note_selection(&selection, recorder);
         selection.recipients.retain(|recipient| {
