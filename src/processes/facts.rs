@@ -79,8 +79,13 @@ fn switches_of_threads(pid: i32) -> Option<u64> {
 #[must_use]
 pub fn closer(process: &Process) -> Closer {
     let pid = process.pid;
-    let moved = procfs::whole_file_as_owner(pid, "io").and_then(|text| moved(&text));
-    Closer { status: status_of(pid), call: call_of(pid), moved }
+    Closer { status: status_of(pid), call: call_of(pid), moved: moved_by(process) }
+}
+
+/// What it has read and written, in bytes; `None` if that may not be read.
+#[must_use]
+pub fn moved_by(process: &Process) -> Option<u64> {
+    procfs::whole_file_as_owner(process.pid, "io").and_then(|text| moved(&text))
 }
 
 /// Whether it takes signals in `rt_sigtimedwait` just now.

@@ -46,6 +46,8 @@ pub(super) trait Kernel: Clone {
     fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
     fn status(&self, pid: i32) -> Status;
     fn closer(&self, process: &Process) -> Closer;
+    /// What it has read and written, in bytes.
+    fn moved(&self, process: &Process) -> Option<u64>;
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition>;
     fn handles(&self, pid: i32, signal: Signal) -> bool;
     /// The same.
@@ -160,6 +162,10 @@ impl Kernel for Linux {
 
     fn closer(&self, process: &Process) -> Closer {
         processes::facts::closer(process)
+    }
+
+    fn moved(&self, process: &Process) -> Option<u64> {
+        processes::facts::moved_by(process)
     }
 
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition> {

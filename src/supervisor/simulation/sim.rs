@@ -159,6 +159,10 @@ impl Kernel for Sim {
         Closer { status: self.status(process.pid), call: self.call_of(process.pid), moved: None }
     }
 
+    fn moved(&self, _: &Process) -> Option<u64> {
+        None
+    }
+
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition> {
         process.disposition(signal)
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Stopper;
 use crate::plan::StopSignal;
-use crate::plan::processes::answering::{Question, Selection, select};
+use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::shells::has_slept;
-use crate::plan::processes::signalled::Signalled;
+use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::signal::Signal;
 use crate::supervisor::kernel::Kernel;
@@ -137,6 +137,23 @@ impl<K: Kernel> Stopper<K> {
                 self.kernel.read(process, Fact::Status, None, facts);
             }
         }
+    }
+
+    /// Leaves those out that the rule came to below an orphan, and that may have been told already.
+    pub(super) fn leave_out_told(&mut self, table: &Table, recipients: &mut Vec<Recipient>) {
+        let since = self.kernel.now().saturating_sub(self.began_at);
+        let mut top = None;
+        recipients.retain(|recipient| {
+            let Some(process) = table.find(recipient.pid) else { return false };
+            // Those below a top follow it.
+            let Some(top) = top.filter(|_| recipient.why != Why::Top) else {
+                top = Some(process);
+                return true;
+            };
+            let (own, patience) = (self.kernel.own_pid(), self.patience);
+            let status = || self.kernel.status(process.pid);
+            self.signalled.below(top, process, own, since, patience, status) == OrphanVerdict::Signal
+        });
     }
 
     /// Whether KILL or the next stage is due.
