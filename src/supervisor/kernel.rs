@@ -58,6 +58,8 @@ pub(super) trait Kernel: Clone {
 
     fn pin(&self, pid: i32) -> Self::Pinned;
     fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()>;
+    /// Sends nothing.
+    fn may_signal(&self, pid: i32) -> io::Result<()>;
     /// To a child that was not reaped.
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
@@ -194,6 +196,10 @@ impl Kernel for Linux {
 
     fn send_pinned(&self, pinned: &Pinned, signal: Signal) -> io::Result<()> {
         pinned.send(signal)
+    }
+
+    fn may_signal(&self, pid: i32) -> io::Result<()> {
+        kill::may_signal(pid)
     }
 
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {

@@ -201,6 +201,12 @@ impl Kernel for Sim {
         world.send(id, signal)
     }
 
+    fn may_signal(&self, pid: i32) -> io::Result<()> {
+        let world = self.call();
+        let id = world.find(pid).ok_or_else(gone)?;
+        if world.procs[id].refuses { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+    }
+
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {
         self.world().send_to_pid(pid, signal)
     }

@@ -71,8 +71,13 @@ impl<K: Kernel> Stopper<K> {
             }
         }
         for process in table.iter().filter(is_reached) {
-            self.signalled.note_sent(process, signal.rewritten, false);
-            recorder.signalled(process, self.signalled.disposition(process), signal.rewritten, false);
+            let is_refused = send::is_refused(&self.kernel, process);
+            if is_refused {
+                send::say_refused(process, signal.rewritten);
+            }
+            self.signalled.note_sent(process, signal.rewritten, is_refused);
+            let disposition = self.signalled.disposition(process);
+            recorder.signalled(process, disposition, signal.rewritten, is_refused);
             send::continue_stopped(&self.kernel, process);
         }
     }
