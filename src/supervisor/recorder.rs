@@ -72,8 +72,10 @@ impl<K: Kernel> Recorder<K> {
             (StopReason::Signal(_), Some(received)) => {
                 report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
             }
+            // The parent had ended before its death could be told: as if that had told it.
+            (StopReason::Signal(_), None) => report::StopReason::Signal { sender: 0, uid: 0 },
             (StopReason::OwnExit, _) => report::StopReason::OwnExit,
-            (StopReason::Signal(_) | StopReason::Elapsed, _) => report::StopReason::Time,
+            (StopReason::Elapsed, _) => report::StopReason::Time,
         };
         self.is_dirty = true;
         self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal });

@@ -221,6 +221,13 @@ pub fn own_children() -> Option<Vec<i32>> {
     Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
+/// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not tell.
+#[must_use]
+pub fn children(pid: i32) -> Option<Vec<i32>> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
 /// A buffer for one file.
 #[must_use]
 pub fn buffer() -> [u8; FILE_SIZE] {

@@ -89,6 +89,11 @@ pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
     kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())
 }
 
+/// Whether a signal to this process is refused: one to its whole group is not if it has reached any of them (kill(2)).
+pub(super) fn is_refused(kernel: &impl Kernel, process: &Process) -> bool {
+    kernel.may_signal(process.pid).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// Which processes a signal has reached that was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
@@ -146,8 +151,9 @@ pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reache
                 kernel.send_to_everybody(signal)
             }
             Main::Alive(main) => {
-                reached = Reached::Group(main);
-                kernel.send_to_group(main, signal)
+                let now = to_group_of(kernel, main, signal);
+                reached = if reached == Reached::Nothing { now } else { reached };
+                Ok(())
             }
             Main::Gone(_) => Err(io::Error::other("/proc is missing")),
         };
