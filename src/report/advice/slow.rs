@@ -21,7 +21,8 @@ pub(super) fn cut_off(record: &Record) -> Vec<String> {
     let after = main.at.saturating_sub(record.signalled_or_stopped_at());
     let after =
         if after < AT_ONCE { "at once".to_owned() } else { format!("after {}", format::duration(after)) };
-    let lost = outlived(record, main.at).into_iter().filter(|one| loses(record, one, main.at));
+    let lost = outlived(record, main.at).filter(|one| !record.was_killed(one));
+    let lost = lost.filter(|one| loses(record, one, main.at));
     let (late, early): (Vec<&ProcessRecord>, Vec<&ProcessRecord>) =
         lost.partition(|process| process.signalled.is_some_and(|sent| main.at <= sent.at));
     let cut_off = |processes: &[&ProcessRecord]| {

@@ -175,11 +175,11 @@ pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
     Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
 }
 
-pub(super) fn reason(why: Why) -> String {
+pub(super) fn reason(why: Why, signal: Signal) -> String {
     match why {
-        Why::Top => "main, or adopted".to_owned(),
-        Why::ForegroundOf(shell) => format!("the shell {shell} waits for it in the foreground"),
-        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores the signal"),
+        Why::Top => "no other process is to pass it on".to_owned(),
+        Why::ForegroundOf(shell) => format!("shell {shell} waits for it in the foreground"),
+        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores {signal}"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -153,11 +154,7 @@ impl Contained for Container {
     }
 
     fn stop(&mut self) {
-        let patience = format!("--time={}", PATIENCE.as_secs());
-        let init = Init::subreaper().command(&["docker", "stop", &patience, &self.name]);
-        let environment = self.docker.environment();
-        let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
-        self.clients.stop_with(init.start());
+        self.stop_within(PATIENCE);
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
@@ -166,6 +163,15 @@ impl Contained for Container {
 }
 
 impl Container {
+    /// `docker stop` with this time. Does not wait.
+    pub(super) fn stop_within(&mut self, time: Duration) {
+        let time = format!("--time={}", time.as_secs());
+        let init = Init::subreaper().command(&["docker", "stop", &time, &self.name]);
+        let environment = self.docker.environment();
+        let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
+        self.clients.stop_with(init.start());
+    }
+
     /// Waits for its end. It can be inspected until it is dropped.
     pub(super) fn end(&mut self) -> Finished {
         let run = self.clients.finish();
