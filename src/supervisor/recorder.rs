@@ -121,7 +121,9 @@ impl<K: Kernel> Recorder<K> {
                 self.record.escalated.get_or_insert(Timed { at, what: signal });
             }
             Cause::Elapsed | Cause::Requested | Cause::OwnExit => {
-                warn!("--stop-schedule goes on to {signal}; still there: {left}");
+                warn!(
+                    "this step of --stop-schedule has had its time: going on to {signal}; still there: {left}"
+                );
             }
         }
     }

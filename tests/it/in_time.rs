@@ -325,11 +325,13 @@ fn a_process_whose_parent_reaps_it_is_seen_to_end_when_it_does() {
 
 #[test]
 fn what_was_not_signalled_is_said_to_be_so() {
-    let family = "child{ name=worker catch=TERM:1ms ready hold } name=main catch=TERM catch=USR1:1ms ready hold";
+    let family =
+        "child{ name=worker catch=TERM:1ms ready hold } name=main catch=TERM catch=USR1:1ms ready hold";
     let mut init = Init::pid_one().workload(family).start();
     init.ready(&["worker", "main"]).signal(Signal::TERM);
     let line = init.says("waiting for");
-    let expected = "waiting for fake-workload (2) sleeping, catches TERM; fake-workload (3) sleeping, was not sent TERM";
+    let expected =
+        "waiting for fake-workload (2) sleeping, catches TERM; fake-workload (3) sleeping, was not sent TERM";
     assert!(line.ends_with(expected), "{line}");
     init.signal(Signal::USR1);
     init.finish().exits(0);

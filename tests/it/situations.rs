@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use drainit::signal::Signal;
 
-use crate::harness::{Finished, Init, Running, WORKLOAD};
+use crate::harness::{Finished, Init, Running, WORKLOAD, wait_until};
 
 /// The options of every situation in which a message is wanted, and where that goes.
 struct Container {
@@ -214,7 +214,7 @@ fn a_schedule_that_goes_on() {
     let flags = ["--stop-schedule=INT/500ms/TERM/10s/KILL"];
     stopped("a schedule that goes on", &flags, &[WORKLOAD, "catch=INT", "catch=TERM:1ms", "ready", "hold"])
         .exits(0)
-        .says("--stop-schedule goes on to TERM")
+        .says("going on to TERM")
         .says("fake-workload (2) sleeping, catches INT");
 }
 
@@ -225,6 +225,10 @@ fn a_runtime_that_kills_everything_before_the_stop_is_over() {
     let mut running = container.start(&[], &["sh", "-c", script]);
     running.signal(Signal::TERM);
     running.says("waiting for sh (2)");
+    let log = container.folder.path().join("log");
+    wait_until("it is written ahead", || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.contains("advice: "))
+    });
     drainit::sys::kill::send(running.pid(), Signal::KILL).expect("it is there");
     container
         .end(running.finish())
