@@ -206,6 +206,12 @@ pub fn not_sent(one: &Process, signal: Signal) -> String {
     format!("{} {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
 }
 
+/// A process that is waited for and that drainit may not signal.
+#[must_use]
+pub fn refused(one: &Process) -> String {
+    format!("{} {}, which drainit may not signal", process(one.name, one.pid), state(one.state))
+}
+
 /// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
 #[must_use]
 pub fn waited_for(

@@ -103,6 +103,8 @@ pub struct StepRecord {
     pub began: Duration,
     /// `None` while it runs, or if its end was not seen.
     pub ended: Option<Timed<StepOutcome>>,
+    /// It waited for connections, and nothing was seen to happen on those that were left.
+    pub only_kept_alive: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +242,7 @@ impl Record {
 
     /// A step begins.
     pub fn begin_step(&mut self, at: Duration, id: StepId, name: String) {
-        self.steps.push(StepRecord { id, name, began: at, ended: None });
+        self.steps.push(StepRecord { id, name, began: at, ended: None, only_kept_alive: false });
     }
 
     /// A step is over; only the first outcome counts.

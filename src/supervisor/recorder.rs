@@ -252,6 +252,13 @@ impl<K: Kernel> Recorder<K> {
         self.record.end_step(self.kernel.now(), id, outcome);
     }
 
+    /// A step waited for connections on which nothing happened.
+    pub(super) fn only_kept_alive(&mut self, id: StepId) {
+        for step in self.record.steps.iter_mut().filter(|step| step.id == id) {
+            step.only_kept_alive = true;
+        }
+    }
+
     pub(super) fn step_killed(&mut self, id: StepId) {
         let at = self.kernel.now();
         self.record.step_killed = Some(Timed { at, what: id });
@@ -321,6 +328,9 @@ impl<K: Kernel> Recorder<K> {
             return "every process left".to_owned();
         }
         format::long_list(&left, NAMED, |process| {
+            if signalled.was_refused(process) {
+                return format::refused(process);
+            }
             if !signalled.is_done(process) {
                 return format::not_sent(process, signal);
             }

@@ -200,7 +200,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
     if !daemons.is_empty() {
         let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
         warn!(
-            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
+            "the command exited with 0 and left {names} running in the background, so the stop begins: if that is to go on, use --wait-for-all"
         );
     }
 }
