@@ -95,6 +95,11 @@ impl<K: Kernel> Stopper<K> {
         self.signalled.signal().map(|signal| signal.rewritten)
     }
 
+    /// Which processes have got it.
+    pub(super) fn signalled(&self) -> &Signalled {
+        &self.signalled
+    }
+
     /// Whether this signal was forwarded, and no stop has begun.
     pub(super) fn has_forwarded(&self, signal: Signal) -> bool {
         self.forwarded.contains(signal) && self.signal().is_none()
@@ -199,7 +204,8 @@ impl<K: Kernel> Stopper<K> {
         let before = self.signal();
         let table = self.table_for_a_stage();
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
-            let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
+            let waited_for = |table| recorder.waited_for(table, before, &self.signalled);
+            let left = table.as_ref().map(waited_for).unwrap_or_default();
             recorder.escalates(signal.rewritten, cause, &left);
         }
         recorder.begin_signalling(now, target);
@@ -264,7 +270,7 @@ impl<K: Kernel> Stopper<K> {
             if self.signalled.wants_status(process) {
                 self.signalled.note_status(pid, &self.kernel.status(pid));
             }
-            debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why));
+            debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why, signal));
             if let Why::ForegroundOf(shell) = why {
                 recorder.in_foreground(shell, pid);
             }

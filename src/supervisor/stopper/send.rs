@@ -181,11 +181,11 @@ pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
     Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
 }
 
-pub(super) fn reason(why: Why) -> String {
+pub(super) fn reason(why: Why, signal: Signal) -> String {
     match why {
-        Why::Top => "main, or adopted".to_owned(),
-        Why::ForegroundOf(shell) => format!("the shell {shell} waits for it in the foreground"),
-        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores the signal"),
+        Why::Top => "no other process is to pass it on".to_owned(),
+        Why::ForegroundOf(shell) => format!("shell {shell} waits for it in the foreground"),
+        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores {signal}"),
     }
 }
 
@@ -206,7 +206,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
     if !daemons.is_empty() {
         let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
         warn!(
-            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
+            "the command exited with 0 and left {names} running in the background, so the stop begins: if that is to go on, use --wait-for-all"
         );
     }
 }
