@@ -1,7 +1,7 @@
-//! What a rehearsal prints, without what differs from run to run: so that the README's example can be held against a fresh run.
+//! What a rehearsal prints, without what differs from run to run: so that the example in docs/ci.md can be held against a fresh run.
 
-pub(crate) const BEGIN: &str = "<!-- rehearsal:begin -->";
-pub(crate) const END: &str = "<!-- rehearsal:end -->";
+const BEGIN: &str = "<!-- rehearsal:begin -->";
+const END: &str = "<!-- rehearsal:end -->";
 
 /// The text of the fenced block between the markers.
 pub(crate) fn example(readme: &str) -> Option<&str> {

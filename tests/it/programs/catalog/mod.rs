@@ -11,6 +11,7 @@ mod python;
 mod run;
 mod runtimes;
 mod services;
+mod standins;
 mod tools;
 mod web;
 
@@ -57,6 +58,8 @@ pub(crate) const PROGRAMS: &[Program] = &[
     services::SUPERVISORD,
     services::RUNSVDIR,
     services::SSHD,
+    standins::GAME,
+    standins::RUNNER,
 ];
 
 /// One way of running a program, and of stopping it.
