@@ -20,6 +20,7 @@ mod drain_http;
 mod drain_idle;
 mod drain_limits;
 mod emulated;
+mod entrypoints;
 mod escalate;
 mod escalate_gone;
 mod examples;

@@ -11,7 +11,7 @@ mod python;
 mod run;
 mod runtimes;
 mod services;
-mod tools;
+pub(crate) mod tools;
 mod web;
 
 use std::io;
