@@ -125,7 +125,7 @@ fn another_user_s_processes_are_told_apart_without_the_right_to_trace_them() {
     for (script, shells) in [
         (format!("{drop} {server} & wait"), &ALL[..]),
         (format!("trap 'kill $p; wait $p' TERM; {drop} {server} & p=$!; wait $p"), &ALL),
-        (format!("trap 'kill $p; exit' TERM; {drop} {server} & p=$!; wait $p"), &ALL),
+        (format!("trap 'kill $p; exit' TERM; {drop} {quick} & p=$!; wait $p"), &ALL),
         (format!("trap 'echo trap' TERM; {drop} {quick}; true"), &[DASH, ASH, ZSH]),
         (format!("{drop} tini-static -s -- {quick} & wait"), &[DASH]),
         (format!("exec {drop} tini-static -s -- {quick}"), &[DASH]),

@@ -327,12 +327,12 @@ impl<K: Kernel> Stopper<K> {
         if let Some(process) = main.pid().and_then(|main| self.kernel.process(main)) {
             send::continue_stopped(&self.kernel, &process);
         }
+        if let Some(kill_at) = self.call_again.take() {
+            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
+        }
         let holds = judges && self.is_worth_waiting(main);
         if !self.has_new_orphans(main, recorder) && (!judges || holds) {
             return judges.then_some(Outlook::KeepWaiting);
-        }
-        if let Some(kill_at) = self.call_again.take() {
-            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
         }
         let Some(table) = self.table() else {
             let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
