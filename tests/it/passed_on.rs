@@ -107,8 +107,8 @@ fn coprocesses_and_substituted_processes_are_signalled_once() {
     let (quick, slow) = (server("300ms"), server("3s"));
     for script in [
         format!("exec 3>&1; coproc {{ {quick} >&3; }}; wait"),
-        format!("exec 3>&1; cat <({quick} >&3); true"),
-        format!("exec 3>&1; cat < <({quick} >&3); true"),
+        format!("exec 3>&1; cat <({quick} 2>&1 >&3); true"),
+        format!("exec 3>&1; cat < <({quick} 2>&1 >&3); true"),
         format!("exec 3>&1; {quick} > >(cat >&3); true"),
     ] {
         Try::new(&script).flags(&LATER).shells(&[BASH]).run(|run, took| {
