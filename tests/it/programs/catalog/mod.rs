@@ -12,7 +12,7 @@ mod run;
 mod runtimes;
 mod services;
 mod standins;
-mod tools;
+pub(crate) mod tools;
 mod web;
 
 use std::io;
