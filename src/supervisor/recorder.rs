@@ -395,8 +395,14 @@ impl<K: Kernel> Recorder<K> {
     pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
         self.complete(reason, exit_code);
         self.say_advice();
-        info!("exiting with {exit_code}");
-        self.output.write(&self.record, exit_code)
+        let code = self.output.write(&self.record, exit_code);
+        let own = self.record.main_ended.map_or(code, |end| end.what.code());
+        if code == exit_code && code != own {
+            info!("exiting with {code}, which --remap-exit makes of {own}");
+        } else {
+            info!("exiting with {code}");
+        }
+        code
     }
 
     #[cfg(test)]
