@@ -190,6 +190,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
     let after = record.waited(process).map(|waited| format!(" after {}", format::duration(waited)));
     let after = after.unwrap_or_default();
     let end = match (trouble, record.end_of(process).map(|end| end.what)) {
+        (Trouble::LeftBehind, _) if process.refused.is_some() => "left behind".to_owned(),
         (Trouble::LeftBehind, _) => "left behind: KILL did not end it".to_owned(),
         (Trouble::Killed, _) => format!("killed{after}"),
         (Trouble::EndUnknown, _) | (Trouble::Ignored, None) => "its end was not seen".to_owned(),

@@ -137,9 +137,8 @@ fn without_colours(line: &str) -> String {
 
 #[test]
 fn it_has_a_limit_of_its_own() {
-    let run =
+    let mut run =
         Init::pid_one().flags(&["--rehearse=100ms"]).workload("name=main catch=TERM ready hold").start();
-    let mut run = run;
     // The harness waits no longer than the limit, so what is left of it is waited for here.
     run.says("20.0s after TERM, waiting for");
     let run = run.finish();
