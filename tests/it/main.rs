@@ -5,6 +5,7 @@ mod harness;
 mod server;
 mod terminal;
 
+mod advice;
 mod binary;
 mod circles;
 mod cli;
@@ -32,6 +33,7 @@ mod idle;
 mod in_time;
 mod kill;
 mod layers;
+mod levels;
 mod log;
 mod man_page;
 mod migrating;

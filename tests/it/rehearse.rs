@@ -140,6 +140,17 @@ fn without_colours(line: &str) -> String {
 }
 
 #[test]
+fn it_has_a_limit_of_its_own() {
+    let mut run =
+        Init::pid_one().flags(&["--rehearse=100ms"]).workload("name=main catch=TERM ready hold").start();
+    // The harness waits no longer than the limit, so what is left of it is waited for here.
+    run.says("20.0s after TERM, waiting for");
+    let run = run.finish();
+    run.exits(124);
+    assert!(says(&run, "when time was up, and was killed"), "{run:?}");
+}
+
+#[test]
 fn a_wrong_time_starts_nothing() {
     let run = Init::subreaper().flags(&["--rehearse=soon"]).workload("say=started").run();
     run.exits(125);

@@ -232,9 +232,9 @@ impl<K: Kernel> Stopper<K> {
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
             let waited_for = |table| recorder.waited_for(table, before, &self.signalled);
             let left = table.as_ref().map(waited_for).unwrap_or_default();
-            recorder.escalates(signal.rewritten, cause, &left);
+            recorder.escalates(before, signal.rewritten, cause, &left);
         }
-        recorder.begin_signalling(now, target);
+        recorder.begin_signalling(now, signal.rewritten, target);
         if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
             send::warn_of_daemons(table);
         }
