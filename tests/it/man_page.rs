@@ -28,7 +28,7 @@ const STOP: &[(&str, &str)] = &[
     ),
     (
         "Ask",
-        "The signal goes to the target, after `--rewrite`, or the first of `--stop-schedule` does. CONT follows.",
+        "The signal goes to the target, after `--rewrite`, or the first of `--stop-schedule` does. A process that is stopped gets CONT with it.",
     ),
     (
         "Wait",
