@@ -1,5 +1,7 @@
 //! `--rehearse`: a stop that drainit begins itself, drawn and judged.
 
+use drainit::signal::Signal;
+
 use crate::generated::part_is_current;
 use crate::harness::{BOTH, Finished, Init, WORKLOAD};
 use crate::rehearse_text::{example, normal};
@@ -7,8 +9,30 @@ use crate::rehearse_text::{example, normal};
 /// The page that shows one.
 const PAGE: &str = "docs/ci.md";
 
+/// The stop begins when all of them have said that they are ready, and not after a time that may be too short for that.
 fn rehearsed(init: Init, directives: &str) -> Finished {
-    init.flags(&["--rehearse=500ms"]).workload(directives).run()
+    let mut init = init.flags(&["--rehearse=1h"]).workload(directives).start();
+    for _ in 0..lines_of_readiness(directives) {
+        init.line_with("ready ");
+    }
+    init.signal(Signal::TERM);
+    init.finish()
+}
+
+fn lines_of_readiness(directives: &str) -> usize {
+    let (mut lines, mut copies) = (0, vec![1]);
+    for word in directives.split_whitespace() {
+        let outside = *copies.last().expect("every brace has its other half");
+        if word == "ready" {
+            lines += outside;
+        } else if word == "}" {
+            copies.pop();
+        } else if let Some(kind) = word.strip_suffix('{') {
+            let times = kind.split_once('*').map_or(1, |(_, times)| times.parse().expect("a number"));
+            copies.push(outside * times);
+        }
+    }
+    lines
 }
 
 fn says(run: &Finished, text: &str) -> bool {
@@ -81,9 +105,11 @@ fn a_crash_fails_it_and_an_end_by_the_stop_signal_does_not() {
             (&[], "true", 0, "passed: "),
             (&["--rewrite=TERM:INT"], "trap 'exit 130' INT", 0, "passed: "),
         ] {
-            let script = format!("{command}; sleep 60 & wait");
-            let flags = [&["--rehearse=300ms"], flags].concat();
-            let run = Init::new(mode).flags(&flags).command(&["sh", "-c", &script]).run();
+            let script = format!("{command}; sleep 60 & echo ready; wait");
+            let flags = [&["--rehearse=1h"], flags].concat();
+            let mut init = Init::new(mode).flags(&flags).command(&["sh", "-c", &script]).start();
+            init.line("ready").signal(Signal::TERM);
+            let run = init.finish();
             run.exits(code);
             assert!(says(&run, sentence), "{command}: {run:?}");
         }

@@ -257,7 +257,9 @@ fn it_can_be_printed() {
     page.script("document.querySelectorAll('details').forEach((one) => { one.open = false; })");
     assert_eq!(page.script(buttons), json!(0));
     for width in [300, 1000] {
-        page.script(&format!("document.querySelectorAll('.chart').forEach((one) => {{ one.style.width = '{width}px'; }})"));
+        page.script(&format!(
+            "document.querySelectorAll('.chart').forEach((one) => {{ one.style.width = '{width}px'; }})"
+        ));
         let drawn = page.script(include_str!("look/paper.js"));
         assert_eq!(drawn, json!([width, []]));
     }

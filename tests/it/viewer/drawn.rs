@@ -202,7 +202,11 @@ fn the_grace_period_and_the_moments_are_named() {
     let marks = |page: &Page| page.texts(".chart g[aria-hidden] text");
     let has = |page: &Page, part: &str| marks(page).iter().any(|mark| mark == part);
     page.show(&report());
-    assert!(has(&page, "the grace period ends at 10.0s →") && has(&page, "the last process is gone"), "{:?}", marks(&page));
+    assert!(
+        has(&page, "the grace period ends at 10.0s →") && has(&page, "the last process is gone"),
+        "{:?}",
+        marks(&page)
+    );
     page.show(&with(report(), &json!({ "grace_ms": 600 })));
     assert!(has(&page, "the grace period ends") && !has(&page, "KILL: time is up"), "{:?}", marks(&page));
     let killed =
@@ -229,7 +233,9 @@ fn a_log_with_reports_in_it_is_read_too() {
     page.choose(&[&file]);
     assert_eq!((page.errors(), page.texts(".report .file")), (vec![], vec!["container.log".to_owned()]));
     // A line of another program that begins as ours do, before and behind it.
-    let other = format!("{{\"schema\":\"app/1\"}}\n{line}\n{{\"schema\":3,\"exit_code\":0,\"ended_ms\":1,\"processes\":[]}}\n");
+    let other = format!(
+        "{{\"schema\":\"app/1\"}}\n{line}\n{{\"schema\":3,\"exit_code\":0,\"ended_ms\":1,\"processes\":[]}}\n"
+    );
     let other = page.file("other.log", other.as_bytes());
     page.close_all();
     page.choose(&[&other]);

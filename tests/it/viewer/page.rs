@@ -38,7 +38,8 @@ impl Page {
 
     /// As the page is printed from a dark screen.
     pub(super) fn on_paper(&self) {
-        let dark = json!({ "media": "print", "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+        let dark =
+            json!({ "media": "print", "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
         self.browser.devtools("Emulation.setEmulatedMedia", &dark);
     }
 
