@@ -9,6 +9,7 @@ mod ask;
 mod kill;
 mod many;
 mod send;
+mod sight;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     forwarded: SignalSet,
     /// Main, which is looked at for each signal that is forwarded.
     watched_main: K::Watched,
+    /// It was said that nothing is known of signals.
+    has_said_hidden: bool,
     killing: bool,
 }
 
@@ -80,6 +83,7 @@ impl<K: Kernel> Stopper<K> {
             call_again: None,
             forwarded: SignalSet::default(),
             watched_main: K::Watched::default(),
+            has_said_hidden: false,
             killing: false,
         }
     }
@@ -216,6 +220,7 @@ impl<K: Kernel> Stopper<K> {
         let Some(table) = table else {
             return self.begin_without_table(signal, target, main, recorder);
         };
+        self.say_what_is_hidden(&table, signal.rewritten);
         self.check.begin(now, &table);
         recorder.present(&table);
         self.last_look = table.clone();
