@@ -17,8 +17,8 @@
 //!
 //! If no shell could continue drainit, the kernel would not have stopped the command in its place, and nothing is stopped here. Then
 //! the command's group is continued, unless a process has sent the signal through drainit. For a command that wants a terminal that it
-//! cannot get, the kernel would let the call fail; here it gets HUP and CONT, once, as the kernel does for stopped groups that no process can
-//! continue any more.
+//! cannot get, the kernel would let the call fail, because its group would be orphaned: so drainit, the parent in another group, leaves the session,
+//! once. If it cannot, the group gets HUP and CONT, as stopped groups do that no process can continue any more.
 
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ pub enum JobAction {
     Continue {
         group: i32,
     },
-    /// Tell this group that there is no terminal: HUP, then CONT.
-    HangUp {
+    /// Let this group be orphaned, so that the kernel refuses it the terminal, and continue it.
+    LetGo {
         group: i32,
     },
 }
@@ -112,8 +112,8 @@ pub struct JobControl {
     forwarded: SignalSet,
     /// Members of this group may stop a little later than the command, and are to go on.
     goes_on: Option<GoesOn>,
-    /// The command was told that there is no terminal.
-    has_hung_up: bool,
+    /// The command's group was let go.
+    has_let_go: bool,
 }
 
 impl JobControl {
@@ -149,10 +149,10 @@ impl JobControl {
             self.goes_on = Some(GoesOn { group, next, until });
             return JobAction::Continue { group };
         }
-        if is_pid_one || std::mem::replace(&mut self.has_hung_up, true) {
+        if is_pid_one || std::mem::replace(&mut self.has_let_go, true) {
             return JobAction::Nothing;
         }
-        JobAction::HangUp { group }
+        JobAction::LetGo { group }
     }
 
     /// A stop signal came to drainit. While the job is stopped it is about drainit.
@@ -268,7 +268,7 @@ mod tests {
             assert_eq!(jobs.tick(at), Some(GROUP));
         }
         assert_eq!((at, jobs.tick(at)), (LOOK_FOR, None), "and then its members have stopped, or will not");
-        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::HangUp { group: GROUP });
+        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::LetGo { group: GROUP });
         assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::Nothing, "once");
         let as_pid_one = Stopped { is_pid_one: true, ..alone(Signal::TTIN, Holder::Other) };
         assert_eq!(action(as_pid_one), JobAction::Nothing);

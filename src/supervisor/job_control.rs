@@ -113,9 +113,15 @@ impl Job {
                 suspend(signal, Scope::OwnProcess, queue);
             }
             JobAction::Continue { group } => continue_group(group),
-            JobAction::HangUp { group } => {
-                warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
-                log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
+            JobAction::LetGo { group } => {
+                drop(terminal);
+                if tty::leave_session(group) {
+                    info!("the command's group {group} wants a terminal that no process can give it");
+                    self.has_terminal = false;
+                } else {
+                    warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
+                    log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
+                }
                 continue_group(group);
             }
         }

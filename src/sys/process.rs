@@ -64,6 +64,23 @@ pub fn session_of(pid: i32) -> Option<i32> {
     nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
+/// The session that this process was started in, if it has left that; else 0.
+static FIRST_SESSION: AtomicI32 = AtomicI32::new(0);
+
+/// This process has left this session.
+pub(super) fn note_session(left: Option<i32>) {
+    FIRST_SESSION.store(left.unwrap_or(0), Ordering::Relaxed);
+}
+
+/// The session that this process was started in, which is the one of what it has started.
+#[must_use]
+pub fn first_session() -> Option<i32> {
+    match FIRST_SESSION.load(Ordering::Relaxed) {
+        0 => session_of(id()),
+        left => Some(left),
+    }
+}
+
 /// The process group of a process, if it is there.
 #[must_use]
 pub fn group_of(pid: i32) -> Option<i32> {

@@ -217,8 +217,13 @@ pub fn own_children() -> Option<Vec<i32>> {
         Err(Errno::ESRCH) => Vec::new(),
         children => children.ok()?,
     };
-    let children = String::from_utf8(children).ok()?;
-    Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    Some(pids(&children))
+}
+
+/// The numbers in a list of children.
+#[must_use]
+pub fn pids(text: &[u8]) -> Vec<i32> {
+    text.split(u8::is_ascii_whitespace).filter_map(parse_pid).collect()
 }
 
 /// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not tell.

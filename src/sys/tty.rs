@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{self, Pid};
 
-use super::{check, descriptors, kill, stderr};
+use super::{check, descriptors, kill, process, stderr};
 
 /// The controlling terminal.
 #[derive(Debug)]
@@ -88,6 +88,25 @@ impl std::fmt::Debug for Modes {
 #[must_use]
 pub fn own_group() -> i32 {
     unistd::getpgrp().as_raw()
+}
+
+/// Leaves the session, and with it the terminal: then no member of `group`, which is a child's, has a parent in that session because of this process.
+/// Returns whether that was possible: a group that this process leads must have no other member.
+pub fn leave_session(group: i32) -> bool {
+    let before = process::session_of(process::id());
+    let own = unistd::getpgrp();
+    let leaves = || unistd::setsid().is_ok();
+    let this = Pid::from_raw(0);
+    let has_left = leaves()
+        || (unistd::setpgid(this, Pid::from_raw(group)).is_ok()
+            && (leaves() || {
+                let _ = unistd::setpgid(this, own);
+                false
+            }));
+    if has_left {
+        process::note_session(before);
+    }
+    has_left
 }
 
 /// Whether stdin or stdout is a pipe: then other processes may be about to join this process's group.

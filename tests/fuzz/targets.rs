@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use drainit::processes::{facts, stat, status};
 use drainit::settings::Settings;
+use drainit::sys::procfs;
 use drainit::workers::{http, idle};
 
 /// The files of /proc. What is read is what was written, as far as it can be compared.
@@ -15,6 +16,7 @@ pub(crate) fn proc(data: &[u8]) {
         let _ = (process.name.to_string(), process.is_alive());
     }
     let _ = status::parse(data);
+    assert!(procfs::pids(data).len() <= data.len());
     let _ = (facts::call(data), facts::moved(data), facts::pipe_number(data));
     let (link, info) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));
     let _ = facts::stdin(link, info);

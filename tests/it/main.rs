@@ -29,6 +29,7 @@ mod exit_code;
 mod forward;
 mod fuzz;
 mod generated;
+mod hostile;
 mod idle;
 mod in_time;
 mod kill;

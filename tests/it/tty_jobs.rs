@@ -248,24 +248,40 @@ fn a_background_reader_that_no_shell_can_continue_does_not_stay() {
 }
 
 #[test]
-fn a_reader_in_the_background_that_does_not_go_is_told_once() {
-    let (pid, gate, log) = (Gate::closed(), Gate::closed(), Gate::closed());
-    let mut screen = Screen::of_shell();
-    let reader =
-        format!("trap \"\" HUP; echo $$ >{}; $W await={}; read x </dev/tty", pid.path(), gate.path());
-    screen.line(&format!("( $D -- sh -c '{}' 2>{} & )", reader, log.path()));
-    let main: i32 = pid.text().trim().parse().expect("a pid");
-    let state = || drainit::processes::look_at(main).map(|process| process.state);
-    screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
-    gate.open();
-    assert!(log.text().contains("sending HUP"));
-    wait_until("it is stopped for good", || (state() == Some(b'T')).then_some(()));
-    stays(std::time::Duration::from_millis(200), || state() == Some(b'T'));
-    assert_eq!(log.text().lines().count(), 1, "{}", log.text());
-    let drainit = drainit::processes::look_at(main).expect("it is there").parent;
-    drainit::sys::kill::send(drainit, drainit::signal::Signal::TERM).expect("it is there");
-    wait_until("it has gone", || state().is_none().then_some(()));
-    screen.leaves();
+fn a_background_reader_that_no_shell_can_continue_ends_as_it_would_without_an_init() {
+    // Alone; under another drainit; as the leader of a group, which may not leave its session; in the group of a script that goes on.
+    for start in [
+        "( $D -- READER & )",
+        "( $D -- $D -- READER & )",
+        "( set -m; $D -- READER & )",
+        "( sh -c '$D -- READER; $W hold' & )",
+    ] {
+        let (pid, gate, log) = (Gate::closed(), Gate::closed(), Gate::closed());
+        let reader = Gate::closed();
+        let script = format!(
+            "trap '' HUP\necho $$ >{}\n{} await={}\nread x </dev/tty; echo code: $? >{}\n",
+            pid.path(),
+            env!("CARGO_BIN_EXE_fake-workload"),
+            gate.path(),
+            log.path()
+        );
+        std::fs::write(reader.path(), script).expect("our own folder");
+        let mut screen = Screen::of_shell();
+        screen.line(&start.replace("READER", &format!("sh {}", reader.path())));
+        let main: i32 = pid.text().trim().parse().expect("a pid");
+        let drainit = drainit::processes::look_at(main).expect("it is there").parent;
+        screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
+        gate.open();
+        // Its read has failed, as in an orphaned group.
+        let code = log.text();
+        assert!(code != "code: 0\n", "{start}: {code}");
+        let is_gone = |pid| drainit::processes::look_at(pid).is_none();
+        wait_until("both have gone", || (is_gone(main) && is_gone(drainit)).then_some(()));
+        for left in screen.named("fake-workload") {
+            let _ = drainit::sys::kill::send(left.pid, drainit::signal::Signal::KILL);
+        }
+        screen.leaves();
+    }
 }
 
 #[test]

@@ -23,11 +23,18 @@ mod spec;
 mod watch;
 mod world;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use super::Main;
 use super::kernel::Bug;
+use super::publish::Output;
+use super::recorder::Recorder;
+use super::stopper::Stopper;
+use crate::plan::{Cause, StopSignal, Target};
+use crate::signal::Signal;
 use spec::Spec;
 
 const WORLDS: u32 = 10_000;
@@ -73,6 +80,29 @@ fn every_world_ends_well() {
         panic!("DRAINIT_SEED={seed} DRAINIT_WORLDS={worlds}: {why}\n{spec:#?}");
     }
     println!("{worlds} worlds in {:?}", begun.elapsed());
+}
+
+/// As in gVisor. With a limit nothing needs to be said.
+#[test]
+fn where_nothing_is_known_of_signals_that_is_said_once() {
+    for (hides_signals, limit, patience, is_said) in [
+        (true, None, Some(Duration::ZERO), true),
+        (false, None, Some(Duration::ZERO), false),
+        (true, Some(Duration::MAX), Some(Duration::ZERO), false),
+        (true, None, None, false),
+    ] {
+        let mut spec = spec::specs().new_tree(&mut TestRunner::deterministic()).expect("a world").current();
+        spec.faults = spec::Faults::none();
+        let (mut world, main) = world::World::new(&spec);
+        world.hides_signals = hides_signals;
+        let sim = sim::Sim::new(world, None);
+        let mut stopper = Stopper::new(sim.clone(), patience);
+        let mut recorder = Recorder::new(sim, Output::kept(), "p".to_owned(), main, None);
+        stopper.set_limit(limit);
+        let signal = StopSignal::plain(Signal::TERM);
+        stopper.begin_stage(signal, Target::All, Cause::Requested, Main::Alive(main), &mut recorder);
+        assert_eq!(stopper.has_said_hidden(), is_said, "{hides_signals} {limit:?} {patience:?}");
+    }
 }
 
 #[test]

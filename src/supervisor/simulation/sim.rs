@@ -148,7 +148,7 @@ impl Kernel for Sim {
         let world = self.call();
         let Some(id) = world.find(pid) else { return Status::default() };
         Status {
-            signals: Some(world.signals_of(id)),
+            signals: world.signals_of(id),
             is_nested_init: false,
             pending: world.pending_of(id),
             switches: Some(world.switches_of(id)),

@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) procs: Vec<Proc>,
     pub(super) watch: Watch,
     pub(super) is_pid_one: bool,
+    /// /proc tells nothing of signals.
+    pub(super) hides_signals: bool,
     by_pid: BTreeMap<i32, usize>,
     queue: BTreeMap<(Duration, u64), Happening>,
     sequence: u64,
@@ -89,6 +91,7 @@ impl World {
             procs: Vec::new(),
             watch: Watch::default(),
             is_pid_one: spec.is_pid_one,
+            hides_signals: false,
             by_pid: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -444,8 +447,8 @@ impl World {
         self.last_pid
     }
 
-    pub(super) fn signals_of(&self, id: usize) -> SignalState {
-        self.procs[id].reaction.signals()
+    pub(super) fn signals_of(&self, id: usize) -> Option<SignalState> {
+        (!self.hides_signals).then(|| self.procs[id].reaction.signals())
     }
 
     pub(super) fn pending_of(&self, id: usize) -> SignalSet {
@@ -474,7 +477,7 @@ impl World {
             cpu: 0,
             name: ProcessName::new(format!("p{id}.{}", proc.programs).as_bytes()),
             has_died_of_kill: proc.ended.is_some_and(|(_, ended)| ended == Ended::Killed(Signal::KILL)),
-            signals: Some(self.signals_of(id)),
+            signals: self.signals_of(id),
         }
     }
 }

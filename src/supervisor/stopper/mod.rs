@@ -9,6 +9,7 @@ mod ask;
 mod kill;
 mod many;
 mod send;
+mod sight;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -64,6 +65,10 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     forwarded: SignalSet,
     /// Main, which is looked at for each signal that is forwarded.
     watched_main: K::Watched,
+    /// Processes that ignore the signal are not waited for.
+    checks_ignoring: bool,
+    /// It was said that nothing is known of signals.
+    has_said_hidden: bool,
     killing: bool,
     /// Processes of which was said that they refuse signals, by pid and start time.
     refusing: BTreeSet<(i32, u64)>,
@@ -86,6 +91,8 @@ impl<K: Kernel> Stopper<K> {
             call_again: None,
             forwarded: SignalSet::default(),
             watched_main: K::Watched::default(),
+            checks_ignoring: patience.is_some(),
+            has_said_hidden: false,
             killing: false,
             refusing: BTreeSet::new(),
         }
@@ -250,6 +257,7 @@ impl<K: Kernel> Stopper<K> {
         let Some(table) = table else {
             return self.begin_without_table(signal, target, main, recorder);
         };
+        self.say_what_is_hidden(&table, signal.rewritten);
         let ignores = |main: &&Process| main.disposition(signal.rewritten) == Some(Disposition::Ignored);
         let main_process = main.pid().and_then(|pid| table.find(pid)).filter(ignores);
         self.check.begin(now, &table, main_process, |main| self.kernel.moved(main));

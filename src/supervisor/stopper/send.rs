@@ -191,7 +191,7 @@ pub(super) fn say_refused(process: &Process, signal: Signal) {
 
 /// A command that puts itself in the background exits with 0, and leaves daemons in sessions of their own.
 pub(super) fn warn_of_daemons(table: &Table) {
-    let own_session = process::session_of(process::id());
+    let own_session = process::first_session();
     let is_daemon =
         |one: &&Process| process::session_of(one.pid).is_some_and(|session| Some(session) != own_session);
     let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();

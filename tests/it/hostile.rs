@@ -1,0 +1,192 @@
+//! Surroundings that are against it: files that other parties hold, files that grow, memory that is refused, time that was held.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use drainit::signal::Signal;
+use drainit::sys::kill;
+use serde_json::Value;
+
+use crate::harness::{BOTH, Init, Mode, stays, took};
+
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        assert!(std::env::var_os("DRAINIT_REQUIRE_RUNTIMES").is_none(), "{program} cannot be run");
+        eprintln!("not run: {program} is not installed");
+    }
+    found
+}
+
+/// The row of docs/decisions/what-cannot-hang.md that allows this path.
+fn is_allowed(path: &str) -> bool {
+    let known = ["/", ".", "/proc", "/dev/tty", "/proc/sys/kernel/ns_last_pid", "/proc/thread-self/children"];
+    let own = ["", "/exe", "/stat", "/cgroup", "/mountinfo", "/fd", "/fd/2", "/ns/pid"];
+    let of_a_process = [
+        "",
+        "/stat",
+        "/status",
+        "/syscall",
+        "/io",
+        "/exe",
+        "/cwd",
+        "/fd/0",
+        "/fd/1",
+        "/fd/2",
+        "/fdinfo/0",
+        "/task",
+    ];
+    if let Some(rest) = path.strip_prefix("/proc/self") {
+        return own.contains(&rest);
+    }
+    let Some(rest) = path.strip_prefix("/proc/") else {
+        let is_loaders = ["/etc/ld.so", "/lib", "/usr/lib"].iter().any(|start| path.starts_with(start));
+        let is_cgroups = path.starts_with("/sys/fs/cgroup/") && path.ends_with("/memory.events");
+        return known.contains(&path) || is_loaders || is_cgroups || path.ends_with("/memory.oom_control");
+    };
+    let name = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let is_of_a_thread = name.starts_with("/task/") && name.ends_with("/status");
+    known.contains(&path) || (name.len() < rest.len() && (of_a_process.contains(&name) || is_of_a_thread))
+}
+
+#[test]
+fn drainit_itself_opens_nothing_that_another_party_can_hold() {
+    if !has("strace") {
+        return;
+    }
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let traced = folder.path().join("traced");
+        // The tracer is a grandchild, and drainit alone is traced.
+        let strace =
+            ["strace", "-D", "-qq", "-s", "256", "-e", "trace=%file", "-o", traced.to_str().expect("text")];
+        // Everything that a stop looks at: a shell with a trap and its job, one that ignores the signal, one that waits for signals.
+        let script = "trap 'exit 3' TERM; $W name=job catch=TERM:1ms ready hold & \
+                      $W name=deaf ignore=TERM ready hold & $W name=taker take=TERM ready hold & \
+                      cat | cat & $W name=main ready hold";
+        let script = script.replace("$W", env!("CARGO_BIN_EXE_fake-workload"));
+        let mut init = Init::new(mode)
+            .under(&strace)
+            .flags(&["--grace-period=1s", "--ignored-after=100ms"])
+            .command(&["sh", "-c", &script])
+            .start();
+        init.ready(&["deaf", "job", "main", "taker"]).signal(Signal::TERM);
+        let _ = init.finish();
+        let text = std::fs::read_to_string(&traced).expect("strace has written it");
+        let paths: Vec<&str> = text.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(paths.iter().any(|path| path.ends_with("/stat")), "{text}");
+        let is_exec = |path: &str| text.lines().any(|line| line.starts_with("execve") && line.contains(path));
+        let odd: Vec<&&str> = paths.iter().filter(|path| !is_allowed(path) && !is_exec(path)).collect();
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+}
+
+/// lxcfs serves it in some containers, and may be gone.
+#[test]
+fn a_loadavg_that_no_process_serves_holds_nothing_up() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can set this up");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let pipe = folder.path().join("pipe");
+    let mount = format!("mkfifo {0} && mount --bind {0} /proc/loadavg && exec \"$@\"", pipe.display());
+    let mut init = Init::new(Mode::PidOne)
+        .under(&["sh", "-c", &mount, "sh"])
+        .workload("name=main catch=TERM:1ms:4 ready hold")
+        .start();
+    let begun = Instant::now();
+    init.ready(&["main"]).signal(Signal::TERM);
+    init.finish().exits(4).silently();
+    took(begun, Duration::ZERO);
+}
+
+/// Their numbers come before the masks of signals in `/proc/PID/status`.
+#[test]
+fn six_hundred_groups_hide_no_ignored_signal() {
+    if !nix::unistd::geteuid().is_root() || !has("setpriv") {
+        return;
+    }
+    let groups: Vec<String> = (100_000..100_600).map(|group| group.to_string()).collect();
+    for mode in BOTH {
+        let mut init = Init::new(mode)
+            .under(&["setpriv", "--groups", &groups.join(",")])
+            .flags(&["--ignored-after=200ms"])
+            .workload("name=main ignore=TERM ready hold")
+            .start();
+        let begun = Instant::now();
+        init.ready(&["main"]).signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(137).warns(&["TERM is ignored"]);
+        took(begun, Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_stop_without_memory_is_a_stop() {
+    const CHILDREN: usize = 500;
+    if !has("prlimit") {
+        return;
+    }
+    for mode in BOTH {
+        let family = format!(
+            "name=main child*{CHILDREN}{{ name=child catch=TERM:1ms ready hold }} ignore=TERM ready hold"
+        );
+        let mut init = Init::new(mode).flags(&["--grace-period=1s"]).workload(&family).start();
+        let ready = vec!["child"; CHILDREN];
+        init.ready(&[&ready[..], &["main"]].concat());
+        // What it has it keeps; from now on it gets no page more.
+        let limits = ["--as=4096:", "--data=4096:"];
+        let limited = Command::new("prlimit").arg(format!("--pid={}", init.pid())).args(limits).status();
+        assert!(limited.expect("prlimit runs").success());
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(137);
+        assert_eq!(run.count("child got TERM"), CHILDREN, "{:#?}", run.stderr);
+        assert!(!run.stderr.iter().any(|line| line.contains("memory")), "{:#?}", run.stderr);
+    }
+}
+
+/// Both have been told to, and only the outer one does.
+#[test]
+fn a_drainit_under_drainit_writes_no_report_of_its_own() {
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let (report, message) = (folder.path().join("report"), folder.path().join("message"));
+        let inner = format!(
+            "echo outer $$; exec {} -- {} env=DRAINIT_REPORT env=DRAINIT_TERMINATION_LOG exit=3",
+            *crate::harness::DRAINIT,
+            env!("CARGO_BIN_EXE_fake-workload")
+        );
+        let run = Init::new(mode)
+            .env("DRAINIT_REPORT", &report)
+            .env("DRAINIT_TERMINATION_LOG", &message)
+            .command(&["sh", "-c", &inner])
+            .run();
+        run.exits(3).in_order(&["env DRAINIT_REPORT unset", "env DRAINIT_TERMINATION_LOG unset"]);
+        let main = run.stdout.iter().find_map(|line| line.strip_prefix("outer ")).expect("its pid");
+        let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+        assert_eq!(report["main"]["pid"].to_string(), main, "{report:#}");
+    }
+}
+
+/// The container's processes were frozen, or the machine asleep, past the end of the grace period: they may not even have taken TERM.
+#[test]
+fn after_a_sleep_past_its_end_the_grace_period_is_two_seconds_more() {
+    const GRACE: Duration = Duration::from_millis(300);
+    for mode in BOTH {
+        let mut init = Init::new(mode)
+            .flags(&["-v", "--grace-period=300ms", "--ignored-after=never"])
+            .workload("name=main ignore=TERM ready hold")
+            .start();
+        init.ready(&["main"]).signal(Signal::TERM);
+        init.says("sending TERM");
+        let pid = init.pid();
+        kill::send(pid, Signal::STOP).expect("it is there");
+        stays(GRACE + Duration::from_millis(1_200), || true);
+        let begun = Instant::now();
+        kill::send(pid, Signal::CONT).expect("it is there");
+        init.finish().exits(137);
+        took(begun, Duration::from_secs(2));
+    }
+}
