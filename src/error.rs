@@ -62,11 +62,11 @@ impl fmt::Display for StartError {
         match self {
             Self::CommandLine(problem) => write!(f, "{problem} (see drainit --help)"),
             Self::Usage(problem) => problem.fmt(f),
-            Self::Futile(why) => write!(f, "nothing to rehearse: {why}"),
+            Self::Futile(why) => write!(f, "cannot rehearse: {why}"),
             Self::WouldPanic => f.write_str(
                 "this is PID 1 of a machine, not of a container: the kernel panics when it exits (see --poweroff)",
             ),
-            Self::NotTheMachine => f.write_str("--poweroff is for PID 1 of a machine, and drainit is not that here"),
+            Self::NotTheMachine => f.write_str("--poweroff is only for PID 1 of a machine"),
             Self::Wait(error) => write!(f, "cannot wait for signals: {}", plain(error)),
             Self::Copy { path, error } => write!(f, "cannot copy drainit to {path:?}: {}", plain(error)),
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),

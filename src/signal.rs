@@ -139,7 +139,7 @@ pub struct UnknownSignal;
 
 impl fmt::Display for UnknownSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such signal (a name as TERM, SIGTERM or RTMIN+3, or a number from 1 to 64)")
+        f.write_str("no such signal (a name such as TERM, SIGTERM or RTMIN+3, or a number from 1 to 64)")
     }
 }
 

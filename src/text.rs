@@ -24,7 +24,9 @@ pub fn nearest(word: &str, known: &mut dyn Iterator<Item = &'static str>) -> Opt
     for candidate in known {
         let other = plain(candidate);
         let distance = strsim::osa_distance(&word, &other);
-        let is_slip = distance <= word.len().max(other.len()).div_ceil(3) && distance < other.len();
+        // Two slips in a short word make it another one, unless it begins like that.
+        let slips = if word.chars().next() == other.chars().next() { 3 } else { 4 };
+        let is_slip = distance <= word.len().max(other.len()).div_ceil(slips) && distance < other.len();
         let is_part =
             word.len().min(other.len()) >= SHORTEST_PART && (has(&word, &other) || has(&other, &word));
         // A slip is likelier than a part, however long the rest is.
@@ -90,6 +92,7 @@ mod tests {
             ("tremm", Some("TERM")),
             ("kil", Some("KILL")),
             ("hub", Some("HUP")),
+            ("pull", None),
             ("frobnicate", None),
             ("", None),
             ("x", None),

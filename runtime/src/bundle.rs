@@ -11,12 +11,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde_json::Value;
 
 use crate::at;
 use crate::command_line::Bundle;
+use crate::place::Found;
 use crate::spec::Spec;
 
 const CONFIG: &str = "config.json";
@@ -121,21 +122,29 @@ impl File {
     }
 }
 
-/// Whether there is something at that path below the folder. The container's links lead nowhere.
+/// What is at that path below the folder. The container's links lead nowhere.
 #[must_use]
-pub fn exists(root: BorrowedFd<'_>, path: &str) -> bool {
+pub fn look(root: BorrowedFd<'_>, path: &str) -> Found {
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     let mut folder: Option<OwnedFd> = None;
     while let Some(part) = parts.next() {
         let here = folder.as_ref().map_or(root, |folder| folder.as_fd());
         if parts.peek().is_none() {
-            return fstatat(here, part, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
+            return match fstatat(here, part, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(file) if file.st_size == 0 && is_plain(&file) => Found::EmptyFile,
+                Ok(_) => Found::Something,
+                Err(_) => Found::Nothing,
+            };
         }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(here, part, flags, Mode::empty()) {
             Ok(next) => folder = Some(next),
-            Err(_) => return false,
+            Err(_) => return Found::Nothing,
         }
     }
-    true
+    Found::Something
+}
+
+fn is_plain(file: &FileStat) -> bool {
+    SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
 }

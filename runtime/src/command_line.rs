@@ -88,7 +88,7 @@ const LOCAL: [&str; 19] = [
 const GO: [&str; 4] = ["bundle", "console-socket", "pid-file", "preserve-fds"];
 
 /// Commands of a runtime. A word that is none of them, behind an option that is not known here, is that option's value.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "checkpoint",
     "create",
     "delete",
@@ -106,7 +106,12 @@ const COMMANDS: [&str; 17] = [
     "run",
     "spec",
     "start",
+    "state",
+    "update",
 ];
+
+/// Asks for the help of a command in place of the command.
+const HELP: [&str; 6] = ["--help", "-help", "--h", "-h", "-?", "--usage"];
 
 /// An option, as it was typed.
 struct Typed<'a> {
@@ -153,9 +158,9 @@ pub fn read(words: &[OsString]) -> Result<Invocation, String> {
     }
     invocation.words.extend(rest.iter().cloned());
     if let [command, arguments @ ..] = rest {
-        invocation.task = match command.as_bytes() {
-            b"create" | b"run" => Task::Create(bundle(arguments)),
-            b"restore" => Task::Restore(bundle(arguments)),
+        invocation.task = match (command.as_bytes(), bundle(arguments)) {
+            (b"create" | b"run", Some(bundle)) => Task::Create(bundle),
+            (b"restore", Some(bundle)) => Task::Restore(bundle),
             _ => Task::Pass,
         };
     }
@@ -212,19 +217,27 @@ fn width(typed: &Typed<'_>, valued: &[&str]) -> usize {
     if takes_value && typed.value.is_none() { 2 } else { 1 }
 }
 
-/// crun takes an option by the beginning of its name; three letters tell those of interest apart.
+/// crun takes an option by the beginning of its name, as far as that is one option's alone.
 fn stands_for(name: &OsStr, known: &str) -> bool {
     let name = name.as_bytes();
-    name == known.as_bytes()
-        || ["bundle", "config"].contains(&known) && name.len() >= 4 && known.as_bytes().starts_with(name)
+    let least = match known {
+        "bundle" => 1,
+        "config" => "conf".len(),
+        _ => known.len(),
+    };
+    name.len() >= least && known.as_bytes().starts_with(name)
 }
 
-/// The options behind `create`, `run` or `restore`, which may come behind the container's name too. The last one wins.
-fn bundle(words: &[OsString]) -> Bundle {
+/// The options behind `create`, `run` or `restore`, which may come behind the container's name too. The last one wins. `None` if nothing is
+/// made.
+fn bundle(words: &[OsString]) -> Option<Bundle> {
     let mut found = Bundle::default();
     let mut words = words.iter().take_while(|word| *word != "--");
     while let Some(word) = words.next() {
-        let Some(typed) = option(word) else { continue };
+        if HELP.iter().any(|help| word == help) {
+            return None;
+        }
+        let Some(typed) = option(word).map(behind_detach) else { continue };
         let value = match width(&typed, &LOCAL) {
             2 => words.next().map(OsString::as_os_str),
             _ => typed.value,
@@ -236,7 +249,19 @@ fn bundle(words: &[OsString]) -> Bundle {
             found.config = value;
         }
     }
-    found
+    Some(found)
+}
+
+/// crun takes short options in one word: `-db DIR`.
+fn behind_detach(typed: Typed<'_>) -> Typed<'_> {
+    let Some(glued) = typed.value.filter(|_| typed.name == "d") else { return typed };
+    match glued.as_bytes().split_at_checked(1) {
+        Some((name @ (b"b" | b"f"), value)) => {
+            let value = (!value.is_empty()).then_some(OsStr::from_bytes(value));
+            Typed { name: OsStr::from_bytes(name), value }
+        }
+        _ => typed,
+    }
 }
 
 #[cfg(test)]
@@ -266,9 +291,16 @@ mod tests {
             "create -bundle /b id",
             "create -bundle=/b id",
             "create --bund /b id",
+            "create --bu /b id",
+            "create --b=/b id",
+            "run -db /b id",
+            "run -db/b id",
+            "run -detach -b /b id",
             "create id --bundle /b",
             "create --pid-file /p --bundle /b --console-socket=/s id",
             "create --console-socket --bundle -b /b id",
+            "create --pid-file --help -b /b id",
+            "create -b /b id -- --help",
             "create --bundle /a -b /b id",
             "run --detach --no-pivot -b /b id",
             "run -d --preserve-fds 3 -b /b id",
@@ -306,7 +338,12 @@ mod tests {
         };
         let line = "restore --image-path /i --work-path -b --bundle /b id";
         assert_eq!(invocation(line).task, Task::Restore(bundle("/b", None)));
-        for line in ["run -f other.json -b /b id", "run --config=other.json -b /b id"] {
+        for line in [
+            "run -f other.json -b /b id",
+            "run --config=other.json -b /b id",
+            "run --conf other.json -b /b id",
+            "run -dfother.json -b /b id",
+        ] {
             assert_eq!(invocation(line).task, Task::Create(bundle("/b", Some("other.json"))), "{line}");
         }
     }
@@ -323,6 +360,12 @@ mod tests {
             "kill id TERM",
             "delete --force create",
             "state create",
+            "--debug state run",
+            "--systemd-cgroup update create",
+            "create --help",
+            "run -b /b -h",
+            "run --detach -? id",
+            "restore --usage",
             "features",
             "checkpoint --image-path /i id",
             "update --resources - id",

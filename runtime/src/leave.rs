@@ -34,8 +34,8 @@ const INITS: [&str; 9] = [
     "drainit",
 ];
 
-/// Inits whose names say little, by their path; and the pause container of cri-dockerd, which sets no annotation.
-const PATHS: [&str; 5] = ["/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init", "/pause"];
+/// Inits whose names say little, by what stands in the command; and the pause container of cri-dockerd, which sets no annotation.
+const WORDS: [&str; 6] = ["init", "/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init", "/pause"];
 
 /// Why the container is started as it is; `None` if drainit goes in front. `runtime` is the real runtime's file name.
 ///
@@ -66,6 +66,9 @@ pub fn reason(spec: &Value, runtime: &str) -> Result<Option<String>, String> {
     if is_init(program) {
         return Ok(Some(format!("its command is an init already: {program:?}")));
     }
+    if at(spec, "/linux/resources/pids/limit").as_i64() == Some(1) {
+        return Ok(Some("it may have one process only".to_owned()));
+    }
     match annotation(INJECT).map(str::to_ascii_lowercase).as_deref() {
         None | Some("1" | "true" | "yes" | "on") => Ok(None),
         Some("0" | "false" | "no" | "off") => Ok(Some(format!("{INJECT} says so"))),
@@ -75,7 +78,7 @@ pub fn reason(spec: &Value, runtime: &str) -> Result<Option<String>, String> {
 
 fn is_init(program: &str) -> bool {
     let name = program.rsplit('/').next().unwrap_or_default();
-    INITS.contains(&name) || PATHS.contains(&program)
+    INITS.contains(&name) || WORDS.contains(&program)
 }
 
 #[cfg(test)]
@@ -111,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(reason(&spec, "runc"), Ok(None), "{spec}");
         }
-        for program in ["sleep", "/bin/tini-like", "my-init", "init", "/app/init", "/bin/pause", "pause", "/"]
+        for program in
+            ["sleep", "/bin/tini-like", "my-init", "./init", "/app/init", "/bin/pause", "pause", "/"]
         {
             let spec = with("process", "args", json!([program]));
             assert_eq!(reason(&spec, "crun"), Ok(None), "{program}");
@@ -133,8 +137,8 @@ mod tests {
                 is_left(&with("process", "args", json!([format!("{folder}{name}"), "--", "x"])), name);
             }
         }
-        for path in PATHS {
-            is_left(&with("process", "args", json!([path])), path);
+        for word in WORDS {
+            is_left(&with("process", "args", json!([word])), word);
         }
     }
 
@@ -161,6 +165,15 @@ mod tests {
         is_left(&with("process", "args", json!([])), "no command");
         is_left(&json!({ "linux": {} }), "no command");
         is_left(&with("process", "args", json!([7])), "no command");
+    }
+
+    #[test]
+    fn what_has_room_for_one_process_is_left_alone() {
+        let with_limit = |limit: i64| with("linux", "resources", json!({ "pids": { "limit": limit } }));
+        is_left(&with_limit(1), "one process only");
+        for limit in [2, 0, -1] {
+            assert_eq!(reason(&with_limit(limit), "runc"), Ok(None), "{limit}");
+        }
     }
 
     #[test]

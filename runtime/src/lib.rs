@@ -39,6 +39,7 @@ use std::path::Path;
 use command_line::{Bundle, Invocation, Task};
 use journal::{Journal, Level};
 use node::{Node, Policy};
+use place::Found;
 use rewrite::{Around, Outcome, Problem};
 use serde_json::Value;
 use spec::Spec;
@@ -156,13 +157,13 @@ fn inject(bundle: &Bundle, restores: bool, node: &Node, runtime: &str) -> Result
         drainit = Some(program::drainit(node, mapped).map_err(Problem::Failed)?);
     }
     let root = file.root(&spec.tree);
-    let exists = |path: &str| root.as_ref().is_some_and(|root| bundle::exists(root.as_fd(), path));
+    let look = |path: &str| root.as_ref().map_or(Found::Nothing, |root| bundle::look(root.as_fd(), path));
     let around = Around {
         drainit: drainit.as_deref().unwrap_or_default(),
         annotations: node.annotations,
         options: &node.options,
         runtime,
-        exists: &exists,
+        look: &look,
         restores,
     };
     let outcome = rewrite::rewrite(&mut spec, &around)?;

@@ -64,7 +64,14 @@ pub fn read(text: &str) -> (Node, Option<String>) {
 impl Node {
     fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
-            "runtime" => self.runtime = Some(text(key, value)?),
+            "runtime" => {
+                let name = text(key, value)?;
+                // A relative one would be looked for in the bundle.
+                if name.contains('/') && !name.starts_with('/') {
+                    return Err(format!("{key} = {value}: neither a name nor an absolute path"));
+                }
+                self.runtime = Some(name);
+            }
             "drainit" => {
                 let path = PathBuf::from(text(key, value)?);
                 if !path.is_absolute() {
@@ -188,6 +195,8 @@ mod tests {
             assert_eq!(node.runtime.as_deref(), Some("crun"), "{text}");
             assert_eq!(node.policy, Policy::Fail);
         }
+        let relative = read("runtime = './runc'").1;
+        assert_eq!(relative.as_deref(), Some("runtime = \"./runc\": neither a name nor an absolute path"));
         let (node, mistake) = read("runtime = 'crun\npolicy = 'pass'");
         assert_eq!(node, Node::default());
         assert!(mistake.is_some_and(|mistake| !mistake.contains('\n')));

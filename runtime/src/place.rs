@@ -18,8 +18,17 @@ const FOLDERS: [&str; 3] = ["/dev", "/run", "/"];
 /// How many names are tried in a folder.
 const TRIES: usize = 16;
 
-/// The first place that collides with no mount, no device, and nothing in the root file system, which `exists` is asked for.
-pub fn find(spec: &Spec<'_>, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+/// What the root file system has at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    /// As an earlier start of the container leaves one behind: nothing is lost below a mount.
+    EmptyFile,
+    Something,
+}
+
+/// The first place that collides with no mount, no device, and nothing in the root file system, which `look` looks into.
+pub fn find(spec: &Spec<'_>, look: &dyn Fn(&str) -> Found) -> Option<String> {
     let mounts = &spec.mounts;
     let destinations: Vec<Cow<'_, str>> = mounts.iter().map(|mount| normal(&mount.destination)).collect();
     let spec = &spec.tree;
@@ -46,7 +55,8 @@ pub fn find(spec: &Spec<'_>, exists: &dyn Fn(&str) -> bool) -> Option<String> {
             let place = format!("{}/{sub}{NAME}", folder.trim_end_matches('/'));
             let entry = if number == 0 { &place } else { &entry };
             let collides = |path: &Cow<'_, str>| is_within(path, entry) || is_below_mask(path, entry, folder);
-            if !taken.iter().any(collides) && !exists(entry) {
+            let is_free = || look(entry) == Found::Nothing || look(&place) == Found::EmptyFile;
+            if !taken.iter().any(collides) && is_free() {
                 return Some(place);
             }
         }
@@ -102,14 +112,18 @@ mod tests {
         json!({ "destination": destination, "type": "bind", "source": "/x", "options": ["rbind", "rw"] })
     }
 
-    fn found(spec: &Value, exists: &dyn Fn(&str) -> bool) -> Option<String> {
-        find(&Spec::read(spec.to_string().as_bytes()).expect("good"), exists)
+    fn found(spec: &Value, look: &dyn Fn(&str) -> Found) -> Option<String> {
+        find(&Spec::read(spec.to_string().as_bytes()).expect("good"), look)
+    }
+
+    fn nothing(_: &str) -> Found {
+        Found::Nothing
     }
 
     #[track_caller]
     fn finds(mounts: &[Value], place: &str) {
         let spec = json!({ "mounts": mounts, "linux": {} });
-        assert_eq!(found(&spec, &|_| false).as_deref(), Some(place), "{spec}");
+        assert_eq!(found(&spec, &nothing).as_deref(), Some(place), "{spec}");
     }
 
     #[test]
@@ -138,10 +152,10 @@ mod tests {
             spec("maskedPaths", json!(["/proc/kcore", "/dev/drainit"])),
             spec("readonlyPaths", json!(["/dev/drainit/"])),
         ] {
-            assert_eq!(found(&spec, &|_| false).as_deref(), Some("/dev/drainit-1/drainit"), "{spec}");
+            assert_eq!(found(&spec, &nothing).as_deref(), Some("/dev/drainit-1/drainit"), "{spec}");
         }
         assert_eq!(
-            found(&spec("devices", json!([{ "path": "/dev/fuse" }])), &|_| false).as_deref(),
+            found(&spec("devices", json!([{ "path": "/dev/fuse" }])), &nothing).as_deref(),
             Some("/dev/drainit")
         );
     }
@@ -149,8 +163,29 @@ mod tests {
     #[test]
     fn what_the_root_file_system_has_is_asked_for() {
         let spec = json!({ "mounts": [], "linux": {} });
-        let has = |path: &str| ["/drainit", "/drainit-1"].contains(&path);
+        let has = |path: &str| match path {
+            "/drainit" | "/drainit-1" => Found::Something,
+            _ => Found::Nothing,
+        };
         assert_eq!(found(&spec, &has).as_deref(), Some("/drainit-2/drainit"));
-        assert_eq!(found(&spec, &|_| true), None);
+        assert_eq!(found(&spec, &|_| Found::Something), None);
+    }
+
+    #[test]
+    fn what_an_earlier_start_has_left_is_used_again() {
+        let spec = json!({ "mounts": [], "linux": {} });
+        let left = |files: &'static [(&str, Found)]| {
+            move |path: &str| {
+                files.iter().find(|(known, _)| *known == path).map_or(Found::Nothing, |(_, found)| *found)
+            }
+        };
+        let first = left(&[("/drainit", Found::EmptyFile)]);
+        assert_eq!(found(&spec, &first).as_deref(), Some("/drainit"));
+        let second = left(&[
+            ("/drainit", Found::Something),
+            ("/drainit-1", Found::Something),
+            ("/drainit-1/drainit", Found::EmptyFile),
+        ]);
+        assert_eq!(found(&spec, &second).as_deref(), Some("/drainit-1/drainit"));
     }
 }

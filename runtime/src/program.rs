@@ -65,7 +65,9 @@ fn look_up(name: &OsStr, is_not_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
         return Some(PathBuf::from(name)).filter(is_program);
     }
     let path = std::env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or_else(|| PATH.into());
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(is_program)
+    // A relative folder would be one of the bundle, where this process is.
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(is_program)
 }
 
 /// This process becomes the runtime, with the environment, the descriptors, the dispositions and the mask that it was given. Returns the

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::node::Annotations;
 use crate::options::Chosen;
+use crate::place::{self, Found};
 use crate::spec::Spec;
-use crate::{at, leave, place};
+use crate::{at, leave};
 
 /// What begins the name of an annotation that is drainit's.
 const PREFIX: &str = "drainit.io/";
@@ -22,8 +23,8 @@ pub struct Around<'a> {
     pub options: &'a [Chosen],
     /// The real runtime's file name.
     pub runtime: &'a str,
-    /// Whether the root file system has something at that path.
-    pub exists: &'a dyn Fn(&str) -> bool,
+    /// What the root file system has at a path.
+    pub look: &'a dyn Fn(&str) -> Found,
     /// Whether processes are restored: they have their command already.
     pub restores: bool,
 }
@@ -68,7 +69,7 @@ pub fn rewrite(spec: &mut Spec<'_>, around: &Around<'_>) -> Result<Outcome, Prob
     let (chosen, problems) = annotated(&spec.tree);
     problems.into_iter().try_for_each(refuse_or_warn)?;
     let no_place = || Problem::Failed("no place in the container is free for drainit".to_owned());
-    let place = place::find(spec, around.exists).ok_or_else(no_place)?;
+    let place = place::find(spec, around.look).ok_or_else(no_place)?;
     let odd = || Problem::Failed("process, process.args or process.env is not what it should be".to_owned());
     if !around.restores {
         // The nearest wins: what the container's environment has, then the pod's annotations, then the node.

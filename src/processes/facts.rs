@@ -6,7 +6,7 @@
 use std::ffi::c_long;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::status;
+use super::{status, told};
 use crate::plan::processes::Process;
 use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
 use crate::plan::processes::ignoring::Closer;
@@ -53,7 +53,7 @@ pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut F
 #[must_use]
 pub fn status_of(pid: i32) -> Status {
     let Some(text) = procfs::whole_file(pid, "status") else { return Status::default() };
-    let status = status::parse(&text);
+    let status = told::status_without_zeros(status::parse(&text));
     // Any thread may take a signal that was sent to the process, and the file counts for the first thread alone.
     let is_alone = status::value(&text, b"Threads:").is_none_or(|threads| threads == "1");
     let switches = if is_alone { status.switches } else { switches_of_threads(pid) };
@@ -79,8 +79,13 @@ fn switches_of_threads(pid: i32) -> Option<u64> {
 #[must_use]
 pub fn closer(process: &Process) -> Closer {
     let pid = process.pid;
-    let moved = procfs::whole_file_as_owner(pid, "io").and_then(|text| moved(&text));
-    Closer { status: status_of(pid), call: call_of(pid), moved }
+    Closer { status: status_of(pid), call: call_of(pid), moved: moved_by(process) }
+}
+
+/// What it has read and written, in bytes; `None` if that may not be read.
+#[must_use]
+pub fn moved_by(process: &Process) -> Option<u64> {
+    procfs::whole_file_as_owner(process.pid, "io").and_then(|text| moved(&text))
 }
 
 /// Whether it takes signals in `rt_sigtimedwait` just now.

@@ -6,6 +6,7 @@ pub mod facts;
 mod groups;
 pub mod stat;
 pub mod status;
+mod told;
 
 pub use groups::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
 
@@ -64,12 +65,13 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
     let mut shown: Vec<i32> = all.iter().map(|process| process.pid).collect();
     shown.sort_unstable();
     let is_shown = |pid: &i32| shown.binary_search(pid).is_ok();
-    let is_whole = readable && is_shown(&own::id()) && children.iter().all(is_shown);
-    if !signals_are_shown(&all) {
+    let own = own::id();
+    let is_whole = readable && is_shown(&own) && children.iter().all(is_shown);
+    if !told::is_told(all.iter().find(|process| process.pid == own).and_then(|own| own.signals)) {
         all.iter_mut().for_each(|process| process.signals = None);
     }
     is_whole.then(|| {
-        let mut found = tree::descendants(all, own::id(), look_at);
+        let mut found = tree::descendants(all, own, look_at);
         found.retain(Process::is_alive);
         Table::new(found)
     })
@@ -81,15 +83,19 @@ pub fn disposition(process: &Process, signal: Signal) -> Option<Disposition> {
     process.disposition(signal).or_else(|| Some(facts::status_of(process.pid).signals?.disposition(signal)))
 }
 
-/// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`.
+/// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`, as far as that can be told.
 #[must_use]
 pub fn handles(pid: i32, signal: Signal) -> bool {
-    handles_as(look_at(pid).as_ref(), pid, signal)
+    handles_as(look_at(pid).as_ref(), signal)
 }
 
-fn handles_as(process: Option<&Process>, pid: i32, signal: Signal) -> bool {
-    let found = process.and_then(|process| disposition(process, signal));
-    matches!(found, Some(Disposition::Caught | Disposition::Blocked)) || facts::awaits_signals(pid)
+fn handles_as(process: Option<&Process>, signal: Signal) -> bool {
+    let Some(process) = process else { return false };
+    match disposition(process, signal) {
+        // A process whose signals are not told answers: nothing is known of it.
+        None | Some(Disposition::Caught | Disposition::Blocked) => true,
+        Some(Disposition::Ignored | Disposition::Default) => facts::awaits_signals(process.pid),
+    }
 }
 
 /// A process that is looked at again and again: its `stat` file is held open from the first look on.
@@ -97,22 +103,15 @@ fn handles_as(process: Option<&Process>, pid: i32, signal: Signal) -> bool {
 pub struct Watched(Option<(i32, procfs::Stat)>);
 
 impl Watched {
-    /// The same as [`handles`].
+    /// The same as [`handles`], and no if /proc shows another namespace.
     pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
         if self.0.as_ref().is_none_or(|(held, _)| *held != pid) {
-            self.0 = procfs::Stat::open(pid).map(|file| (pid, file));
+            self.0 = procfs::Stat::open(pid).filter(|_| procfs::is_ours()).map(|file| (pid, file));
         }
         let mut text = procfs::buffer();
         let process = self.0.as_ref().and_then(|(_, file)| stat::parse(file.read(&mut text)?));
-        handles_as(process.as_ref(), pid, signal)
+        handles_as(process.map(told::without_zeros).as_ref(), signal)
     }
-}
-
-/// Whether these `stat` lines tell of signals: this process blocks all of them, and a kernel that is only much like Linux may have zeros there.
-fn signals_are_shown(all: &[Process]) -> bool {
-    let own = own::id();
-    let own = all.iter().find(|process| process.pid == own);
-    own.and_then(|own| own.signals).is_some_and(|signals| signals.blocked.contains(Signal::TERM))
 }
 
 /// The same process as it is now; `None` if it is gone, or its number is another process's.
@@ -124,7 +123,7 @@ pub fn look_again(known: &Process) -> Option<Process> {
 /// The process that has this number now.
 #[must_use]
 pub fn look_at(pid: i32) -> Option<Process> {
-    stat::parse(procfs::stat(pid, &mut procfs::buffer())?)
+    stat::parse(procfs::stat(pid, &mut procfs::buffer())?).map(told::without_zeros)
 }
 
 /// Now, as a moment that processes can be compared with.
@@ -136,10 +135,6 @@ pub fn moment() -> Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::processes::SignalState;
-    use crate::plan::processes::fixtures::process;
-    use crate::signal::SignalSet;
-
     #[test]
     fn both_files_say_the_same() {
         let own = look_at(own::id()).and_then(|own| own.signals).expect("Linux tells");
@@ -148,16 +143,5 @@ mod tests {
             assert_eq!(own.disposition(signal), status.disposition(signal), "{signal}");
         }
         assert_eq!(status.disposition(Signal::PIPE), Disposition::Ignored, "as the standard library has it");
-    }
-
-    #[test]
-    fn a_kernel_that_has_only_zeros_tells_nothing() {
-        let with = |blocked| {
-            let signals = SignalState { blocked: SignalSet::from_bits(blocked), ..SignalState::default() };
-            [process(1, 0, 1, 1), Process { signals: Some(signals), ..process(own::id(), 1, 1, 5) }]
-        };
-        assert!(signals_are_shown(&with(0x7ffb_feff)));
-        assert!(!signals_are_shown(&with(0)));
-        assert!(!signals_are_shown(&[process(1, 0, 1, 1)]), "nor one without the fields");
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn one(pid: i32, called: &str, ended: u64) -> ProcessRecord {
 
 pub(super) fn step(when: When, called: &str, began: u64, ended: u64, outcome: StepOutcome) -> StepRecord {
     let id = StepId { when, at: 0 };
-    StepRecord { id, name: called.to_owned(), began: ms(began), ended: Some(timed(ended, outcome)) }
+    let ended = Some(timed(ended, outcome));
+    StepRecord { id, name: called.to_owned(), began: ms(began), ended, only_kept_alive: false }
 }
 
 fn stop() -> Option<StopRecord> {
@@ -230,6 +231,7 @@ pub(super) fn unhappy() -> Record {
         name: name.to_owned(),
         began: ms(0),
         ended,
+        only_kept_alive: false,
     });
     Record {
         command: "bash".to_owned(),

@@ -11,6 +11,10 @@ use crate::signal::Signal;
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"];
 /// The longest text from outside that is shown.
 const LONGEST_NAME: usize = 64;
+/// What is said of a process that another party has killed: the kernel, the runtime, an operator.
+pub const FOREIGN_KILL: &str = "died of a KILL that drainit did not send";
+/// The same if the kernel has, as far as can be told.
+pub const OUT_OF_MEMORY: &str = ": its control group ran out of memory";
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -196,6 +200,18 @@ pub enum ShellWait<'a> {
     Doubt(&'a Process),
 }
 
+/// A process that is waited for without having been sent the signal.
+#[must_use]
+pub fn not_sent(one: &Process, signal: Signal) -> String {
+    format!("{} {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
+}
+
+/// A process that is waited for and that drainit may not signal.
+#[must_use]
+pub fn refused(one: &Process) -> String {
+    format!("{} {}, which drainit may not signal", process(one.name, one.pid), state(one.state))
+}
+
 /// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
 #[must_use]
 pub fn waited_for(
@@ -217,9 +233,10 @@ pub fn waited_for(
             text.push_str(&format!(", its trap is running or it waits for {}", child(command)));
         }
         Some(ShellWait::Doubt(command)) => {
-            let command = child(command);
             text.push_str(&format!(
-                ", its trap is running or it waits for {command}: then start that with exec"
+                ", its trap is running or it waits for {}: if it waits, start {} with exec",
+                child(command),
+                command.name
             ));
         }
     }
@@ -313,7 +330,7 @@ mod tests {
         );
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Doubt(&dump))),
-            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9): then start that with exec"
+            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9): if it waits, start pg_dump with exec"
         );
         assert_eq!(says(Disposition::Ignored, None), "bash (7) sleeping, ignores TERM");
         assert_eq!(says(Disposition::Default, None), "bash (7) sleeping, has no handler for TERM");

@@ -114,12 +114,9 @@ fn steps() -> impl Strategy<Value = StepRecord> {
     ];
     let name =
         prop_oneof![Just("sleep".to_owned()), texts(), texts().prop_map(|text| format!("command {text}"))];
-    (step_ids(), name, times(), maybe(timed(outcome))).prop_map(|(id, name, began, ended)| StepRecord {
-        id,
-        name,
-        began,
-        ended,
-    })
+    (step_ids(), name, times(), maybe(timed(outcome)), any::<bool>()).prop_map(
+        |(id, name, began, ended, only_kept_alive)| StepRecord { id, name, began, ended, only_kept_alive },
+    )
 }
 
 fn sent() -> impl Strategy<Value = SentSignal> {

@@ -14,6 +14,8 @@ use crate::signal::Signal;
 pub const MAX_PROCESSES: usize = 256;
 /// How many more are told apart, to be counted.
 const MAX_COUNTED: usize = 1 << 16;
+/// What one selection notes and signals is noted and signalled within this time.
+pub(super) const TOGETHER: Duration = Duration::from_millis(100);
 /// How many of the last signals are kept.
 pub const MAX_SIGNALS: usize = 64;
 
@@ -47,6 +49,10 @@ pub struct Record {
     pub unheeded: Option<Timed<Signal>>,
     /// Children that ended and were neither main, nor a step, nor noted in `processes`.
     pub orphans_reaped: u64,
+    /// How many of drainit's children, main and the steps apart, died of a KILL that drainit did not send.
+    pub foreign_kills: u64,
+    /// Main died of a KILL that drainit did not send, and its control group had run out of memory.
+    pub out_of_memory: bool,
     /// How and when main ended.
     pub main_ended: Option<Timed<Ended>>,
     /// When KILL was first sent to every process left, and why.
@@ -97,6 +103,8 @@ pub struct StepRecord {
     pub began: Duration,
     /// `None` while it runs, or if its end was not seen.
     pub ended: Option<Timed<StepOutcome>>,
+    /// It waited for connections, and nothing was seen to happen on those that were left.
+    pub only_kept_alive: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +242,7 @@ impl Record {
 
     /// A step begins.
     pub fn begin_step(&mut self, at: Duration, id: StepId, name: String) {
-        self.steps.push(StepRecord { id, name, began: at, ended: None });
+        self.steps.push(StepRecord { id, name, began: at, ended: None, only_kept_alive: false });
     }
 
     /// A step is over; only the first outcome counts.
@@ -315,6 +323,19 @@ impl Record {
     #[must_use]
     pub fn waited(&self, process: &ProcessRecord) -> Option<Duration> {
         let until = self.end_of(process).map(|end| end.at).or(self.ended_at)?;
+        Some(until.saturating_sub(process.signalled?.at))
+    }
+
+    /// Whether it turned up after the first signal. The look that comes with a signal takes a moment.
+    #[must_use]
+    pub fn began_later(&self, process: &ProcessRecord) -> bool {
+        self.signalled_at.is_some_and(|signalled| signalled.saturating_add(TOGETHER) < process.first_seen)
+    }
+
+    /// How long it has been waited for since it was signalled, as far as was seen; `None` if it was not.
+    #[must_use]
+    pub fn waited_so_far(&self, process: &ProcessRecord) -> Option<Duration> {
+        let until = self.end_of(process).map(|end| end.at).or(self.ended_at).or(process.last_seen)?;
         Some(until.saturating_sub(process.signalled?.at))
     }
 

@@ -9,7 +9,6 @@ use crate::plan::KillReason;
 
 /// The kubelet shows no more bytes than this.
 const LIMIT: usize = 4096;
-const OTHER_KILL: &str = "the command died of a KILL that drainit did not send";
 
 /// The message, with the newline at its end; `None` if there is nothing to tell.
 #[must_use]
@@ -39,7 +38,8 @@ pub fn message(record: &Record) -> Option<String> {
 pub fn message_ahead(record: &Record, now: Duration) -> String {
     let since = record.stop.map_or(now, |stop| now.saturating_sub(stop.at));
     let since = format::duration(since);
-    let mut lines = vec![format!("drainit: {}; {since} later the stop was not over yet:", cause(record))];
+    let begun = format!("the stop was not over when this was last written, {since} after it began");
+    let mut lines = vec![format!("drainit: {}; {begun}:", cause(record))];
     let running = record.steps.iter().filter(|step| step.ended.is_none() && record.signalled_at.is_none());
     for step in running {
         let (when, name) = (format::when(step.id.when), format::name(&step.name));
@@ -48,7 +48,9 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     for one in record.processes.iter().filter(|one| record.end_of(one).is_none()) {
         let main = if one.is_main { ", the command" } else { "" };
         let reaction = match (one.signalled, one.disposition) {
-            (None, _) => "not signalled".to_owned(),
+            (None, _) if one.refused.is_some() => "drainit may not signal it".to_owned(),
+            (None, _) if record.began_later(one) => "began after the signal".to_owned(),
+            (None, _) => "was not signalled".to_owned(),
             (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
             (Some(sent), None) => format!("was sent {}", sent.what),
         };
@@ -58,6 +60,7 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     if lines.len() == 1 {
         lines.push("  the command had not been signalled yet".to_owned());
     }
+    lines.extend(advice(record).into_iter().map(|sentence| format!("  advice: {sentence}")));
     fitted(&lines)
 }
 
@@ -115,7 +118,7 @@ fn summary(record: &Record) -> String {
     let mut parts = vec![cause(record)];
     if record.main_died_of_other_kill() && record.stop.is_some_and(|stop| stop.reason != StopReason::OwnExit)
     {
-        parts.push(OTHER_KILL.to_owned());
+        parts.push(other_kill(record));
     }
     parts.extend(record.stop_took().map(|took| format!("the stop took {}", format::duration(took))));
     let count = |is_one: &dyn Fn(&ProcessRecord) -> bool| {
@@ -142,11 +145,16 @@ fn summary(record: &Record) -> String {
     parts.join("; ")
 }
 
+fn other_kill(record: &Record) -> String {
+    let why = if record.out_of_memory { format::OUT_OF_MEMORY } else { "" };
+    format!("the command {}{why}", format::FOREIGN_KILL)
+}
+
 fn cause(record: &Record) -> String {
     let main = record.main_ended.map_or_else(|| "ended".to_owned(), |end| end.what.to_string());
     let Some(stop) = record.stop else {
-        let other_kill = record.main_died_of_other_kill();
-        return if other_kill { OTHER_KILL.to_owned() } else { format!("the command {main}") };
+        let is_foreign = record.main_died_of_other_kill();
+        return if is_foreign { other_kill(record) } else { format!("the command {main}") };
     };
     match stop.reason {
         StopReason::Signal { sender: 0, .. } => {
@@ -155,8 +163,8 @@ fn cause(record: &Record) -> String {
         StopReason::Signal { sender, uid } => {
             format!("stopped by {} from process {sender} (uid {uid})", stop.signal)
         }
-        StopReason::Time => "stopped because its time to run was over".to_owned(),
-        StopReason::OwnExit if record.main_died_of_other_kill() => OTHER_KILL.to_owned(),
+        StopReason::Time => "stopped because the time of --stop-after or --rehearse had elapsed".to_owned(),
+        StopReason::OwnExit if record.main_died_of_other_kill() => other_kill(record),
         StopReason::OwnExit => format!("the command {main} by itself"),
     }
 }
@@ -174,9 +182,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
     };
     let reaction = match (process.signalled, process.disposition) {
         (None, _) if process.refused.is_some() => "drainit may not signal it".to_owned(),
-        (None, _) if record.signalled_at.is_some_and(|signalled| signalled < process.first_seen) => {
-            "began after the signal".to_owned()
-        }
+        (None, _) if record.began_later(process) => "began after the signal".to_owned(),
         (None, _) => "was not signalled".to_owned(),
         (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
         (Some(sent), None) => format!("was sent {}", sent.what),
@@ -210,13 +216,14 @@ fn step(step: &StepRecord) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fixtures::{happy, ms, process, unhappy};
+    use super::super::fixtures::MAIN;
+    use super::super::fixtures::{happy, ms, one, process, timed, unhappy};
     use super::super::generator::records;
     use super::super::record::{MAX_PROCESSES, StopRecord, Timed};
     use super::*;
     use crate::outcome::Ended;
     use crate::plan::processes::Disposition;
-    use crate::plan::{StepId, When};
+    use crate::plan::{StepId, Target, When};
     use crate::signal::Signal;
 
     #[test]
@@ -237,7 +244,7 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
   post-exit step http localhost: its end was not seen
   advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
   advice: the pre-stop step 'sleep' took 3.0s of the stop's 4.3s
-  advice: the pre-stop step 'idle 8080' used up the time of the drain and was ended after 5.3s: make it quicker, or give the drain more with --pre-stop-timeout and --grace-period
+  advice: the pre-stop step 'idle 8080' used up the time of the drain and was ended after 5.3s: make it quicker, or give the drain more time with --pre-stop-timeout and --grace-period
 ";
         assert_eq!(message(&unhappy()).as_deref(), Some(expected));
     }
@@ -271,9 +278,9 @@ drainit: the command exited with 3; KILL was sent to every process left after 1m
         record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::OwnExit, ..stop });
         assert!(message(&record).is_some_and(|text| text.contains("the command exited with 3 by itself; ")));
         record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::Time, ..stop });
-        assert!(
-            message(&record).is_some_and(|text| text.contains("stopped because its time to run was over"))
-        );
+        assert!(message(&record).is_some_and(|text| {
+            text.contains("stopped because the time of --stop-after or --rehearse had elapsed")
+        }));
     }
 
     #[test]
@@ -315,6 +322,73 @@ drainit: the command exited with 3; KILL was sent to every process left after 1m
         assert!(message(&record).is_some_and(|text| text.starts_with(start)));
         record.stop = None;
         assert!(message(&record).is_some_and(|text| text.starts_with("drainit: the command died of a KILL")));
+        record.out_of_memory = true;
+        let why = "a KILL that drainit did not send: its control group ran out of memory";
+        assert!(message(&record).is_some_and(|text| text.contains(why)));
+    }
+
+    #[test]
+    fn what_is_written_ahead_says_what_is_there_and_what_to_change() {
+        let mut record = Record { main_ended: None, ended_at: None, exit_code: None, ..happy() };
+        record.target = Some(Target::Auto);
+        let there = |pid, name, is_main, disposition| ProcessRecord {
+            first_seen: ms(61_010),
+            last_seen: Some(ms(66_000)),
+            signalled: Some(timed(61_010, Signal::TERM)),
+            disposition: Some(disposition),
+            parent: MAIN,
+            is_main,
+            ended: None,
+            ..one(pid, name, 0)
+        };
+        let later = ProcessRecord {
+            first_seen: ms(66_000),
+            signalled: None,
+            ..there(12, "cleanup", false, Disposition::Default)
+        };
+        let refused = ProcessRecord {
+            refused: Some(timed(61_000, Signal::TERM)),
+            signalled: None,
+            first_seen: ms(61_000),
+            ..later
+        };
+        record.processes = vec![
+            there(MAIN, "sh", true, Disposition::Caught),
+            there(9, "sleep", false, Disposition::Default),
+            ProcessRecord {
+                ended: Some(timed(61_020, ProcessEnd::Gone)),
+                ..there(8, "gone", false, Disposition::Default)
+            },
+            later,
+            ProcessRecord { refused: None, pid: 13, ..refused },
+            ProcessRecord { pid: 14, ..refused },
+        ];
+        let expected = "\
+drainit: stopped by TERM from outside the container; the stop was not over when this was last written, 5.0s after it began:
+  sh (7), the command, sleeping: catches TERM
+  sleep (9), sleeping: has no handler for TERM
+  cleanup (12), sleeping: began after the signal
+  cleanup (13), sleeping: was not signalled
+  cleanup (14), sleeping: drainit may not signal it
+  advice: the trap of sh (7) runs only when its foreground command has ended, and sleep (9) had not ended after 4.9s: start it in the background and wait for it, as in `server & wait`
+";
+        assert_eq!(message_ahead(&record, ms(66_000)), expected);
+    }
+
+    #[test]
+    fn what_is_written_ahead_during_the_drain_names_the_step() {
+        let mut record = Record { ended_at: None, signalled_at: None, ..happy() };
+        record.processes.clear();
+        let begun = "drainit: stopped by TERM from outside the container; the stop was not over when this was last written, 0ms after it began:\n";
+        assert_eq!(
+            message_ahead(&record, ms(61_000)),
+            format!("{begun}  the command had not been signalled yet\n")
+        );
+        record.begin_step(ms(61_000), StepId { when: When::PreStop, at: 0 }, "idle 80".to_owned());
+        assert_eq!(
+            message_ahead(&record, ms(61_000)),
+            format!("{begun}  pre-stop step idle 80 was under way\n")
+        );
     }
 
     #[test]
@@ -330,7 +404,7 @@ drainit: the command exited with 3; KILL was sent to every process left after 1m
                 disposition: Some(Disposition::Ignored),
                 signalled: (pid == 20).then_some(Timed { at: ms(61_000), what: Signal::TERM }),
                 ended: Some(Timed { at: ms(ended), what: how }),
-                ..super::super::fixtures::one(pid, "sleep", 0)
+                ..one(pid, "sleep", 0)
             });
         }
         let text = message(&record).expect("a message");

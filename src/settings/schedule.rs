@@ -26,7 +26,9 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
                 Ok(patience) => patience.map_or(Patience::Forever, Patience::For),
                 Err(why) => return Err(named(word)(why)),
             },
-            None => return Err(format!("a duration, or forever, follows '{part}'")),
+            None => {
+                return Err(format!("'{part}' has no duration, or forever, behind it, as in TERM/10s/KILL"));
+            }
         };
         stages.push(Stage { signal, target, patience });
         if patience == Patience::Forever {

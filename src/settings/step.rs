@@ -91,7 +91,7 @@ fn http(text: &str) -> Result<Step, String> {
     let rest = match rest.strip_prefix("//") {
         Some(rest) if scheme.eq_ignore_ascii_case("http") => rest,
         Some(_) if scheme.eq_ignore_ascii_case("https") => {
-            return Err("no TLS here: use a command, such as curl".to_owned());
+            return Err("drainit speaks no TLS: run a command that does, such as curl".to_owned());
         }
         _ => return Err("the URL begins with http://".to_owned()),
     };

@@ -127,7 +127,7 @@ impl<'a> Values<'a> {
     /// A path: any bytes but none at all.
     pub(super) fn raw(&self, setting: Setting) -> Result<Option<OsString>, UsageError> {
         match self.last(setting) {
-            Some(found) if found.text.is_empty() => Err(found.refuse("empty")),
+            Some(found) if found.text.is_empty() => Err(found.refuse("it is empty")),
             found => Ok(found.map(|found| found.text)),
         }
     }

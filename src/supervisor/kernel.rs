@@ -39,11 +39,15 @@ pub(super) trait Kernel: Clone {
     fn process(&self, pid: i32) -> Option<Process>;
     /// Our own children, dead ones that were not reaped included.
     fn own_children(&self) -> Option<Vec<i32>>;
+    /// The children of a process that has one thread, dead ones that were not reaped included.
+    fn children(&self, pid: i32) -> Option<Vec<i32>>;
     /// The pipe that drainit itself reads from.
     fn own_stdin(&self) -> Option<u64>;
     fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
     fn status(&self, pid: i32) -> Status;
     fn closer(&self, process: &Process) -> Closer;
+    /// What it has read and written, in bytes.
+    fn moved(&self, process: &Process) -> Option<u64>;
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition>;
     fn handles(&self, pid: i32, signal: Signal) -> bool;
     /// The same.
@@ -54,6 +58,8 @@ pub(super) trait Kernel: Clone {
 
     fn pin(&self, pid: i32) -> Self::Pinned;
     fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()>;
+    /// Sends nothing.
+    fn may_signal(&self, pid: i32) -> io::Result<()>;
     /// To a child that was not reaped.
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
@@ -140,6 +146,10 @@ impl Kernel for Linux {
         procfs::own_children()
     }
 
+    fn children(&self, pid: i32) -> Option<Vec<i32>> {
+        procfs::children(pid)
+    }
+
     fn own_stdin(&self) -> Option<u64> {
         processes::facts::own_stdin()
     }
@@ -154,6 +164,10 @@ impl Kernel for Linux {
 
     fn closer(&self, process: &Process) -> Closer {
         processes::facts::closer(process)
+    }
+
+    fn moved(&self, process: &Process) -> Option<u64> {
+        processes::facts::moved_by(process)
     }
 
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition> {
@@ -182,6 +196,10 @@ impl Kernel for Linux {
 
     fn send_pinned(&self, pinned: &Pinned, signal: Signal) -> io::Result<()> {
         pinned.send(signal)
+    }
+
+    fn may_signal(&self, pid: i32) -> io::Result<()> {
+        kill::may_signal(pid)
     }
 
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {

@@ -179,7 +179,8 @@ impl Supervisor {
                     self.recorder.reaped(pid, ended);
                     reaping.child_ended = true;
                     if ended == Ended::Killed(Signal::KILL) && !self.stopper.is_killing() {
-                        info!("process {pid} died of a KILL that drainit did not send");
+                        info!("process {pid} {}", format::FOREIGN_KILL);
+                        self.recorder.note_foreign_kill();
                     }
                     self.reaped.say(pid, ended);
                 }
@@ -197,15 +198,14 @@ impl Supervisor {
     }
 
     fn main_ended(&mut self, pid: i32, ended: Ended) {
-        info!("the command ({pid}) {ended}");
         match ended {
             Ended::Killed(Signal::KILL) if !self.stopper.is_killing() => self.warn_of_a_foreign_kill(pid),
             Ended::Killed(signal) if self.stopper.has_forwarded(signal) => {
                 warn!(
-                    "the command ({pid}) died of {signal}, which was forwarded to it: it has no handler for that"
+                    "the command ({pid}) died of {signal}, which was forwarded to it: it has no handler for {signal}"
                 );
             }
-            Ended::Killed(_) | Ended::Exited(_) => {}
+            Ended::Killed(_) | Ended::Exited(_) => info!("the command ({pid}) {ended}"),
         }
         self.main = Main::Gone(ended);
         self.recorder.main_ended(pid, ended);
@@ -216,8 +216,9 @@ impl Supervisor {
     fn warn_of_a_foreign_kill(&mut self, pid: i32) {
         let is_out_of_memory =
             cgroup::oom_kills().zip(self.oom_kills).is_some_and(|(now, before)| before < now);
-        let why = if is_out_of_memory { ": its control group ran out of memory" } else { "" };
-        warn!("the command ({pid}) died of a KILL that drainit did not send{why}");
+        let why = if is_out_of_memory { format::OUT_OF_MEMORY } else { "" };
+        warn!("the command ({pid}) {}{why}", format::FOREIGN_KILL);
+        self.recorder.note_out_of_memory(is_out_of_memory);
     }
 
     /// A signal that stops other images came from outside, and began no stop. Said once.
@@ -309,9 +310,12 @@ impl Supervisor {
             Action::SignalOthers => self.stopper.signal_others(main, recorder),
             Action::LastCall { until_kill } => self.stopper.last_call(until_kill, recorder),
             Action::Look { judges } => {
-                return Consequence::Report(Event::Looked(self.stopper.look(judges, main, recorder)));
+                let outlook = self.stopper.look(judges, main, recorder);
+                // A look may need no more than main, and what other processes reap is only seen to be missing.
+                recorder.observe();
+                return Consequence::Report(Event::Looked(outlook));
             }
-            Action::SayWaiting { since } => recorder.say_waiting(since, self.stopper.signal()),
+            Action::SayWaiting { since } => recorder.say_waiting(since, self.stopper.signalled()),
             Action::Observe => recorder.observe(),
             Action::StartStep { step, time_left } => {
                 let context = Context { main: main.pid(), received: self.plan.stop_signal(), time_left };

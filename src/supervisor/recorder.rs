@@ -8,6 +8,7 @@ use super::NAMED;
 use super::kernel::{Bug, Kernel, Linux};
 use super::publish::Output;
 use crate::outcome::Ended;
+use crate::plan::processes::signalled::Signalled;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
@@ -72,8 +73,14 @@ impl<K: Kernel> Recorder<K> {
             (StopReason::Signal(_), Some(received)) => {
                 report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
             }
+            // The parent had ended before its death could be told: as if that had told it.
+            (StopReason::Signal(_), None) => report::StopReason::Signal { sender: 0, uid: 0 },
             (StopReason::OwnExit, _) => report::StopReason::OwnExit,
-            (StopReason::Signal(_) | StopReason::Elapsed, _) => report::StopReason::Time,
+            (StopReason::Elapsed, _) => {
+                let option = if self.output.is_rehearsal() { "--rehearse" } else { "--stop-after" };
+                info!("{option} elapsed: the stop begins");
+                report::StopReason::Time
+            }
         };
         self.is_dirty = true;
         self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal });
@@ -107,10 +114,19 @@ impl<K: Kernel> Recorder<K> {
 
     /// The stop goes on to another signal.
     pub(super) fn escalates(&mut self, signal: Signal, cause: Cause, left: &str) {
-        warn!("going on to {signal}; still there: {left}");
-        if let Cause::Ignored(_) = cause {
-            let at = self.kernel.now();
-            self.record.escalated.get_or_insert(Timed { at, what: signal });
+        match cause {
+            Cause::Ignored(ignored) => {
+                warn!(
+                    "{ignored} is ignored, so waiting cannot help: going on to {signal}; still there: {left}"
+                );
+                let at = self.kernel.now();
+                self.record.escalated.get_or_insert(Timed { at, what: signal });
+            }
+            Cause::Elapsed | Cause::Requested | Cause::OwnExit => {
+                warn!(
+                    "this step of --stop-schedule has had its time: going on to {signal}; still there: {left}"
+                );
+            }
         }
     }
 
@@ -200,6 +216,16 @@ impl<K: Kernel> Recorder<K> {
         self.record.note_reaped(|| self.kernel.now(), pid, ended);
     }
 
+    /// A child died of a KILL from elsewhere.
+    pub(super) fn note_foreign_kill(&mut self) {
+        self.record.foreign_kills += 1;
+    }
+
+    /// Main did, and whether memory had run out.
+    pub(super) fn note_out_of_memory(&mut self, is_so: bool) {
+        self.record.out_of_memory = is_so;
+    }
+
     /// A step begins.
     pub(super) fn begin_step(&mut self, id: StepId, step: &Step) {
         let now = self.kernel.now();
@@ -226,6 +252,13 @@ impl<K: Kernel> Recorder<K> {
 
     pub(super) fn end_step(&mut self, id: StepId, outcome: StepOutcome) {
         self.record.end_step(self.kernel.now(), id, outcome);
+    }
+
+    /// A step waited for connections on which nothing happened.
+    pub(super) fn only_kept_alive(&mut self, id: StepId) {
+        for step in self.record.steps.iter_mut().filter(|step| step.id == id) {
+            step.only_kept_alive = true;
+        }
     }
 
     pub(super) fn step_killed(&mut self, id: StepId) {
@@ -265,6 +298,9 @@ impl<K: Kernel> Recorder<K> {
 
     /// Looks which processes have ended: those that were reaped by their own parents are only seen to be missing.
     pub(super) fn observe(&mut self) {
+        if !self.output.is_wanted() {
+            return;
+        }
         let now = self.kernel.now();
         self.record
             .processes
@@ -274,25 +310,32 @@ impl<K: Kernel> Recorder<K> {
     }
 
     /// Says which processes are waited for.
-    pub(super) fn say_waiting(&mut self, since: Duration, signal: Option<Signal>) {
-        let (Some(table), Some(signal)) = (self.kernel.table(), signal) else { return };
+    pub(super) fn say_waiting(&mut self, since: Duration, signalled: &Signalled) {
+        let (Some(table), Some(signal)) = (self.kernel.table(), signalled.signal()) else { return };
         self.seen(&table);
+        self.present(&table);
         self.is_dirty = true;
-        let count = self.waiting(&table).len();
-        if count > 0 {
+        if !self.waiting(&table).is_empty() {
             self.has_warned = true;
-            let since = format::duration(since);
-            warn!("{since} after {signal}, waiting for {}", self.waited_for(&table, signal));
+            let (since, signal) = (format::duration(since), signal.rewritten);
+            let left = self.waited_for(&table, signal, signalled);
+            warn!("{since} after {signal}, waiting for {left}");
         }
     }
 
-    /// The first few processes that are left, and what each does about the signal.
-    pub(super) fn waited_for(&self, table: &Table, signal: Signal) -> String {
+    /// The first few processes that are left, and what each does about the signal, if it was sent that.
+    pub(super) fn waited_for(&self, table: &Table, signal: Signal, signalled: &Signalled) -> String {
         let left = self.waiting(table);
         if left.is_empty() {
             return "every process left".to_owned();
         }
         format::long_list(&left, NAMED, |process| {
+            if signalled.was_refused(process) {
+                return format::refused(process);
+            }
+            if !signalled.is_done(process) {
+                return format::not_sent(process, signal);
+            }
             let disposition = self.kernel.disposition(process, signal);
             let waits = self.shell_waits(process, table).filter(|_| disposition == Some(Disposition::Caught));
             format::waited_for(process, disposition.map(|disposition| (disposition, signal)), waits)
@@ -323,7 +366,7 @@ impl<K: Kernel> Recorder<K> {
         if std::mem::take(&mut self.has_warned) {
             let since = self.record.signalled_at.unwrap_or_default();
             let how = if self.record.killed.is_some() {
-                "some were killed"
+                "some processes were killed"
             } else {
                 "every process ended by itself"
             };

@@ -29,6 +29,11 @@ const DEADLINE: &str = "DRAINIT_DEADLINE_MS";
 /// All of these. A nested drainit finds them too.
 pub const VARIABLES: [&str; 3] = [MAIN_PID, RECEIVED_SIGNAL, DEADLINE];
 
+/// What a worker exits with when it has said why.
+const FAILED: u8 = 1;
+/// The same if nothing was seen to happen on any connection that was left.
+const ONLY_KEPT_ALIVE: u8 = 2;
+
 /// The steps of a run.
 #[derive(Debug)]
 pub(super) struct Steps {
@@ -146,15 +151,18 @@ impl Steps {
     /// What goes wrong in the child is said there.
     fn start_worker(&self, id: StepId, step: &Step, time: Duration) -> Result<i32, SpawnError> {
         let work = || match step {
-            Step::Http(request) => http::request(request),
-            Step::Idle(port) => idle::wait(*port, time),
+            Step::Http(request) => http::request(request).map_err(|why| (why, FAILED)),
+            Step::Idle(port) => idle::wait(*port, time).map_err(|left| {
+                let code = if left.only_kept_alive { ONLY_KEPT_ALIVE } else { FAILED };
+                (left.why, code)
+            }),
             Step::Command(_) | Step::Sleep(_) => Ok(()),
         };
         spawn::run_in_child(self.ids, || match work() {
             Ok(()) => 0,
-            Err(problem) => {
+            Err((problem, code)) => {
                 warn!("{}: {problem}", name(id, step));
-                1
+                code
             }
         })
     }
@@ -173,7 +181,11 @@ impl Steps {
         }
         let is_good = ended == Ended::Exited(0);
         recorder.end_step(id, if is_good { StepOutcome::Succeeded } else { StepOutcome::Failed(ended) });
-        let said_itself = ended == Ended::Exited(1) && !matches!(step, Step::Command(_));
+        let is_worker = !matches!(step, Step::Command(_));
+        if is_worker && ended == Ended::Exited(ONLY_KEPT_ALIVE) {
+            recorder.only_kept_alive(id);
+        }
+        let said_itself = is_worker && matches!(ended, Ended::Exited(FAILED | ONLY_KEPT_ALIVE));
         if let (Step::Idle(port), true) = (step, is_good) {
             info!("{name}: port {port} is idle");
         } else if is_good || is_ended || said_itself {

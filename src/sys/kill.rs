@@ -52,6 +52,16 @@ pub fn send_to_own_group(signal: Signal) -> io::Result<()> {
     kill(0, signal)
 }
 
+/// Whether this process may signal that one. Sends nothing.
+///
+/// # Errors
+/// As [`send`].
+pub fn may_signal(pid: i32) -> io::Result<()> {
+    debug_assert!(pid > 0, "0 and below are groups");
+    // SAFETY: two numbers, and the signal 0 is none (kill(2)).
+    check(libc::c_long::from(unsafe { libc::kill(pid, 0) })).map(drop)
+}
+
 /// Whether a process is in this process group, dead ones that were not reaped included. Sends nothing.
 #[must_use]
 pub fn has_members(group: i32) -> bool {

@@ -226,6 +226,13 @@ pub fn pids(text: &[u8]) -> Vec<i32> {
     text.split(u8::is_ascii_whitespace).filter_map(parse_pid).collect()
 }
 
+/// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not tell.
+#[must_use]
+pub fn children(pid: i32) -> Option<Vec<i32>> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
 /// A buffer for one file.
 #[must_use]
 pub fn buffer() -> [u8; FILE_SIZE] {

@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use super::calls::PPOLL;
 use super::signals::{self, Received};
 use super::{check, descriptors};
@@ -24,6 +26,8 @@ pub struct SignalQueue {
     urgent: SignalSet,
     /// Read along with the one before it.
     next: Option<Received>,
+    /// A read of the descriptor waits for a signal.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl SignalQueue {
                 Source::Call(error)
             }
         };
-        Ok(Self { source, urgent, next: None })
+        Ok(Self { source, urgent, next: None, waits: true })
     }
 
     /// What has to stay open.
@@ -84,12 +88,18 @@ impl SignalQueue {
             }
             (Source::Descriptor(descriptor), None) => {
                 let waited = timeout.map_or(Ok(true), |timeout| is_readable(descriptor, timeout));
+                // With a deadline it must not wait: STOP discards a CONT that was there a moment ago.
+                let waits = timeout.is_none();
+                if self.waits != waits && set_waits(descriptor, waits).is_ok() {
+                    self.waits = waits;
+                }
                 let [first, second] = match waited.map(|is_there| is_there.then(|| read(descriptor))) {
                     Ok(None) => return None,
                     Ok(Some(Ok(taken))) => taken,
                     // A refusal that lasts must not hide the signals.
                     Ok(Some(Err(error))) | Err(error) => {
-                        let is_over = error.kind() == io::ErrorKind::Interrupted;
+                        let is_over =
+                            matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
                         return signals::wait(EVERY, if is_over { Some(Duration::ZERO) } else { timeout });
                     }
                 };
@@ -144,7 +154,12 @@ fn is_readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
     ready.map(|ready| ready > 0)
 }
 
-/// Waits for a signal, and reads it. If a second one is there too, it comes along: if none does, nothing else was pending.
+fn set_waits(descriptor: &OwnedFd, waits: bool) -> nix::Result<()> {
+    let flags = if waits { OFlag::empty() } else { OFlag::O_NONBLOCK };
+    fcntl(descriptor, FcntlArg::F_SETFL(flags)).map(drop)
+}
+
+/// Reads a signal; waits for it if the descriptor is set to. If a second one is there too, it comes along: if none does, nothing else was pending.
 fn read(descriptor: &OwnedFd) -> io::Result<[Option<Received>; 2]> {
     let mut infos = MaybeUninit::<[libc::signalfd_siginfo; 2]>::zeroed();
     // SAFETY: the pointer and the length are of one array of ours.
@@ -195,7 +210,8 @@ mod tests {
         let _ = signals::block_all();
         let [other, urgent] = [34, 37].map(|number| Signal::new(number).expect("a signal"));
         for source in sources() {
-            let mut queue = SignalQueue { source, urgent: SignalSet::default().with(urgent), next: None };
+            let mut queue =
+                SignalQueue { source, urgent: SignalSet::default().with(urgent), next: None, waits: true };
             [other, other, other, other, urgent].into_iter().for_each(send);
             let order: Vec<i32> = std::iter::from_fn(|| take(&mut queue)).collect();
             let place = order.iter().position(|number| *number == urgent.number());
@@ -206,11 +222,27 @@ mod tests {
         }
     }
 
+    /// As between the look and the read, where a STOP takes a CONT back.
+    #[test]
+    fn with_a_deadline_nothing_but_the_look_waits() {
+        let _ = signals::block_all();
+        let source = Source::Descriptor(open_descriptor().expect("a signalfd can be made"));
+        let mut queue = SignalQueue { source, urgent: SignalSet::default(), next: None, waits: true };
+        send(Signal::USR1);
+        assert_eq!(take(&mut queue), Some(Signal::USR1.number()));
+        let Source::Descriptor(descriptor) = &queue.source else { panic!("{queue:?}") };
+        let nothing = read(descriptor).expect_err("there is none left");
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        // Without one it waits again.
+        send(Signal::USR1);
+        assert!(queue.take(None).is_some() && queue.waits);
+    }
+
     #[test]
     fn what_was_read_along_is_still_to_be_taken() {
         let _ = signals::block_all();
         for source in sources() {
-            let mut queue = SignalQueue { source, urgent: SignalSet::default(), next: None };
+            let mut queue = SignalQueue { source, urgent: SignalSet::default(), next: None, waits: true };
             [Signal::USR1, Signal::CONT].into_iter().for_each(send);
             assert!(queue.has(Signal::USR1) && queue.has(Signal::CONT));
             assert_eq!(take(&mut queue), Some(Signal::USR1.number()));

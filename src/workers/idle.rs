@@ -25,6 +25,21 @@ const EARLY: Duration = Duration::from_millis(100);
 const KEPT_ALIVE: &str = ". Nothing was sent on them while drainit looked, as on connections that are kept alive: \
     have the server close those when it drains";
 
+/// Why it did not get to wait until none was left.
+#[derive(Debug)]
+pub struct NotIdle {
+    /// In words.
+    pub why: String,
+    /// Nothing was seen to happen on any of the connections that were left.
+    pub only_kept_alive: bool,
+}
+
+impl From<String> for NotIdle {
+    fn from(why: String) -> Self {
+        Self { why, only_kept_alive: false }
+    }
+}
+
 /// A connection on the port, at one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Connection {
@@ -48,7 +63,7 @@ enum State {
 ///
 /// # Errors
 /// The tables of the connections cannot be read, or the time was up: then it says which connections were left.
-pub fn wait(port: u16, time: Duration) -> Result<(), String> {
+pub fn wait(port: u16, time: Duration) -> Result<(), NotIdle> {
     let told_to_end = SignalSet::default().with(Signal::TERM);
     signals::block(told_to_end);
     let clock = Clock::start();
@@ -73,7 +88,7 @@ pub fn wait(port: u16, time: Duration) -> Result<(), String> {
 }
 
 /// Which connections were left, and what that means.
-fn left(found: &[Connection], unused: &[SocketAddr]) -> String {
+fn left(found: &[Connection], unused: &[SocketAddr]) -> NotIdle {
     let describe = |one: &Connection| {
         let state = match one.state {
             State::Established if unused.contains(&one.remote) => "idle",
@@ -88,11 +103,9 @@ fn left(found: &[Connection], unused: &[SocketAddr]) -> String {
     named.extend((more > 0).then(|| format!("{more} more")));
     let named = named.join(", ");
     let are = if found.len() == 1 { "connection was" } else { "connections were" };
-    let mut text = format!("{} {are} left: {named}", found.len());
-    if !found.is_empty() && found.iter().all(|one| unused.contains(&one.remote)) {
-        text.push_str(KEPT_ALIVE);
-    }
-    text
+    let only_kept_alive = found.iter().all(|one| unused.contains(&one.remote));
+    let end = if only_kept_alive { KEPT_ALIVE } else { "" };
+    NotIdle { why: format!("{} {are} left: {named}{end}", found.len()), only_kept_alive }
 }
 
 /// Without IPv6 there is no table of it, but one there must be.
@@ -221,12 +234,17 @@ mod tests {
         let other = Connection { remote: SocketAddr::from(([10, 0, 0, 7], 5)), ..idle.clone() };
         let closed = Connection { state: State::ClosedByClient, ..other.clone() };
         let unused = [idle.remote];
-        let said = left(std::slice::from_ref(&idle), &unused);
-        assert!(said.starts_with("1 connection was left: "), "{said}");
+        let NotIdle { why: said, only_kept_alive } = left(std::slice::from_ref(&idle), &unused);
+        assert!(only_kept_alive && said.starts_with("1 connection was left: "), "{said}");
         assert!(said.contains("idle. Nothing was sent"), "{said}");
-        let said = left(&[idle.clone(), other], &unused);
-        assert!(said.contains("2 connections were left") && said.ends_with("10.0.0.7:5 in use"), "{said}");
-        let said = left(&[idle, closed], &unused);
+        let NotIdle { why: said, only_kept_alive } = left(&[idle.clone(), other], &unused);
+        assert!(
+            !only_kept_alive
+                && said.contains("2 connections were left")
+                && said.ends_with("10.0.0.7:5 in use"),
+            "{said}"
+        );
+        let said = left(&[idle, closed], &unused).why;
         assert!(said.ends_with("10.0.0.7:5 closed by the client only"), "{said}");
         let busy = line("01").replace("00000000:00000000 00:", "00000000:00000010 00:");
         assert!(connection(&busy).is_some_and(|(_, one)| one.has_bytes));

@@ -69,7 +69,7 @@ fn a_wrong_variable_is_named_with_its_value() {
 /// Tests run nowhere near PID 1 of a machine; `runtimes/vm.rs` has that.
 #[test]
 fn only_the_machine_s_init_powers_it_off() {
-    let line = "drainit: error: --poweroff is for PID 1 of a machine, and drainit is not that here";
+    let line = "drainit: error: --poweroff is only for PID 1 of a machine";
     assert_eq!(refused(&["--poweroff"], &[]), line);
     assert_eq!(refused(&[], &[("DRAINIT_POWEROFF", "1")]), line);
     // The second process of these namespaces looks like the kernel's own, because its process group is one outside; with and

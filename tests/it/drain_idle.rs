@@ -130,6 +130,30 @@ fn a_connection_that_stays_takes_no_more_than_the_time() {
 }
 
 #[test]
+fn connections_that_are_only_kept_alive_lead_to_advice_in_the_report_and_in_a_rehearsal() {
+    for mode in BOTH {
+        let connection = Connection::open(local(), "127.0.0.1");
+        let port = connection.port().to_string();
+        let flags = ["--pre-stop-timeout=500ms", "--pre-stop-idle", &port];
+        let advice = [
+            format!("the pre-stop step 'idle {port}' used up the time"),
+            "nothing was sent on the connections".to_owned(),
+        ];
+        let tells = |line: &str| advice.iter().all(|part| line.contains(part));
+        let run = stopped(Init::new(mode).flags(&["--report=-"]).flags(&flags));
+        let report = run.stderr.iter().find(|line| line.starts_with("{\"schema\"")).expect("a report");
+        assert!(tells(report), "{run:#?}");
+        let run = Init::new(mode)
+            .flags(&["--rehearse=200ms"])
+            .flags(&flags)
+            .workload("name=main catch=TERM:1ms ready hold")
+            .run();
+        run.exits(124);
+        assert!(run.stderr.iter().any(|line| line.starts_with("advice: ") && tells(line)), "{run:#?}");
+    }
+}
+
+#[test]
 fn it_is_dropped_when_the_command_ends_meanwhile() {
     for mode in BOTH {
         let connection = Connection::open(local(), "127.0.0.1");

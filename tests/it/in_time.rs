@@ -296,6 +296,82 @@ fn a_process_that_left_before_the_kill_is_not_said_to_be_killed() {
 }
 
 #[test]
+fn a_process_whose_parent_reaps_it_is_seen_to_end_when_it_does() {
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let file = folder.path().join("report");
+        // Main catches the signal, so that drainit need not look at any other process.
+        let family = "child{ name=early catch=TERM:1ms:3 ready hold } name=main catch=TERM ready wait hold";
+        let mut init = Init::new(mode)
+            .env("DRAINIT_REPORT", &file)
+            .flags(&["--grace-period=3s", "--forward-to=group"])
+            .workload(family)
+            .start();
+        init.ready(&["early", "main"]).signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(137);
+        let killing = run.warnings().into_iter().find(|line| line.contains("time is up")).expect("a warning");
+        assert_eq!(killing.matches("fake-workload (").count(), 1, "{run:#?}");
+        let report = report(&file).expect("it is there");
+        let early = &report["processes"][1];
+        assert_eq!(early["ended"]["how"], "gone", "{report:#}");
+        let ended = early["ended"]["at_ms"].as_u64().expect("a time");
+        let signalled = early["signalled"]["at_ms"].as_u64().expect("a time");
+        let killed = report["killed"]["at_ms"].as_u64().expect("it was sent");
+        // At one of the looks, which come every quarter of a second at least; the machine may be slow.
+        assert!(signalled <= ended && ended + 1_000 < killed, "{report:#}");
+    }
+}
+
+#[test]
+fn what_was_not_signalled_is_said_to_be_so() {
+    let family =
+        "child{ name=worker catch=TERM:1ms ready hold } name=main catch=TERM catch=USR1:1ms ready hold";
+    let mut init = Init::pid_one().workload(family).start();
+    init.ready(&["worker", "main"]).signal(Signal::TERM);
+    let line = init.says("waiting for");
+    let expected =
+        "waiting for fake-workload (2) sleeping, catches TERM; fake-workload (3) sleeping, was not sent TERM";
+    assert!(line.ends_with(expected), "{line}");
+    init.signal(Signal::USR1);
+    init.finish().exits(0);
+}
+
+#[test]
+fn a_child_that_another_party_kills_is_counted_and_said_if_wanted() {
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let file = folder.path().join("report");
+        let mut init = Init::new(mode)
+            .env("DRAINIT_REPORT", &file)
+            .flags(&["-v"])
+            .workload("orphan{ name=orphan ready hold } name=main catch=TERM:1ms ready hold")
+            .start();
+        init.ready(&["orphan", "main"]);
+        let orphan = wait_until("it is adopted", || {
+            init.descendants().into_iter().find(|one| one.parent == init.pid() && one.group != one.pid)
+        });
+        kill::send(orphan.pid, Signal::KILL).expect("it is there");
+        init.says("died of a KILL that drainit did not send");
+        init.signal(Signal::TERM);
+        init.finish().exits(0);
+        let report = report(&file).expect("it is there");
+        assert_eq!((&report["foreign_kills"], &report["killed"]), (&1.into(), &Value::Null), "{report:#}");
+    }
+}
+
+#[test]
+fn what_begins_the_stop_is_said_if_wanted() {
+    for (flag, said) in [
+        ("--stop-after=100ms", "drainit: info: --stop-after elapsed: the stop begins"),
+        ("--rehearse=100ms", "drainit: info: --rehearse elapsed: the stop begins"),
+    ] {
+        let run = Init::subreaper().flags(&["-v", flag]).workload("hold").run();
+        assert!(run.stderr.iter().any(|line| line == said), "{run:#?}");
+    }
+}
+
+#[test]
 fn a_refused_signal_is_said_once_and_counts_as_ignored() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: only root can give capabilities up");

@@ -89,7 +89,7 @@ fn a_crash_fails_it_and_an_end_by_the_stop_signal_does_not() {
 #[test]
 fn many_processes_that_are_passed_over_fail_it_too() {
     let family = "child*80{ ready hold } name=main ignore=INT ready hold";
-    let flags = ["--stop-schedule=INT@all/1s/TERM@all/10s/KILL", "--ignored-after=200ms"];
+    let flags = ["--stop-schedule=INT@all/30s/TERM@all/10s/KILL", "--ignored-after=200ms"];
     let run = rehearsed(Init::pid_one().flags(&flags), family);
     run.exits(124);
 }

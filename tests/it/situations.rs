@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use drainit::signal::Signal;
 
-use crate::harness::{Finished, Init, Running, WORKLOAD};
+use crate::harness::{Finished, Init, Running, WORKLOAD, wait_until};
 
 /// The options of every situation in which a message is wanted, and where that goes.
 struct Container {
@@ -219,11 +219,21 @@ fn a_schedule_that_goes_on() {
 }
 
 #[test]
-fn a_step_after_the_end_that_fails() {
-    let command = [WORKLOAD, "catch=TERM:1ms", "ready", "hold"];
-    stopped("a step after the end that fails", &["--post-exit=false"], &command)
-        .exits(0)
-        .says("post-exit command false exited with 1");
+fn a_runtime_that_kills_everything_before_the_stop_is_over() {
+    let script = "trap 'echo got' TERM; echo ready; while :; do sleep 1; done";
+    let mut container = Container::new("the runtime kills everything some seconds after TERM");
+    let mut running = container.start(&[], &["sh", "-c", script]);
+    running.signal(Signal::TERM);
+    running.says("waiting for sh (2)");
+    let log = container.folder.path().join("log");
+    wait_until("it is written ahead", || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.contains("advice: "))
+    });
+    drainit::sys::kill::send(running.pid(), Signal::KILL).expect("it is there");
+    container
+        .end(running.finish())
+        .says("the stop was not over when this was last written, 5.")
+        .says("advice: sh (2) catches TERM and goes on");
 }
 
 #[test]

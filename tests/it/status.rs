@@ -138,3 +138,51 @@ fn a_stop_signal_is_taken_before_a_flood_of_others() {
         }
     }
 }
+
+/// A STOP takes back a CONT that is waiting to be read, even where it stops nothing: as PID 1, and here by its tracer's word.
+#[test]
+fn a_signal_that_is_taken_back_before_it_is_read_holds_no_deadline_up() {
+    for mode in BOTH {
+        let directives = "name=main catch=TERM:1ms:4 ready hold";
+        let mut init = Init::new(mode).flags(&["--stop-after=1s"]).workload(directives).start();
+        init.ready(&["main"]);
+        wait_until("it waits", || (wait_of(init.pid()) == Some(Wait::ForATime)).then_some(()));
+        let tracee = Pid::from_raw(init.pid());
+        ptrace::seize(tracee, ptrace::Options::PTRACE_O_TRACESYSGOOD).expect("it may be traced");
+        ptrace::interrupt(tracee).expect("it is traced");
+        next_stop(tracee);
+        // The wait is left, and entered again.
+        while !is_at(tracee, ENTRY) {
+            ptrace::syscall(tracee, None).expect("it is stopped");
+            next_stop(tracee);
+        }
+        init.signal(Signal::CONT);
+        ptrace::syscall(tracee, None).expect("it is stopped");
+        next_stop(tracee);
+        assert!(is_at(tracee, EXIT), "the signal ends the wait");
+        init.signal(Signal::STOP);
+        // Before it is to be delivered, CONT is announced.
+        let stop = wait::WaitStatus::Stopped(tracee, nix::sys::signal::Signal::SIGSTOP);
+        loop {
+            ptrace::cont(tracee, None).expect("it is stopped");
+            if next_stop(tracee) == stop {
+                break;
+            }
+        }
+        ptrace::detach(tracee, None).expect("it is stopped");
+        init.finish().exits(4).in_order(&["main got TERM", "main finished"]);
+    }
+}
+
+const ENTRY: u8 = libc::PTRACE_SYSCALL_INFO_ENTRY;
+const EXIT: u8 = libc::PTRACE_SYSCALL_INFO_EXIT;
+
+/// Whether the process is stopped where it enters or leaves its wait for a time.
+fn is_at(tracee: Pid, place: u8) -> bool {
+    let info = ptrace::syscall_info(tracee).expect("it is stopped");
+    info.op == place && wait_of(tracee.as_raw()) == Some(Wait::ForATime)
+}
+
+fn next_stop(tracee: Pid) -> wait::WaitStatus {
+    wait::waitpid(tracee, Some(wait::WaitPidFlag::__WALL)).expect("it is traced")
+}

@@ -122,7 +122,7 @@ fn a_step_that_can_never_begin_is_warned_of_and_no_rehearsal_is_begun() {
     for (flags, said) in FUTILE {
         let mut rehearsal = vec!["--rehearse=1s"];
         rehearsal.extend(flags);
-        assert_eq!(refused(&rehearsal, &[]), format!("drainit: error: nothing to rehearse: {said}"));
+        assert_eq!(refused(&rehearsal, &[]), format!("drainit: error: cannot rehearse: {said}"));
         if flags.iter().any(|flag| flag.starts_with("--post-exit")) {
             continue;
         }

@@ -15,6 +15,9 @@ const END: &str = "# drainit-runtime configure: end";
 /// containerd hands these on from the pod to the runtime.
 const ANNOTATIONS: &str = "drainit.io/*";
 
+/// The runtime that containerd has without being told.
+const RUNC: &str = "runc";
+
 /// The section of the CRI's runtimes, by the version of the configuration: containerd 1.x, 2.x.
 const PLUGINS: [(i64, &str); 2] = [(2, "io.containerd.grpc.v1.cri"), (3, "io.containerd.cri.v1.runtime")];
 
@@ -35,9 +38,12 @@ pub(super) fn add(old: &str, binary: &str) -> Result<Change, String> {
     if runtimes.is_some_and(|runtimes| runtimes.get(HANDLER).is_some()) {
         return Err(format!("has a runtime {HANDLER} that was not written by this command"));
     }
+    let runtime = |name: &str| runtimes.and_then(|runtimes| runtimes.get(name)).and_then(Value::as_table);
+    let default = cri.and_then(|cri| cri.get("default_runtime_name")).and_then(Value::as_str);
+    // A shim of another kind runs no program that stands in front of it; and the default one may be this one.
     let default =
-        cri.and_then(|cri| cri.get("default_runtime_name")).and_then(Value::as_str).unwrap_or("runc");
-    let like = runtimes.and_then(|runtimes| runtimes.get(default)).and_then(Value::as_table);
+        default.filter(|name| *name != HANDLER && runtime(name).is_none_or(is_runc_s)).unwrap_or(RUNC);
+    let like = runtime(default);
     let entry = entry(like.cloned().unwrap_or_default(), binary);
     let mut block = format!("{BEGIN}\n");
     if table.is_empty() {
@@ -52,8 +58,25 @@ pub(super) fn add(old: &str, binary: &str) -> Result<Change, String> {
     Ok(Change { text: Some(text), shown: block, note: note(&table, default, like) })
 }
 
+/// The file without the block, if containerd can do without it.
+pub(super) fn uninstall(old: &str) -> Result<String, String> {
+    let text = remove(old)?;
+    let table: Table = text.parse().unwrap_or_default();
+    let plugin = |name: &str| table.get("plugins")?.get(name)?.get("containerd")?.get("default_runtime_name");
+    if PLUGINS.iter().filter_map(|(_, name)| plugin(name)).any(|name| name.as_str() == Some(HANDLER)) {
+        return Err(format!("default_runtime_name is {HANDLER}: name another one first"));
+    }
+    Ok(text)
+}
+
+/// Whether containerd runs it by the shim that runs an OCI runtime.
+fn is_runc_s(runtime: &Table) -> bool {
+    let shim = runtime.get("runtime_type").and_then(Value::as_str);
+    shim.is_none_or(|shim| shim.is_empty() || shim.starts_with("io.containerd.runc."))
+}
+
 /// The file without the block.
-pub(super) fn remove(old: &str) -> Result<String, String> {
+fn remove(old: &str) -> Result<String, String> {
     let mut lines = old.split_inclusive('\n');
     let mut text = String::new();
     while let Some(line) = lines.next() {
@@ -88,6 +111,12 @@ fn note(table: &Table, default: &str, like: Option<&Table>) -> Option<String> {
     let is_cri = |plugin: &Value| plugin.as_str().is_some_and(|name| name == "cri" || name.ends_with(".cri"));
     if disabled.is_some_and(|plugins| plugins.iter().any(is_cri)) {
         return Some("disabled_plugins has the CRI in it: no kubelet can use this containerd".to_owned());
+    }
+    let imports = table.get("imports").and_then(Value::as_array).is_some_and(|imports| !imports.is_empty());
+    if imports && like.is_none() {
+        return Some(format!(
+            "what the imported files say of its runtime {default} (SystemdCgroup) is not copied"
+        ));
     }
     let program = like.and_then(|like| like.get("options")?.get("BinaryName")?.as_str());
     let program = program.filter(|program| !program.is_empty())?;
@@ -167,6 +196,28 @@ version = 2
     }
 
     #[test]
+    fn a_default_that_is_no_oci_runtime_is_not_copied() {
+        for (name, shim) in [("kata", "io.containerd.kata.v2"), (HANDLER, "")] {
+            let other = if shim.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.{name}]\nruntime_type = \"{shim}\"\n"
+                )
+            };
+            let head = "[plugins.\"io.containerd.grpc.v1.cri\".containerd]";
+            let node = format!("{NODE}\n{head}\ndefault_runtime_name = \"{name}\"\n{other}");
+            let text = add(&node, BINARY).expect("good").text.expect("text");
+            let entry = entry_of(&text, "io.containerd.grpc.v1.cri");
+            assert_eq!(entry["runtime_type"].as_str(), Some("io.containerd.runc.v2"), "{text}");
+            assert_eq!(entry["options"]["SystemdCgroup"].as_bool(), Some(true), "{text}");
+            assert_eq!(add(&text, BINARY).expect("good").text, Some(text.clone()));
+            let uninstalled = uninstall(&text);
+            assert_eq!(uninstalled.is_err(), name == HANDLER, "{uninstalled:?}");
+        }
+    }
+
+    #[test]
     fn each_version_has_its_own_section() {
         let text = |old: &str| add(old, BINARY).expect("good").text.expect("text");
         entry_of(&text("version = 3\n"), "io.containerd.cri.v1.runtime");
@@ -195,6 +246,8 @@ version = 2
             assert!(problem.contains(said) && !problem.contains('\n'), "{old}: {problem}");
         }
         let note = |old: &str| add(old, BINARY).expect("good").note.unwrap_or_default();
+        assert!(note("version = 2\nimports = ['/etc/containerd/conf.d/*.toml']\n").contains("SystemdCgroup"));
+        assert_eq!(note(&format!("imports = ['/x']\n{NODE}")), "");
         assert!(note("version = 2\ndisabled_plugins = ['cri']\n").contains("disabled_plugins"));
         let crun = format!(
             "version = 2\n[{section}]\ndefault_runtime_name = 'crun'\n[{section}.runtimes.crun.options]\nBinaryName = '/usr/bin/crun'\n"

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Change, HANDLER};
 
 const RUNTIMES: &str = "runtimes";
+const DEFAULT: &str = "default-runtime";
 
 /// The file with the entry. If it is there, the file is as it was.
 pub(super) fn add(old: &str, binary: &str) -> Result<Change, String> {
@@ -24,6 +25,9 @@ pub(super) fn add(old: &str, binary: &str) -> Result<Change, String> {
 /// The file without it; empty if there is nothing else.
 pub(super) fn remove(old: &str) -> Result<String, String> {
     let mut config = read(old)?;
+    if config.get(DEFAULT).and_then(Value::as_str) == Some(HANDLER) {
+        return Err(format!("{DEFAULT} is {HANDLER}: name another one first"));
+    }
     let Some(runtimes) = config.get_mut(RUNTIMES).and_then(Value::as_object_mut) else {
         return Ok(old.to_owned());
     };
@@ -86,6 +90,13 @@ mod tests {
             assert_eq!(remove(&added(old)).expect("good"), "");
         }
         assert_eq!(remove("{ \"a\": 1 }").expect("good"), "{ \"a\": 1 }");
+    }
+
+    #[test]
+    fn what_docker_starts_by_default_is_not_taken_away() {
+        let default = added(r#"{"default-runtime":"drainit"}"#);
+        assert!(remove(&default).is_err_and(|problem| problem.starts_with("default-runtime is drainit: ")));
+        assert!(remove(&added(r#"{"default-runtime":"crun"}"#)).is_ok());
     }
 
     #[test]

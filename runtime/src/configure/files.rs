@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 /// The two that belong together.
 const PROGRAMS: [&str; 2] = ["drainit", "drainit-runtime"];
 
-/// `None` if it is not there.
+/// `None` if it is not there. A link that leads nowhere is not taken for that: from a container, what it leads to may be out of reach.
 pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            Err(io::Error::new(error.kind(), "a link to what is not there"))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -179,7 +179,7 @@ fn configure(wish: &Wish) -> Result<(), String> {
 fn change(wish: &Wish, old: &str, binary: &str) -> Result<Change, String> {
     match (wish.engine, wish.uninstall) {
         (Engine::Containerd, false) => containerd::add(old, binary),
-        (Engine::Containerd, true) => containerd::remove(old).map(left),
+        (Engine::Containerd, true) => containerd::uninstall(old).map(left),
         (Engine::Docker, false) => docker::add(old, binary),
         (Engine::Docker, true) => docker::remove(old).map(left),
         (Engine::Crio, false) => crio::add(old, binary),

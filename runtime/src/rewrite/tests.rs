@@ -23,7 +23,7 @@ fn around(options: &[Chosen]) -> Around<'_> {
         annotations: Annotations::Refuse,
         options,
         runtime: "runc",
-        exists: &|_| false,
+        look: &|_| Found::Nothing,
         restores: false,
     }
 }
@@ -173,7 +173,7 @@ fn a_configuration_of_another_shape_is_a_failure() {
         };
         assert!(problem.contains(said), "{problem}");
     }
-    let full = Around { exists: &|_| true, ..around(&[]) };
+    let full = Around { look: &|_| Found::Something, ..around(&[]) };
     assert!(matches!(rewrite(&mut config(), &full), Err(Problem::Failed(_))));
 }
 

@@ -94,6 +94,23 @@ fn a_link_to_the_configuration_stays_one() {
     assert!(link.is_symlink() && fs::read_to_string(real).expect("it is there").contains("drainit-runtime"));
 }
 
+/// As a DaemonSet's container sees one that leads out of the folder that it has mounted.
+#[test]
+fn a_link_that_leads_nowhere_is_not_replaced() {
+    let folder = folder();
+    let link = folder.path().join("link");
+    symlink("/nowhere/config.toml", &link).expect("our own folder");
+    for engine in ["--containerd", "--docker", "--crio"] {
+        for more in [&["--write"][..], &["--uninstall", "--write"], &[]] {
+            let line = ["configure", engine, "--config", link.to_str().expect("text")];
+            let output = run(&[&line[..], more].concat());
+            assert_eq!(code(&output), 1, "{output:?}");
+            assert!(said(&output.stderr).ends_with("link: a link to what is not there\n"), "{output:?}");
+        }
+    }
+    assert_eq!(fs::read_link(&link).expect("a link"), Path::new("/nowhere/config.toml"));
+}
+
 #[test]
 fn the_help_is_on_stdout() {
     for line in [&["configure", "--help"][..], &["install", "-h"]] {

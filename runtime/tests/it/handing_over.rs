@@ -47,6 +47,10 @@ fn every_other_command_finds_the_bundle_as_it_was() {
         "checkpoint --image-path /i id",
         "update --resources - id",
         "events id",
+        "--debug state run",
+        "--systemd-cgroup update create",
+        "run --help",
+        "create --bundle . -h",
         "frobnicate --bundle . id",
         "--version",
         "--help",
@@ -155,7 +159,12 @@ fn the_runtime_is_the_option_s_then_the_node_s_then_the_environment_s_then_the_f
     let said_of = |line: &str| said(&node.run(line).stderr);
     assert!(said_of(&format!("--runtime {} state id", path("runc"))).contains("is drainit-runtime itself"));
     assert!(said_of("--runtime /nowhere state id").contains("the runtime \"/nowhere\" is not there"));
+    // A folder that is not named from the root would be one of the bundle.
     fs::remove_file(node.path("bin/crun")).expect("our own file");
+    fs::copy(node.path("bin/runtime"), node.path("bundle/runc")).expect("our own folder");
+    let output =
+        node.command().args(["state", "id"]).env("PATH", ".::bundle").output().expect("it can be run");
+    assert!(said(&output.stderr).contains("neither runc nor crun is in PATH"), "{output:?}");
     assert!(said(&in_path(&node).stderr).contains("neither runc nor crun is in PATH"));
 }
 

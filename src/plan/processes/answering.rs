@@ -63,6 +63,8 @@ pub struct Selection {
     pub handling: Vec<i32>,
     /// Shells of which cannot be told what they wait for.
     pub in_doubt: Vec<i32>,
+    /// Shells that were asked what they wait for: what they said holds until they run ([`shells::has_slept`]).
+    pub shells: Vec<i32>,
 }
 
 /// What the rule is asked.
@@ -226,10 +228,12 @@ impl Visit<'_, '_> {
             .signals
             .or(process.signals)
             .is_some_and(|signals: SignalState| signals.caught.contains(signal));
-        if !caught || table.children(process.pid).next().is_none() {
+        if !caught {
             return;
         }
+        // A shell without children may be between two commands.
         let Some(Some(shell)): Option<Option<Shell>> = self.facts.shell(process.pid) else { return };
+        self.selection.shells.push(process.pid);
         match shells::waits(shell, process, table, &mut self.facts, self.question.is_last_look) {
             Waits::For(commands) => {
                 let why = Why::ForegroundOf(process.pid);

@@ -28,18 +28,75 @@ pub enum Outlook {
     Unknown,
 }
 
-/// More bytes than this between two looks are work.
-const MOVED: u64 = 64 * 1024;
-/// As is more than this part of one processor.
-const PART_OF_A_PROCESSOR: u32 = 10;
+/// What a process uses is measured over this time at least, however close together the looks are: clock ticks are 10 ms long.
+const WINDOW: Duration = Duration::from_millis(250);
+/// More than this part of one processor, over the whole of a window, is work.
+const PART_OF_A_PROCESSOR: u128 = 10;
+/// As are more bytes than this for each [`WINDOW`] of it.
+const MOVED: u128 = 64 * 1024;
 
 /// What a process has used of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
+    pub at: Duration,
     /// In clock ticks.
     pub cpu: u64,
-    /// What it has read and written, in bytes; `None` if that may not be read.
+    /// What it has read and written, in bytes; `None` if that may not be read, or was not.
     pub moved: Option<u64>,
+}
+
+/// What a process did between two looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    AtWork,
+    Idle,
+    /// There is no look that is long enough ago, or what it moves was not read then.
+    NotKnownYet,
+}
+
+impl Usage {
+    /// From then to this.
+    fn since(&self, then: &Self, ticks_per_second: u64) -> Activity {
+        let window = self.at.saturating_sub(then.at);
+        if window < WINDOW {
+            return Activity::NotKnownYet;
+        }
+        let cpu = u128::from(self.cpu.saturating_sub(then.cpu));
+        if cpu * PART_OF_A_PROCESSOR * 1000 > u128::from(ticks_per_second) * window.as_millis() {
+            return Activity::AtWork;
+        }
+        match (self.moved, then.moved) {
+            (Some(now), Some(then)) => {
+                let moved = u128::from(now.saturating_sub(then));
+                let is_work = moved * WINDOW.as_millis() > MOVED * window.as_millis();
+                if is_work { Activity::AtWork } else { Activity::Idle }
+            }
+            (Some(_), None) => Activity::NotKnownYet,
+            (None, _) => Activity::Idle,
+        }
+    }
+}
+
+/// Two looks at a process: one that the next is compared with, and one that will take its place when it is long enough ago.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    then: Usage,
+    later: Option<Usage>,
+}
+
+impl Watched {
+    fn new(now: Usage) -> Self {
+        Self { then: now, later: None }
+    }
+
+    /// Takes a look, and says what the process did before it.
+    fn look(&mut self, now: Usage, ticks_per_second: u64) -> Activity {
+        if let Some(later) = self.later.filter(|later| later.at.saturating_add(WINDOW) <= now.at) {
+            *self = Self::new(later);
+        }
+        self.later.get_or_insert(now);
+        now.since(&self.then, ticks_per_second)
+    }
 }
 
 /// What has to be read of a process that may be ignoring the signal.
@@ -57,8 +114,7 @@ pub struct IgnoreCheck {
     /// It was worth waiting for at the last look; as long as that holds, no other process has to be looked at.
     worth_waiting_for: Option<Process>,
     /// By pid and start time.
-    used: BTreeMap<(i32, u64), Usage>,
-    looked_at: Option<Duration>,
+    watched: BTreeMap<(i32, u64), Watched>,
 }
 
 /// What one look is about.
@@ -72,12 +128,22 @@ pub struct Look<'a> {
 }
 
 impl IgnoreCheck {
-    /// What was used when the signal was sent: the first look compares with that.
-    pub fn begin(&mut self, now: Duration, table: &Table) {
+    /// What was used when the signal was sent: the first look compares with that. `moved` reads what a process has moved, which main is asked
+    /// if it ignores the signal: then the first look may be all that there is.
+    pub fn begin(
+        &mut self,
+        now: Duration,
+        table: &Table,
+        main: Option<&Process>,
+        moved: impl FnOnce(&Process) -> Option<u64>,
+    ) {
         *self = Self::default();
-        self.used =
-            table.iter().map(|process| (process.key(), Usage { cpu: process.cpu, moved: None })).collect();
-        self.looked_at = Some(now);
+        let usage = |process: &Process| Usage { at: now, cpu: process.cpu, moved: None };
+        self.watched = table.iter().map(|process| (process.key(), Watched::new(usage(process)))).collect();
+        if let Some(main) = main {
+            let usage = Usage { moved: moved(main), ..usage(main) };
+            self.watched.insert(main.key(), Watched::new(usage));
+        }
     }
 
     /// The process that the last look found worth waiting for.
@@ -99,29 +165,34 @@ impl IgnoreCheck {
         signalled: &Signalled,
         mut closer: impl FnMut(&Process) -> Closer,
     ) -> Outlook {
-        let since = look.now.saturating_sub(self.looked_at.replace(look.now).unwrap_or_default());
-        let before = std::mem::take(&mut self.used);
         let ignoring = signalled.ignoring(look.table);
-        let mut used = BTreeMap::new();
+        let mut watched = std::mem::take(&mut self.watched);
+        watched.retain(|&(pid, start), _| look.table.find(pid).is_some_and(|process| process.start == start));
         let mut ignores = |process: &Process| {
             if !ignoring.contains(&process.pid) {
                 return false;
             }
             let seen = closer(process);
-            let now = Usage { cpu: process.cpu, moved: seen.moved };
-            used.insert(process.key(), now);
-            let is_at_work = before.get(&process.key()).is_some_and(|before| {
-                let ticks = u128::from(look.ticks_per_second) * since.as_millis() / 1000;
-                let cpu = u128::from(now.cpu.saturating_sub(before.cpu)) * u128::from(PART_OF_A_PROCESSOR);
-                let moved = now.moved.zip(before.moved).map_or(0, |(now, before)| now.saturating_sub(before));
-                cpu > ticks || moved > MOVED
-            });
+            let now = Usage { at: look.now, cpu: process.cpu, moved: seen.moved };
+            let activity = match watched.get_mut(&process.key()) {
+                Some(watched) => watched.look(now, look.ticks_per_second),
+                None => {
+                    watched.insert(process.key(), Watched::new(now));
+                    Activity::NotKnownYet
+                }
+            };
+            let is_at_work = match activity {
+                Activity::AtWork => true,
+                Activity::Idle => false,
+                // What an ignoring loop starts again and again is no reason to wait.
+                Activity::NotKnownYet => signalled.was_there(process),
+            };
             let ignores = || ignores_now(process, &seen, signalled.signal_of(process));
             !is_at_work && process.state != b'D' && (signalled.was_refused(process) || ignores())
         };
         let (outlook, worth_waiting_for) = judge(look, signalled, &mut ignores);
         self.worth_waiting_for = worth_waiting_for;
-        self.used = used;
+        self.watched = watched;
         outlook
     }
 }
@@ -186,4 +257,86 @@ fn is_of_signalled(process: &Process, table: &Table, signalled: &Signalled) -> b
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{MAIN, Sample, world};
+    use super::super::signalled::Moment;
+    use super::*;
+    use crate::plan::StopSignal;
+
+    fn usage(at: u64, cpu: u64, moved: Option<u64>) -> Usage {
+        Usage { at: Duration::from_millis(at), cpu, moved }
+    }
+
+    #[test]
+    fn work_is_a_tenth_of_a_processor_or_64_kib_in_a_quarter_of_a_second() {
+        let kib = |kib: u64| Some(kib * 1024);
+        for (millis, cpu, moved, activity) in [
+            (249, 100, kib(100), Activity::NotKnownYet),
+            (250, 2, kib(64), Activity::Idle),
+            (250, 3, kib(0), Activity::AtWork),
+            (250, 0, kib(65), Activity::AtWork),
+            (1_000, 10, kib(256), Activity::Idle),
+            (1_000, 11, kib(0), Activity::AtWork),
+            (1_000, 0, kib(257), Activity::AtWork),
+            (1_000, 10, None, Activity::Idle),
+        ] {
+            let said = usage(millis, cpu, moved).since(&usage(0, 0, Some(0)), 100);
+            assert_eq!(said, activity, "{millis} ms, {cpu} ticks, {moved:?}");
+        }
+        assert_eq!(usage(250, 0, Some(1)).since(&usage(0, 0, None), 100), Activity::NotKnownYet);
+        assert_eq!(usage(250, 3, Some(1)).since(&usage(0, 0, None), 100), Activity::AtWork);
+    }
+
+    #[test]
+    fn looks_that_are_close_together_share_a_window() {
+        let mut watched = Watched::new(usage(0, 0, Some(0)));
+        for (at, moved, activity) in [
+            (20, 100 << 10, Activity::NotKnownYet),
+            (50, 100 << 10, Activity::NotKnownYet),
+            // Since 0: 100 KiB in 250 ms, and in 260 ms.
+            (250, 100 << 10, Activity::AtWork),
+            (260, 100 << 10, Activity::AtWork),
+            // Since 20, then since 270: nothing was moved.
+            (270, 100 << 10, Activity::Idle),
+            (290, 100 << 10, Activity::Idle),
+            (520, 300 << 10, Activity::AtWork),
+        ] {
+            assert_eq!(watched.look(usage(at, 0, Some(moved)), 100), activity, "{at}");
+        }
+    }
+
+    /// What is said of one that ignores TERM, by looks at these times, each with what it has moved.
+    fn outlooks(begins: Option<u64>, looks: &[(u64, u64)]) -> Vec<Outlook> {
+        let main = Sample::new(MAIN, 1, "main").ignores(&[Signal::TERM]);
+        let (table, facts) = world(&[main]);
+        let moment = Moment { ticks: 100, last_pid: Some(100) };
+        let mut signalled = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &table);
+        signalled.note_sent(&main.process, Signal::TERM, false);
+        let mut check = IgnoreCheck::default();
+        check.begin(Duration::ZERO, &table, begins.map(|_| &main.process), |_| begins);
+        let status = facts.get(&MAIN).and_then(|facts| facts.status).expect("it is there");
+        let look = |&(at, moved): &(u64, u64)| {
+            let now = Duration::from_millis(at);
+            let look = Look { now, table: &table, main: Some(MAIN), ticks_per_second: 100 };
+            check.outlook(&look, &signalled, |_| Closer { status, call: Call::Other, moved: Some(moved) })
+        };
+        looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn an_idle_process_that_ignores_the_signal_is_known_at_the_first_look() {
+        assert_eq!(outlooks(Some(5), &[(2_000, 5), (2_250, 5)]), [Outlook::Futile, Outlook::Futile]);
+    }
+
+    #[test]
+    fn what_moves_data_is_waited_for_however_close_the_looks_are() {
+        let moves = |at: u64| (at, at * 1024);
+        let looks = [moves(2_000), moves(2_020), moves(2_040), moves(2_290), moves(2_540)];
+        for begins in [Some(0), None] {
+            assert_eq!(outlooks(begins, &looks), [Outlook::KeepWaiting; 5], "{begins:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! In doubt the shell answers: to tell a server twice what the trap tells it destroys work.
 
-use super::facts::{Call, Fact, Reader, Stdin};
+use super::facts::{Call, Fact, Facts, Reader, Stdin};
 use super::{Process, SignalState, Table};
 use crate::signal::{Signal, SignalSet};
 
@@ -72,6 +72,30 @@ pub(super) enum Waits {
     InDoubt,
     /// Facts are missing.
     NotKnownYet,
+}
+
+/// Whether a shell has slept since its facts were read, so that what was found out about it still holds: it waits for the same command, and
+/// has the same children.
+///
+/// /proc is read one file after another while the shell goes on from command to command. `children` are those that live now, read before
+/// `now`, the shell itself, and `switches`, which is read last. A shell that sleeps now, and has not gone to sleep again since, has slept all
+/// the time.
+#[must_use]
+pub fn has_slept(
+    shell: i32,
+    table: &Table,
+    known: &Facts,
+    children: &[i32],
+    now: Option<&Process>,
+    switches: Option<u64>,
+) -> bool {
+    let has_run =
+        now.is_none_or(|now| now.state == b'R' || Some(now.key()) != table.find(shell).map(Process::key));
+    let before = known.status.and_then(|status| status.switches);
+    !has_run
+        && before == switches
+        && children.iter().all(|&child| table.find(child).is_some_and(|known| known.parent == shell))
+        && table.children(shell).all(|known| children.contains(&known.pid))
 }
 
 /// The signals that a background command of a shell without job control ignores (POSIX, "Asynchronous lists").
@@ -238,7 +262,30 @@ fn pipeline(last: &Process, parent: i32, table: &Table, facts: &mut Reader<'_>) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{MAIN, Sample, world};
     use super::*;
+
+    #[test]
+    fn what_was_found_out_about_a_shell_holds_while_it_sleeps() {
+        let shell = Sample::new(MAIN, 1, "sh").catches(&[Signal::TERM]);
+        let (table, facts) = world(&[shell, Sample::new(8, MAIN, "sleep")]);
+        let known = facts.get(&MAIN).expect("it is there");
+        let runs = Process { state: b'R', ..shell.process };
+        let another = Process { start: 99, ..shell.process };
+        for (children, now, switches, holds) in [
+            (&[8][..], Some(&shell.process), Some(10), true),
+            (&[8], Some(&shell.process), Some(11), false),
+            (&[8], Some(&runs), Some(10), false),
+            (&[8], Some(&another), Some(10), false),
+            (&[8], None, None, false),
+            (&[8, 9], Some(&shell.process), Some(10), false),
+            (&[9], Some(&shell.process), Some(10), false),
+            (&[], Some(&shell.process), Some(10), false),
+        ] {
+            let said = has_slept(MAIN, &table, known, children, now, switches);
+            assert_eq!(said, holds, "{children:?} {now:?} {switches:?}");
+        }
+    }
 
     #[test]
     fn a_shell_is_known_by_its_file_and_else_by_its_name() {

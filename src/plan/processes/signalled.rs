@@ -9,6 +9,11 @@
 //! - a process that it descended from handled the signal, and may have passed it on before it left (`trap 'kill $pid; exit' TERM`). Then it is signalled
 //!   at once only if it has not run since, which means that it was told nothing; else after a time, and never if it has given its handler
 //!   up meanwhile.
+//!
+//! That goes for what the rule comes to below such an orphan, too: the command in the foreground of a shell, or a child of a process that ignores the
+//! signal. At the first signal of a stage nothing can be told by comparison, because there is no earlier look: there all that the rule names are signalled.
+//!
+//! A process that drainit had adopted before the stage began has no ancestor that could tell it anything, whatever started it: it is signalled with main.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +31,9 @@ pub struct Moment {
     /// The pid that was given away last: within one tick it tells which process was there before.
     pub last_pid: Option<i32>,
 }
+
+/// What a process that may have been told is given if processes that ignore the signal are waited for without a limit.
+pub const TOLD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pids that lie further below the last one come after it: the numbers have begun again from the start.
 const WRAPPED: i32 = 1 << 14;
@@ -70,6 +78,8 @@ struct Entry {
     sent: Sent,
     /// It ends with what writes into it, and is signalled at the last call at the earliest.
     is_spared: bool,
+    /// The rule names it, but it may have been told: it is signalled later.
+    is_owed: bool,
     /// What it was sent, if that is not what came.
     signal: Option<Signal>,
     was_there: bool,
@@ -215,13 +225,13 @@ impl Signalled {
     }
 
     /// What is to be done about an orphan that drainit has adopted. `status` reads what it does now, if that matters. `since` is the
-    /// time since the signal, `patience` how long a process that may have been told is given (`None`: for ever).
+    /// time since the signal, `patience` how long a process that may have been told is given.
     pub fn orphan(
         &mut self,
         orphan: &Process,
         own_pid: i32,
         since: Duration,
-        patience: Option<Duration>,
+        patience: Duration,
         status: impl FnOnce() -> Status,
     ) -> OrphanVerdict {
         if self.is_done(orphan) || self.is_spared(orphan) {
@@ -234,12 +244,60 @@ impl Signalled {
         if !may_have_told {
             return OrphanVerdict::Signal;
         }
-        let now = status();
-        let handles = now
-            .signals
-            .is_none_or(|signals| self.handled(&Entry { signals: Some(signals), has_status: true, ..entry }));
-        if self.handled(&entry) && !handles && entry.name == orphan.name {
-            if let Some(entry) = self.known.get_mut(&orphan.pid) {
+        self.told(orphan, &entry, since, patience, status())
+    }
+
+    /// The same for a process that the rule comes to below this orphan. What lies between the two has told it nothing: it waits for it, or ignores the
+    /// signal.
+    pub fn below(
+        &mut self,
+        top: &Process,
+        process: &Process,
+        own_pid: i32,
+        since: Duration,
+        patience: Duration,
+        status: impl FnOnce() -> Status,
+    ) -> OrphanVerdict {
+        let (Some(top), Some(entry)) = (self.find(top), self.find(process)) else {
+            return OrphanVerdict::Signal;
+        };
+        if self.is_done(process) || !self.ancestors(&top, own_pid).any(|ancestor| self.handled(ancestor)) {
+            return OrphanVerdict::Signal;
+        }
+        let verdict = self.told(process, &entry, since, patience, status());
+        if let Some(entry) = self.known.get_mut(&process.pid) {
+            entry.is_owed = verdict == OrphanVerdict::Wait;
+        }
+        verdict
+    }
+
+    /// Those that the rule has named, and that may have been told.
+    pub fn owed<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a Process> {
+        table
+            .iter()
+            .filter(|process| self.find(process).is_some_and(|entry| entry.is_owed && entry.sent == Sent::No))
+    }
+
+    /// Whether there may be such a process.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.known.values().any(|entry| entry.is_owed && entry.sent == Sent::No)
+    }
+
+    /// Whether a process was told by one that handled the signal.
+    fn told(
+        &mut self,
+        process: &Process,
+        entry: &Entry,
+        since: Duration,
+        patience: Duration,
+        now: Status,
+    ) -> OrphanVerdict {
+        let handles = now.signals.is_none_or(|signals| {
+            self.handled(&Entry { signals: Some(signals), has_status: true, ..*entry })
+        });
+        if self.handled(entry) && !handles && entry.name == process.name {
+            if let Some(entry) = self.known.get_mut(&process.pid) {
                 entry.sent = Sent::ByOthers;
             }
             return OrphanVerdict::Leave;
@@ -248,13 +306,9 @@ impl Signalled {
             now.pending.contains(signal.received) || now.pending.contains(signal.rewritten)
         });
         // One that was told may not have run yet, or be running.
-        let has_not_run = orphan.state != b'R' && entry.switches.is_some() && entry.switches == now.switches;
+        let has_not_run = process.state != b'R' && entry.switches.is_some() && entry.switches == now.switches;
         let was_told_nothing = has_not_run && !is_pending;
-        if was_told_nothing || patience.is_some_and(|patience| patience <= since) {
-            OrphanVerdict::Signal
-        } else {
-            OrphanVerdict::Wait
-        }
+        if was_told_nothing || patience <= since { OrphanVerdict::Signal } else { OrphanVerdict::Wait }
     }
 
     /// The pids of processes that ignored the signal when it was sent, could not be sent it, or were started since by such a one.
@@ -325,6 +379,7 @@ impl Signalled {
                 switches: None,
                 sent: Sent::No,
                 is_spared: false,
+                is_owed: false,
                 signal: None,
                 was_there,
             },

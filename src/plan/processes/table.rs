@@ -8,7 +8,7 @@ use super::facts::{Call, FactTable, Facts, Status, Stdin};
 use super::fixtures::{MAIN, Sample, world};
 use super::shells::Shell;
 use super::signalled::{Moment, OrphanVerdict, Signalled};
-use super::{Disposition, Table};
+use super::{Disposition, SignalState, Table};
 use crate::plan::StopSignal;
 use crate::signal::Signal;
 
@@ -195,6 +195,11 @@ fn masters() -> Vec<Case> {
             &[],
         ),
         case("the master as a daemon, main is gone", pool(20, 1), &[]),
+        case(
+            "a main that catches TERM, and a daemon that it had started and drainit adopted before the stop",
+            vec![Sample::new(MAIN, 1, "main").catches(&TERM), Sample::new(20, 1, "daemon").catches(&TERM)],
+            &[],
+        ),
     ]
 }
 
@@ -319,7 +324,9 @@ fn only(case: &Case, first: &str, second: &str) {
 fn no_worker_of_a_master_is_signalled() {
     for case in masters() {
         assert!(!row(&case).iter().any(|words| words.contains("worker")), "{}", case.entrypoint);
-        assert!(row(&case).iter().any(|words| words.contains("master (TERM")), "{}", case.entrypoint);
+        let has_top =
+            row(&case).iter().any(|words| words.contains("master (TERM") || words.contains("daemon (TERM"));
+        assert!(has_top, "{}", case.entrypoint);
     }
 }
 
@@ -377,8 +384,8 @@ fn an_orphan_that_reads_is_spared_and_what_was_signalled_unseen_is_done() {
     let (table, _) = world(&[reader]);
     let mut signalled = Signalled::begin(signal, moment, &table);
     signalled.note_spared(9);
-    let patience = Some(Duration::ZERO);
-    let verdict = signalled.orphan(&reader.process, 1, Duration::from_secs(9), patience, Status::default);
+    let verdict =
+        signalled.orphan(&reader.process, 1, Duration::from_secs(9), Duration::ZERO, Status::default);
     assert_eq!(verdict, OrphanVerdict::Leave);
     assert!(!signalled.is_done(&reader.process), "the last call reaches it");
 
@@ -386,6 +393,55 @@ fn an_orphan_that_reads_is_spared_and_what_was_signalled_unseen_is_done() {
     unseen.note_all();
     assert!(unseen.is_done(&reader.process));
     assert!(!unseen.is_done(&Sample::new(200, 1, "later").process));
+}
+
+#[test]
+fn what_is_below_an_orphan_may_have_been_told_too() {
+    let outer = Sample::new(MAIN, 1, "sh").catches(&TERM);
+    let inner = Sample::new(SERVER, MAIN, "sh").catches(&TERM);
+    let server = Sample::new(9, SERVER, "server").catches(&TERM);
+    let (table, facts) = world(&[outer, inner, server]);
+    let now = |switches, caught: bool| Status {
+        switches: Some(switches),
+        signals: Some(if caught {
+            server.process.signals.expect("it has some")
+        } else {
+            SignalState::default()
+        }),
+        ..Status::default()
+    };
+    let patience = Duration::from_secs(2);
+    for (says, since, verdict) in [
+        (now(10, true), 0, OrphanVerdict::Signal),
+        (now(11, true), 0, OrphanVerdict::Wait),
+        (now(11, true), 2, OrphanVerdict::Signal),
+        (now(11, false), 2, OrphanVerdict::Leave),
+    ] {
+        let moment = Moment { ticks: 100, last_pid: Some(100) };
+        let mut signalled = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &table);
+        for (pid, facts) in &facts {
+            signalled.note_status(*pid, &facts.status.expect("it was read"));
+        }
+        signalled.note_sent(&outer.process, Signal::TERM, false);
+        let orphan = super::Process { parent: 1, ..inner.process };
+        let since = Duration::from_secs(since);
+        let said = signalled.below(&orphan, &server.process, 1, since, patience, || says);
+        assert_eq!(said, verdict, "{says:?} {since:?}");
+        assert_eq!(signalled.owes(), verdict == OrphanVerdict::Wait);
+        assert_eq!(signalled.owed(&table).count(), usize::from(verdict == OrphanVerdict::Wait));
+        let later = signalled.orphan(&server.process, 1, patience, patience, || now(11, true));
+        assert_eq!(later == OrphanVerdict::Leave, verdict == OrphanVerdict::Leave, "{says:?}");
+    }
+}
+
+#[test]
+fn a_daemon_that_was_adopted_before_the_stop_is_a_top() {
+    let main = Sample::new(MAIN, 1, "main").catches(&TERM);
+    let daemon = Sample::new(9, 1, "daemon").catches(&TERM);
+    let (table, facts) = world(&[main, daemon]);
+    let signal = StopSignal::plain(Signal::TERM);
+    let names = signalled(&table, &facts, &tops(&table), signal);
+    assert_eq!(names, [(MAIN, "main (TERM)".to_owned()), (9, "daemon (TERM)".to_owned())]);
 }
 
 #[test]

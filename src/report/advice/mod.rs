@@ -14,8 +14,6 @@ use super::record::{ProcessEnd, ProcessRecord, Record};
 const WITH_MAIN: Duration = Duration::from_millis(50);
 /// What takes less is not slow.
 const SLOW: Duration = Duration::from_secs(1);
-/// Processes that one selection signals are signalled within this time.
-const TOGETHER: Duration = Duration::from_millis(100);
 /// How many processes a sentence names.
 const NAMED: usize = 5;
 
@@ -35,15 +33,14 @@ pub fn advice(record: &Record) -> Vec<String> {
     advice
 }
 
-/// The processes that ran on without main, and ended without being killed.
-fn outlived(record: &Record, main_ended: Duration) -> Vec<&ProcessRecord> {
-    let ran_on = |process: &&ProcessRecord| {
+/// The processes that ran on without main.
+fn outlived(record: &Record, main_ended: Duration) -> impl Iterator<Item = &ProcessRecord> {
+    record.processes.iter().filter(move |process| {
         let is_later = record.end_of(process).is_some_and(|end| {
             end.what != ProcessEnd::LeftBehind && main_ended.saturating_add(WITH_MAIN) < end.at
         });
-        !process.is_main && is_later && !record.was_killed(process)
-    };
-    record.processes.iter().filter(ran_on).collect()
+        !process.is_main && is_later
+    })
 }
 
 #[cfg(test)]

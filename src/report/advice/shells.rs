@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{NAMED, SLOW, TOGETHER, outlived};
+use super::{NAMED, SLOW, outlived};
 use crate::outcome::Ended;
 use crate::plan::Target;
 use crate::plan::processes::Disposition;
-use crate::report::record::{ProcessRecord, Record, Timed};
+use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
@@ -17,7 +17,7 @@ const SEEN_LATE: Duration = Duration::from_millis(500);
 pub(super) fn died_first(record: &Record) -> Option<String> {
     let end = record.main_ended.filter(|_| main_is_shell(record))?;
     let Ended::Killed(signal) = end.what else { return None };
-    let others = outlived(record, end.at);
+    let others: Vec<&ProcessRecord> = outlived(record, end.at).collect();
     if others.is_empty() {
         return None;
     }
@@ -37,14 +37,21 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
             child.parent == shell.pid
                 && child.signalled.is_some_and(|to_child| to_child.at.abs_diff(sent.at) <= TOGETHER)
         };
-        let command = record.processes.iter().filter(is_in_front).max_by_key(|child| record.waited(child))?;
-        let (shell_s, waited) = (record.waited(shell)?, record.waited(command)?);
+        let command =
+            record.processes.iter().filter(is_in_front).max_by_key(|child| record.waited_so_far(child))?;
+        let (shell_s, waited) = (record.waited_so_far(shell)?, record.waited_so_far(command)?);
         if waited < SLOW || shell_s.saturating_add(SEEN_LATE) < waited {
             return None;
         }
         let [shell, name] = [shell, command].map(|one| format::process(one.name, one.pid));
         let waited = format::duration(waited);
-        let end = if record.was_killed(command) { "was killed after" } else { "ended after" };
+        let end = if record.was_killed(command) {
+            "was killed after"
+        } else if record.end_of(command).is_none() {
+            "had not ended after"
+        } else {
+            "ended after"
+        };
         Some(format!(
             "the trap of {shell} runs only when its foreground command has ended, and {name} {end} {waited}: \
              start it in the background and wait for it, as in `server & wait`"

@@ -21,7 +21,8 @@ pub(super) fn cut_off(record: &Record) -> Vec<String> {
     let after = main.at.saturating_sub(record.signalled_or_stopped_at());
     let after =
         if after < AT_ONCE { "at once".to_owned() } else { format!("after {}", format::duration(after)) };
-    let lost = outlived(record, main.at).into_iter().filter(|one| loses(record, one, main.at));
+    let lost = outlived(record, main.at).filter(|one| !record.was_killed(one));
+    let lost = lost.filter(|one| loses(record, one, main.at));
     let (late, early): (Vec<&ProcessRecord>, Vec<&ProcessRecord>) =
         lost.partition(|process| process.signalled.is_some_and(|sent| main.at <= sent.at));
     let cut_off = |processes: &[&ProcessRecord]| {
@@ -65,10 +66,15 @@ pub(super) fn steps(record: &Record) -> Vec<String> {
     for step in record.steps_of(When::PreStop) {
         let Some(took) = step.took() else { continue };
         let (name, shown) = (format::name(&step.name), format::duration(took));
-        if step.ended.is_some_and(|end| end.what == StepOutcome::TimedOut) {
+        if step.only_kept_alive {
+            sentences.push(format!(
+                "the pre-stop step '{name}' used up the time of the drain, {shown}, and nothing was sent on the connections that were \
+                 left: if they are kept alive, have the server close them when it drains"
+            ));
+        } else if step.ended.is_some_and(|end| end.what == StepOutcome::TimedOut) {
             sentences.push(format!(
                 "the pre-stop step '{name}' used up the time of the drain and was ended after {shown}: make it quicker, or \
-                 give the drain more with --pre-stop-timeout and --grace-period"
+                 give the drain more time with --pre-stop-timeout and --grace-period"
             ));
         } else if took >= SLOW && took.saturating_mul(2) >= whole && took <= whole {
             let whole = format::duration(whole);
@@ -173,7 +179,16 @@ mod tests {
             steps(&record),
             [
                 "the pre-stop step 'idle 80' used up the time of the drain and was ended after 5.0s: make it quicker, or \
-             give the drain more with --pre-stop-timeout and --grace-period"
+             give the drain more time with --pre-stop-timeout and --grace-period"
+            ]
+        );
+        record.steps.iter_mut().for_each(|step| step.only_kept_alive = true);
+        record.steps.truncate(1);
+        assert_eq!(
+            steps(&record),
+            [
+                "the pre-stop step 'idle 80' used up the time of the drain, 5.0s, and nothing was sent on the connections that \
+                 were left: if they are kept alive, have the server close them when it drains"
             ]
         );
     }

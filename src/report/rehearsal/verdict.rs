@@ -93,7 +93,10 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
     let since = process.signalled.map_or(record.signalled_or_stopped_at(), |sent| sent.at);
     let after = format::duration(killed.at.saturating_sub(since));
     let Some(sent) = process.signalled.filter(|sent| sent.what != Signal::KILL) else {
-        return format!("{name} was killed after {after} without having been signalled");
+        return match signalled_with(record).filter(|_| record.began_later(process)) {
+            Some(signal) => format!("{name} began after {signal} and was killed with the others"),
+            None => format!("{name} was killed after {after} without having been signalled"),
+        };
     };
     let reacts = process.disposition.map_or_else(
         || format!("was sent {}", sent.what),
@@ -115,7 +118,7 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
 
 /// A KILL from elsewhere: the kernel that is out of memory, or an operator.
 fn died_of_other_kill(record: &Record) -> Vec<String> {
-    let sentence = |name: &str| format!("{name} died of a KILL that drainit did not send");
+    let sentence = |name: &str| format!("{name} {}", format::FOREIGN_KILL);
     let by_other = |process: &ProcessRecord| {
         record.end_of(process).is_some_and(|end| {
             let is_earlier = record.killed.is_none_or(|killed| end.at < killed.at);

@@ -236,9 +236,11 @@ impl Run<'_> {
             }
             Action::Look { judges } => {
                 self.sim.world().watch.doing = Doing::Stage;
-                return Some(Event::Looked(self.stopper.look(judges, main, recorder)));
+                let outlook = self.stopper.look(judges, main, recorder);
+                recorder.observe();
+                return Some(Event::Looked(outlook));
             }
-            Action::SayWaiting { since } => recorder.say_waiting(since, self.stopper.signal()),
+            Action::SayWaiting { since } => recorder.say_waiting(since, self.stopper.signalled()),
             Action::Observe => recorder.observe(),
             Action::StartStep { step, .. } => {
                 if let Some(it) = self.plan.step(step) {

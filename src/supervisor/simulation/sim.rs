@@ -126,6 +126,10 @@ impl Kernel for Sim {
         Some(world.everybody().into_iter().filter(is_child).map(|id| world.procs[id].pid).collect())
     }
 
+    fn children(&self, _: i32) -> Option<Vec<i32>> {
+        None
+    }
+
     fn own_stdin(&self) -> Option<u64> {
         None
     }
@@ -153,6 +157,10 @@ impl Kernel for Sim {
 
     fn closer(&self, process: &Process) -> Closer {
         Closer { status: self.status(process.pid), call: self.call_of(process.pid), moved: None }
+    }
+
+    fn moved(&self, _: &Process) -> Option<u64> {
+        None
     }
 
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition> {
@@ -191,6 +199,12 @@ impl Kernel for Sim {
         let mut world = self.call();
         let Some(id) = pinned.filter(|&id| !world.procs[id].is_reaped) else { return Err(gone()) };
         world.send(id, signal)
+    }
+
+    fn may_signal(&self, pid: i32) -> io::Result<()> {
+        let world = self.call();
+        let id = world.find(pid).ok_or_else(gone)?;
+        if world.procs[id].refuses { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
     }
 
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {

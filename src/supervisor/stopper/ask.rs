@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::Stopper;
 use crate::plan::StopSignal;
-use crate::plan::processes::answering::{Question, Selection, select};
+use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
-use crate::plan::processes::signalled::Signalled;
+use crate::plan::processes::shells::has_slept;
+use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::signal::Signal;
 use crate::supervisor::kernel::Kernel;
@@ -15,41 +16,114 @@ use crate::supervisor::kernel::Kernel;
 /// So long a shell that is between two commands is looked at again before it is signalled.
 const SETTLING: Duration = Duration::from_millis(20);
 const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
+/// So often it is, however long a look takes.
+const LEAST_LOOKS: usize = 2;
 /// So many processes that may be told by their parents are looked at before the signal.
 const READ_AHEAD: usize = 1024;
 
+/// What the rule says, and what it was told.
+pub(super) struct Answer {
+    pub(super) selection: Selection,
+    pub(super) facts: FactTable,
+    /// The processes as they are by now, if a shell has gone on while it was looked at.
+    pub(super) newer: Option<Table>,
+}
+
 impl<K: Kernel> Stopper<K> {
-    /// Asks the rule, and reads what it wants to know until it has an answer.
-    pub(super) fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> (Selection, FactTable) {
-        let mut facts = FactTable::new();
+    /// Asks the rule. A shell may go from one command to the next while /proc is read: then it is looked at again.
+    pub(super) fn ask(&self, table: &Table, tops: &[i32], signal: StopSignal) -> Answer {
         let begun = self.kernel.now();
+        let mut facts = FactTable::new();
+        let mut newer: Option<Table> = None;
+        let mut looks = 0;
+        loop {
+            let table = newer.as_ref().unwrap_or(table);
+            let is_late = SETTLING <= self.kernel.now().saturating_sub(begun) && LEAST_LOOKS <= looks;
+            let is_last_look = is_late || self.is_over();
+            let unsettled = match self.select(&Question { table, tops, signal, is_last_look }, &mut facts) {
+                Ok(selection) => {
+                    self.read_ahead(table, &mut facts, &selection.handling);
+                    let mut shells = selection.shells.clone();
+                    shells.retain(|&shell| !is_last_look && !self.has_slept_since(shell, table, &facts));
+                    if shells.is_empty() {
+                        return Answer { selection, facts, newer };
+                    }
+                    shells
+                }
+                Err(unsettled) => unsettled,
+            };
+            self.kernel.pause(BETWEEN_SETTLING);
+            newer = Some(self.look_below(table, &unsettled, &mut facts));
+            looks += 1;
+        }
+    }
+
+    /// Asks the rule about this table, and reads what it wants to know until it has an answer.
+    ///
+    /// # Errors
+    /// The shells on whose next step it depends.
+    fn select(&self, question: &Question<'_>, facts: &mut FactTable) -> Result<Selection, Vec<i32>> {
         let own_stdin = self.kernel.own_stdin();
         loop {
-            let since = self.kernel.now().saturating_sub(begun);
-            let question =
-                Question { table, tops, signal, is_last_look: SETTLING <= since || self.is_over() };
-            let missing = match select(&question, &facts) {
-                Ok(selection) => return (selection, facts),
+            let missing = match select(question, facts) {
+                Ok(selection) => return Ok(selection),
                 Err(missing) => missing,
             };
             let mut is_new = false;
+            let pids = missing.iter().map(|&(pid, _)| pid).collect();
             for (pid, fact) in missing {
                 let known = facts.entry(pid).or_default();
                 is_new |= !known.has(fact);
-                match table.find(pid) {
+                match question.table.find(pid) {
                     Some(process) if !self.is_over() => self.kernel.read(process, fact, own_stdin, known),
                     _ => *known = known.or_hidden(),
                 }
             }
             if !is_new {
-                // A shell between two commands will be somewhere in a moment.
-                self.kernel.pause(BETWEEN_SETTLING);
+                return Err(pids);
             }
         }
     }
 
+    /// Whether what was read of this shell still holds.
+    fn has_slept_since(&self, shell: i32, table: &Table, facts: &FactTable) -> bool {
+        let Some(known) = facts.get(&shell) else { return true };
+        let (children, now) = self.shell(shell, table);
+        // Without the kernel's list the rest has to do.
+        let children = children.unwrap_or_else(|| table.children(shell).copied().collect());
+        let children: Vec<i32> = children.iter().map(|child| child.pid).collect();
+        has_slept(shell, table, known, &children, now.as_ref(), self.kernel.status(shell).switches)
+    }
+
+    /// Its children that live, if the kernel lists them, and then the shell itself.
+    fn shell(&self, shell: i32, table: &Table) -> (Option<Vec<Process>>, Option<Process>) {
+        let known = |child: i32| table.find(child).filter(|known| known.parent == shell).copied();
+        let now = |child: i32| self.kernel.process(child).filter(Process::is_alive);
+        let children = self.kernel.children(shell);
+        let children = children.map(|children| {
+            children.into_iter().filter_map(|child| known(child).or_else(|| now(child))).collect()
+        });
+        (children, self.kernel.process(shell))
+    }
+
+    /// The same table with these shells and their children as they are now; nothing is known of those any more.
+    fn look_below(&self, table: &Table, shells: &[i32], facts: &mut FactTable) -> Table {
+        let mut processes: Vec<Process> = table.to_vec();
+        for &shell in shells {
+            let (children, now) = self.shell(shell, table);
+            // Without the kernel's list all of /proc has to be read.
+            let all = || Some(self.table()?.children(shell).copied().collect());
+            let Some(children) = children.or_else(all) else { continue };
+            processes.retain(|process| process.pid != shell && process.parent != shell);
+            processes.extend(now.filter(Process::is_alive).into_iter().chain(children));
+            facts
+                .retain(|&pid, _| pid != shell && table.find(pid).is_some_and(|known| known.parent != shell));
+        }
+        Table::new(processes)
+    }
+
     /// What a process that handles the signal may tell its children shows in whether they have run since: that is read before the signal.
-    pub(super) fn read_ahead(&self, table: &Table, mut facts: FactTable, handling: &[i32]) -> FactTable {
+    pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32]) {
         let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
         let mut below: Vec<i32> =
             table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
@@ -63,7 +137,23 @@ impl<K: Kernel> Stopper<K> {
                 self.kernel.read(process, Fact::Status, None, facts);
             }
         }
-        facts
+    }
+
+    /// Leaves those out that the rule came to below an orphan, and that may have been told already.
+    pub(super) fn leave_out_told(&mut self, table: &Table, recipients: &mut Vec<Recipient>) {
+        let since = self.kernel.now().saturating_sub(self.began_at);
+        let mut top = None;
+        recipients.retain(|recipient| {
+            let Some(process) = table.find(recipient.pid) else { return false };
+            // Those below a top follow it.
+            let Some(top) = top.filter(|_| recipient.why != Why::Top) else {
+                top = Some(process);
+                return true;
+            };
+            let (own, patience) = (self.kernel.own_pid(), self.patience);
+            let status = || self.kernel.status(process.pid);
+            self.signalled.below(top, process, own, since, patience, status) == OrphanVerdict::Signal
+        });
     }
 
     /// Whether KILL or the next stage is due.

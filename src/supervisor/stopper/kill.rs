@@ -62,7 +62,7 @@ impl<K: Kernel> Stopper<K> {
         let left = &self.as_before(&left.unwrap_or_default());
         recorder.killing(left, reason);
         let names = match self.signal() {
-            Some(signal) => recorder.waited_for(left, signal),
+            Some(signal) => recorder.waited_for(left, signal, &self.signalled),
             None => format::list(left, NAMED, |process| format::process(process.name, process.pid)),
         };
         match reason {

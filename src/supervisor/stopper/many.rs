@@ -63,7 +63,8 @@ impl<K: Kernel> Stopper<K> {
     /// Main's group as a whole, if it has one of its own.
     pub(super) fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder<K>) {
         let group = send::group_of(&self.kernel, main);
-        let facts = self.read_ahead(table, FactTable::new(), &[main]);
+        let mut facts = FactTable::new();
+        self.read_ahead(table, &mut facts, &[main]);
         self.note(signal, table, &facts);
         for process in table.iter().filter(|process| Some(process.group) == group) {
             self.signalled.note_status(process.pid, &self.kernel.status(process.pid));
@@ -92,8 +93,13 @@ impl<K: Kernel> Stopper<K> {
             }
         }
         for process in table.iter().filter(is_reached) {
-            self.signalled.note_sent(process, signal.rewritten, false);
-            recorder.signalled(process, self.signalled.disposition(process), signal.rewritten, false);
+            let is_refused = send::is_refused(&self.kernel, process);
+            if is_refused {
+                send::say_refused(process, signal.rewritten);
+            }
+            self.signalled.note_sent(process, signal.rewritten, is_refused);
+            let disposition = self.signalled.disposition(process);
+            recorder.signalled(process, disposition, signal.rewritten, is_refused);
             send::continue_stopped(&self.kernel, process);
         }
     }

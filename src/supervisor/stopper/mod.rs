@@ -23,11 +23,12 @@ use crate::outcome::Ended;
 use crate::plan::processes::answering::{Recipient, Selection, Why};
 use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
-use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
+use crate::plan::processes::signalled::{OrphanVerdict, Signalled, TOLD_PATIENCE};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
+use ask::Answer;
 use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 
@@ -42,7 +43,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 pub(super) struct Stopper<K: Kernel = Linux> {
     kernel: K,
     /// How long a process that may have been told by its parent is given.
-    patience: Option<Duration>,
+    patience: Duration,
     signalled: Signalled,
     began_at: Duration,
     /// What those are sent that the stage's target leaves out at first.
@@ -62,16 +63,17 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     forwarded: SignalSet,
     /// Main, which is looked at for each signal that is forwarded.
     watched_main: K::Watched,
-    /// It was said that nothing is known of signals.
-    has_said_hidden: bool,
+    /// It matters which processes ignore the signal, and it was not said yet that this cannot be seen.
+    wants_sight: bool,
     killing: bool,
 }
 
 impl<K: Kernel> Stopper<K> {
+    /// `patience` is what processes that ignore the signal are given, if there is a limit.
     pub(super) fn new(kernel: K, patience: Option<Duration>) -> Self {
         Self {
             kernel,
-            patience,
+            patience: patience.unwrap_or(TOLD_PATIENCE),
             signalled: Signalled::default(),
             began_at: Duration::ZERO,
             rest: None,
@@ -83,7 +85,7 @@ impl<K: Kernel> Stopper<K> {
             call_again: None,
             forwarded: SignalSet::default(),
             watched_main: K::Watched::default(),
-            has_said_hidden: false,
+            wants_sight: patience.is_some(),
             killing: false,
         }
     }
@@ -95,6 +97,11 @@ impl<K: Kernel> Stopper<K> {
     /// What the processes were last signalled with.
     pub(super) fn signal(&self) -> Option<Signal> {
         self.signalled.signal().map(|signal| signal.rewritten)
+    }
+
+    /// Which processes have got it.
+    pub(super) fn signalled(&self) -> &Signalled {
+        &self.signalled
     }
 
     /// Whether this signal was forwarded, and no stop has begun.
@@ -201,7 +208,8 @@ impl<K: Kernel> Stopper<K> {
         let before = self.signal();
         let table = self.table_for_a_stage();
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
-            let left = table.as_ref().map(|table| recorder.waited_for(table, before)).unwrap_or_default();
+            let waited_for = |table| recorder.waited_for(table, before, &self.signalled);
+            let left = table.as_ref().map(waited_for).unwrap_or_default();
             recorder.escalates(signal.rewritten, cause, &left);
         }
         recorder.begin_signalling(now, target);
@@ -221,7 +229,9 @@ impl<K: Kernel> Stopper<K> {
             return self.begin_without_table(signal, target, main, recorder);
         };
         self.say_what_is_hidden(&table, signal.rewritten);
-        self.check.begin(now, &table);
+        let ignores = |main: &&Process| main.disposition(signal.rewritten) == Some(Disposition::Ignored);
+        let main_process = main.pid().and_then(|pid| table.find(pid)).filter(ignores);
+        self.check.begin(now, &table, main_process, |main| self.kernel.moved(main));
         recorder.present(&table);
         self.last_look = table.clone();
         let main_pid = main.pid().filter(|&pid| table.find(pid).is_some());
@@ -231,15 +241,16 @@ impl<K: Kernel> Stopper<K> {
                 self.everyone(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
-                let facts = self.read_ahead(&table, FactTable::new(), &[pid]);
+                let mut facts = FactTable::new();
+                self.read_ahead(&table, &mut facts, &[pid]);
                 self.note(signal, &table, &facts);
                 self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);
             }
             (Target::Group, Some(pid)) => self.group(signal, pid, &table, recorder),
             (Target::Auto, _) | (Target::Main | Target::Group, None) => {
                 let tops = self.tops(&table, main_pid, recorder);
-                let (selection, facts) = self.select(&table, &tops, signal);
-                let facts = self.read_ahead(&table, facts, &selection.handling);
+                let Answer { selection, facts, newer } = self.ask(&table, &tops, signal);
+                let table = newer.unwrap_or(table);
                 self.note(signal, &table, &facts);
                 self.note_selection(&selection, recorder);
                 self.send(&table, &selection.recipients, recorder);
@@ -264,7 +275,7 @@ impl<K: Kernel> Stopper<K> {
             if self.signalled.wants_status(process) {
                 self.signalled.note_status(pid, &self.kernel.status(pid));
             }
-            debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why));
+            debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why, signal));
             if let Why::ForegroundOf(shell) = why {
                 recorder.in_foreground(shell, pid);
             }
@@ -358,7 +369,7 @@ impl<K: Kernel> Stopper<K> {
         let is_known = |child: &i32| {
             main.is(*child) || self.settled.binary_search(child).is_ok() || recorder.is_step(*child)
         };
-        !children.iter().all(is_known)
+        self.signalled.owes() || !children.iter().all(is_known)
     }
 
     fn orphans(&mut self, table: &Table, main: Main, recorder: &mut Recorder<K>) {
@@ -366,17 +377,21 @@ impl<K: Kernel> Stopper<K> {
         let since = self.kernel.now().saturating_sub(self.began_at);
         let mut tops = Vec::new();
         self.settled.clear();
-        for orphan in table.children(self.kernel.own_pid()) {
+        let own = self.kernel.own_pid();
+        let owed: Vec<Process> =
+            self.signalled.owed(table).filter(|process| process.parent != own).copied().collect();
+        for orphan in table.children(own).chain(&owed) {
             if main.is(orphan.pid) || recorder.is_of_step(orphan) {
                 continue;
             }
             let status = || self.kernel.status(orphan.pid);
-            match self.signalled.orphan(orphan, self.kernel.own_pid(), since, self.patience, status) {
+            match self.signalled.orphan(orphan, own, since, self.patience, status) {
                 OrphanVerdict::Signal => tops.push(orphan.pid),
                 OrphanVerdict::Wait => {}
                 OrphanVerdict::Leave => self.settled.push(orphan.pid),
             }
         }
+        self.settled.sort_unstable();
         if !tops.is_empty() {
             self.by_the_rule(table, &tops, signal, recorder);
         }
@@ -389,10 +404,11 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder<K>) {
-        let (mut selection, facts) = self.select(table, tops, signal);
+        let Answer { mut selection, facts, newer } = self.ask(table, tops, signal);
+        let table = newer.as_ref().unwrap_or(table);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
+        self.leave_out_told(table, &mut selection.recipients);
         self.note_those_below(table, &recipients);
-        let facts = self.read_ahead(table, facts, &selection.handling);
         self.note_facts(&facts);
         self.note_selection(&selection, recorder);
         selection.recipients.retain(|recipient| {

@@ -89,6 +89,11 @@ pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
     kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())
 }
 
+/// Whether a signal to this process is refused: one to its whole group is not if it has reached any of them (kill(2)).
+pub(super) fn is_refused(kernel: &impl Kernel, process: &Process) -> bool {
+    kernel.may_signal(process.pid).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// Which processes a signal has reached that was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
@@ -146,8 +151,9 @@ pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reache
                 kernel.send_to_everybody(signal)
             }
             Main::Alive(main) => {
-                reached = Reached::Group(main);
-                kernel.send_to_group(main, signal)
+                let now = to_group_of(kernel, main, signal);
+                reached = if reached == Reached::Nothing { now } else { reached };
+                Ok(())
             }
             Main::Gone(_) => Err(io::Error::other("/proc is missing")),
         };
@@ -175,11 +181,11 @@ pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
     Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
 }
 
-pub(super) fn reason(why: Why) -> String {
+pub(super) fn reason(why: Why, signal: Signal) -> String {
     match why {
-        Why::Top => "main, or adopted".to_owned(),
-        Why::ForegroundOf(shell) => format!("the shell {shell} waits for it in the foreground"),
-        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores the signal"),
+        Why::Top => "no other process is to pass it on".to_owned(),
+        Why::ForegroundOf(shell) => format!("shell {shell} waits for it in the foreground"),
+        Why::BelowIgnoring(parent) => format!("its parent {parent} ignores {signal}"),
     }
 }
 
@@ -200,7 +206,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
     if !daemons.is_empty() {
         let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
         warn!(
-            "the command exited with 0 and left {names} behind, in a session of its own: stopping; a command that goes into the background needs --wait-for-all"
+            "the command exited with 0 and left {names} running in the background, so the stop begins: if that is to go on, use --wait-for-all"
         );
     }
 }

@@ -127,8 +127,10 @@ pub(super) fn out_of_memory_is_told_as_it_was(engine: &dyn Engine) {
     let report = report(&run);
     assert_eq!(report["main"]["ended"]["signal"], "KILL", "{report:#}");
     assert!(report["killed"].is_null(), "it was not drainit: {report:#}");
-    let told = |line: &&str| line.contains("died of KILL");
+    let told = |line: &&str| line.contains("died of a KILL that drainit did not send");
     assert!(run.warnings().iter().any(told), "{run:#?}");
+    let says_why = |line: &&str| line.contains("ran out of memory");
+    assert_eq!(report["out_of_memory"], run.warnings().iter().any(says_why), "{run:#?}");
 
     // A child's death is its parent's affair: the command lives on, and stops as ever.
     let mut container = engine.start(limited(Wish::new("drainit -- sh -c").word(&format!(

@@ -77,7 +77,7 @@ impl Cri {
     }
 
     /// A pod with one container. `pid` says whose processes it sees; `more` is added to the container's configuration.
-    fn run(&self, wish: Wish, pid: u32, more: &Value) -> Pod {
+    pub(super) fn run(&self, wish: Wish, pid: u32, more: &Value) -> Pod {
         self.run_in(&between::pod(), wish, pid, more)
     }
 

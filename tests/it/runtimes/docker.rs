@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -153,11 +154,7 @@ impl Contained for Container {
     }
 
     fn stop(&mut self) {
-        let patience = format!("--time={}", PATIENCE.as_secs());
-        let init = Init::subreaper().command(&["docker", "stop", &patience, &self.name]);
-        let environment = self.docker.environment();
-        let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
-        self.clients.stop_with(init.start());
+        self.stop_within(PATIENCE);
     }
 
     fn finish(mut self: Box<Self>) -> Finished {
@@ -166,6 +163,15 @@ impl Contained for Container {
 }
 
 impl Container {
+    /// `docker stop` with this time. Does not wait.
+    pub(super) fn stop_within(&mut self, time: Duration) {
+        let time = format!("--time={}", time.as_secs());
+        let init = Init::subreaper().command(&["docker", "stop", &time, &self.name]);
+        let environment = self.docker.environment();
+        let init = environment.into_iter().fold(init, |init, (name, value)| init.env(name, value));
+        self.clients.stop_with(init.start());
+    }
+
     /// Waits for its end. It can be inspected until it is dropped.
     pub(super) fn end(&mut self) -> Finished {
         let run = self.clients.finish();
@@ -197,6 +203,9 @@ fn out_of_memory_is_what_docker_says_too() {
     let wish = Wish::new("drainit -- busybox dd if=/dev/zero of=/dev/null bs=512M count=1");
     let line = Wish { memory: Some(64 << 20), ..wish }.line();
     let mut container = docker.run(&line.iter().map(String::as_str).collect::<Vec<_>>(), None);
-    container.end().exits(137);
+    container
+        .end()
+        .exits(137)
+        .warns(&["died of a KILL that drainit did not send: its control group ran out of memory"]);
     assert_eq!(docker.inspect(&container.name, ".State.OOMKilled"), "true");
 }

@@ -20,6 +20,7 @@ mod exit_code;
 mod guard;
 mod here;
 mod image;
+mod killed;
 mod nginx;
 mod no_image_change;
 mod oci;

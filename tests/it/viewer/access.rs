@@ -17,7 +17,7 @@ const TAB: char = '\u{e004}';
 /// The row that has the focus.
 fn focused(page: &Page) -> String {
     let body = "const one = document.activeElement;
-        return (one.getAttribute('aria-label') ?? one.textContent).split(/[:.]/)[0]";
+        return (one.getAttribute('aria-label') ?? one.textContent).split(/[:.,]/)[0]";
     page.script(body).as_str().expect("text").to_owned()
 }
 
@@ -99,6 +99,35 @@ fn everything_is_reached_by_keyboard() {
     page.is_quiet();
 }
 
+/// A button that could do nothing is not there.
+#[test]
+fn without_a_report_there_is_nothing_to_close() {
+    let Some(page) = Page::open() else { return };
+    let seen = |page: &Page| {
+        page.script("return [...document.querySelectorAll('.button')].filter((one) => one.getClientRects().length).map((one) => one.textContent)")
+    };
+    assert_eq!(seen(&page), json!(["Open reports", "Show an example"]));
+    page.drop_files(&json!([["report.json", report().to_string()]]));
+    assert_eq!(seen(&page), json!(["Open reports", "Show an example", "Close all", "Close"]));
+    page.browser.click("#clear");
+    assert_eq!(seen(&page), json!(["Open reports", "Show an example"]));
+    page.is_quiet();
+}
+
+/// The bar that was chosen, and what is said of it, when the page is drawn anew.
+#[test]
+fn what_was_chosen_stays_chosen() {
+    let Some(page) = Page::open() else { return };
+    page.drop_files(&json!([["one.json", family().to_string()]]));
+    page.script("document.querySelector('[aria-label^=\"child (8)\"]').focus()");
+    let said = page.details();
+    assert!(said.starts_with("child (8)."), "{said}");
+    page.drop_files(&json!([["two.json", report().to_string()]]));
+    assert_eq!(page.texts(".report .file"), ["one.json", "two.json"]);
+    assert_eq!(page.details(), said);
+    page.is_quiet();
+}
+
 #[test]
 fn a_click_shows_why_it_was_waited_for() {
     let Some(mut page) = Page::open() else { return };
@@ -153,11 +182,11 @@ fn a_screen_reader_is_told_the_same() {
     is("#files", "button", "Open reports");
     is(".report", "region", "Before: entrypoint.sh, before.json");
     is(".chart svg", "tree", "Time line of entrypoint.sh");
-    is("[role=treeitem][aria-level='1']", "treeitem", "processes: 1 row");
+    is("[role=treeitem][aria-level='1']", "treeitem", "processes: 4 in all.");
     is(
         "[role=treeitem][aria-level='2']",
         "treeitem",
-        "entrypoint.sh (2): killed at 8.0s. It was sent TERM at 0ms. It ignored TERM",
+        "entrypoint.sh (2), the command itself: killed at 8.0s. It was sent TERM at 0ms. It ignored TERM",
     );
     is(".report .button", "button", "Close before.json");
     is(".advice", "list", "Advice");
@@ -211,5 +240,28 @@ fn light_and_dark_have_contrast() {
         grounds.push(found[0][2].clone());
     }
     assert_ne!(grounds[0], grounds[1]);
+    page.is_quiet();
+}
+
+/// Also if the screen is dark: on white, without buttons, and as wide as the paper, for which nothing is drawn anew.
+#[test]
+fn it_can_be_printed() {
+    let Some(page) = Page::open() else { return };
+    page.example();
+    page.script("document.querySelector('[role=treeitem][aria-level=\"2\"]').focus()");
+    page.on_paper();
+    let found = page.script(CONTRAST);
+    assert!(found[0].as_u64() > Some(40) && found[1] == json!([]), "{found:#}");
+    assert_eq!(found[2], json!("rgb(255, 255, 255)"));
+    let buttons = "return [...document.querySelectorAll('button, input, summary')].filter((one) => one.checkVisibility()).length";
+    page.script("document.querySelectorAll('details').forEach((one) => { one.open = false; })");
+    assert_eq!(page.script(buttons), json!(0));
+    for width in [300, 1000] {
+        page.script(&format!(
+            "document.querySelectorAll('.chart').forEach((one) => {{ one.style.width = '{width}px'; }})"
+        ));
+        let drawn = page.script(include_str!("look/paper.js"));
+        assert_eq!(drawn, json!([width, []]));
+    }
     page.is_quiet();
 }

@@ -101,7 +101,7 @@ fn processes_are_a_tree_and_steps_are_beside_them() {
         "1 pre-stop steps",
         "2 sleep",
         "1 processes",
-        "2 server (7)",
+        "2 server (7), the command itself",
         "3 child (8)",
         "4 grandchild (9)",
         "1 post-exit steps",
@@ -202,7 +202,11 @@ fn the_grace_period_and_the_moments_are_named() {
     let marks = |page: &Page| page.texts(".chart g[aria-hidden] text");
     let has = |page: &Page, part: &str| marks(page).iter().any(|mark| mark == part);
     page.show(&report());
-    assert!(has(&page, "the grace period ends at 10.0s →") && has(&page, "over"), "{:?}", marks(&page));
+    assert!(
+        has(&page, "the grace period ends at 10.0s →") && has(&page, "the last process is gone"),
+        "{:?}",
+        marks(&page)
+    );
     page.show(&with(report(), &json!({ "grace_ms": 600 })));
     assert!(has(&page, "the grace period ends") && !has(&page, "KILL: time is up"), "{:?}", marks(&page));
     let killed =
@@ -212,7 +216,7 @@ fn the_grace_period_and_the_moments_are_named() {
     let ignored =
         json!({ "killed": { "at_ms": 1_300, "reason": "ignored", "signal": "TERM" }, "signalled_ms": 1_100 });
     page.show(&with(report(), &ignored));
-    for part in ["the stop begins", "TERM is sent", "KILL: TERM was ignored", "over"] {
+    for part in ["the stop begins", "TERM is sent", "KILL: TERM was ignored", "the last process is gone"] {
         assert!(has(&page, part), "{part}: {:?}", marks(&page));
     }
     page.is_quiet();
@@ -228,6 +232,19 @@ fn a_log_with_reports_in_it_is_read_too() {
     let file = page.file("container.log", log.as_bytes());
     page.choose(&[&file]);
     assert_eq!((page.errors(), page.texts(".report .file")), (vec![], vec!["container.log".to_owned()]));
+    // A line of another program that begins as ours do, before and behind it.
+    let other = format!(
+        "{{\"schema\":\"app/1\"}}\n{line}\n{{\"schema\":3,\"exit_code\":0,\"ended_ms\":1,\"processes\":[]}}\n"
+    );
+    let other = page.file("other.log", other.as_bytes());
+    page.close_all();
+    page.choose(&[&other]);
+    assert_eq!((page.errors(), page.verdicts().len()), (vec![], 1));
+    // Runs of a day: the last ones are drawn, and it is said.
+    let many = page.file("many.log", format!("{line}\n").repeat(300).as_bytes());
+    page.choose(&[&many]);
+    assert_eq!(page.errors(), ["300 reports are too many at once: the last 16 are shown"]);
+    assert_eq!(page.verdicts().len(), 16);
     // As it is written ahead into a file that must not shrink.
     let padded =
         page.file("padded.json", format!("\u{feff}{}\n{}", report(), " \n\0".repeat(3_000)).as_bytes());

@@ -199,7 +199,7 @@ fn an_unfinished_report_says_what_it_was_cut_off_in() {
         assert_eq!(page.verdicts(), [("cut".to_owned(), vec![format!("the run was cut off {expected}")])]);
     }
     page.show(&with(cut, &json!({ "processes": [alive(7, "server")] })));
-    assert!(page.rows()[1].starts_with("server (7): still there. "), "{:?}", page.rows());
+    assert!(page.rows()[1].starts_with("server (7), the command itself: still there. "), "{:?}", page.rows());
     assert!(
         page.texts(".story")[0].contains("and was not over when this was written: "),
         "{:?}",

@@ -36,6 +36,13 @@ impl Page {
         self.browser.devtools("Emulation.setEmulatedMedia", &features);
     }
 
+    /// As the page is printed from a dark screen.
+    pub(super) fn on_paper(&self) {
+        let dark =
+            json!({ "media": "print", "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+        self.browser.devtools("Emulation.setEmulatedMedia", &dark);
+    }
+
     /// Chooses these files, as with the button, and waits until the page has read them.
     pub(super) fn choose(&self, files: &[&Path]) {
         self.script("document.getElementById('status').textContent = ''");

@@ -10,7 +10,7 @@ pub(super) fn report() -> Value {
         "signalled_ms": 1_000, "target": "main", "unheeded": null, "steps": [],
         "signals": [{ "at_ms": 1_000, "signal": "TERM", "to": "main", "pid": null, "step": null }],
         "earlier_signals": 0, "main": { "pid": 7, "ended": exited(1_500, 0) },
-        "processes": [process(7, 1, "server", 1_500)], "more_processes": 0, "orphans_reaped": 0, "killed": null,
+        "processes": [process(7, 1, "server", 1_500)], "out_of_memory": false, "more_processes": 0, "orphans_reaped": 0, "foreign_kills": 0, "killed": null,
         "ended_ms": 1_500, "stop_ms": 500, "exit_code": 0, "advice": [],
     })
 }

@@ -154,11 +154,15 @@ fn a_broken_or_foreign_file_gets_a_line() {
     let whole = report().to_string();
     let line = format!("{{\"schema\":2,{}", &whole[1..]);
     let is_wrong = |fields: Value| with(report(), &fields).to_string().into_bytes();
-    let cases: [(&[u8], &str); 18] = [
+    let cases: [(&[u8], &str); 19] = [
         (b"", "the file is empty; drainit may have been killed before it could write its report"),
         (b" \n\0", "the file is empty; drainit may have been killed before it could write its report"),
         (b"hello", "this is neither a report (JSON) nor a log with one in it"),
         (b"\x89PNG\r\n\x1a\n\0\0\xff\xfe", "this is neither a report (JSON) nor a log with one in it"),
+        (
+            b"PK\x03\x04\x14\0{\"schema\":2",
+            "this is a ZIP archive, as artifacts are downloaded: unpack it, and open the report in it",
+        ),
         (&line.as_bytes()[..200], "the report in it is cut short or damaged"),
         (b"7", "this is JSON, but no report of drainit"),
         (b"null", "this is JSON, but no report of drainit"),

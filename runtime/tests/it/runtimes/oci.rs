@@ -196,6 +196,29 @@ fn without_dev_it_is_in_the_root_folder_beside_what_is_there() {
     });
 }
 
+/// Without a folder of its own for the mount, the runtime leaves an empty file in the container's layer. It must not be in the way for ever.
+#[test]
+fn a_container_that_is_started_again_has_it_in_the_same_place() {
+    with_each(|runtime| {
+        let mounts = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+        let container =
+            Container::new(runtime, "busybox tr '\\0' ' ' < /proc/1/cmdline", &[("/mounts", mounts)]);
+        for own in ["", "the image's own\n"] {
+            if !own.is_empty() {
+                fs::write(container.node.path("bundle/rootfs/drainit"), own).expect("our own folder");
+            }
+            let place = if own.is_empty() { "/drainit" } else { "/drainit-1/drainit" };
+            for _ in 0..3 {
+                let before = container.node.text();
+                let run = container.run().finish();
+                run.exits(0);
+                assert!(run.stdout.iter().any(|line| line.starts_with(&format!("{place} -- "))), "{run:#?}");
+                container.node.write(&before);
+            }
+        }
+    });
+}
+
 #[test]
 fn created_started_executed_killed_and_deleted_one_after_the_other() {
     with_each(|runtime| {

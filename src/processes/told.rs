@@ -1,0 +1,43 @@
+//! Whether this kernel tells of signals at all. One that is only much like Linux may leave the lines out of `status`, or have zeros there and in
+//! `stat`; then nothing is known of them, and zeros would say that every process has every signal at its default.
+
+use std::sync::OnceLock;
+
+use super::{stat, status};
+use crate::plan::processes::facts::Status;
+use crate::plan::processes::{Process, SignalState};
+use crate::sys::{process as own, procfs};
+
+/// What this process does about signals is never nothing: it blocks them.
+pub(super) fn is_told(own: Option<SignalState>) -> bool {
+    own.is_some_and(|own| own.blocked.bits() | own.ignored.bits() | own.caught.bits() != 0)
+}
+
+/// The process, without the signals that its `stat` line does not tell.
+pub(super) fn without_zeros(process: Process) -> Process {
+    static BY_STAT: OnceLock<bool> = OnceLock::new();
+    let own = || stat::parse(procfs::stat(own::id(), &mut procfs::buffer())?)?.signals;
+    Process { signals: process.signals.filter(|_| *BY_STAT.get_or_init(|| is_told(own()))), ..process }
+}
+
+/// The same for `status`.
+pub(super) fn status_without_zeros(status: Status) -> Status {
+    static BY_STATUS: OnceLock<bool> = OnceLock::new();
+    let own = || status::parse(&procfs::whole_file(own::id(), "status")?).signals;
+    Status { signals: status.signals.filter(|_| *BY_STATUS.get_or_init(|| is_told(own()))), ..status }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::SignalSet;
+
+    #[test]
+    fn a_kernel_that_has_only_zeros_tells_nothing() {
+        let blocked = SignalSet::from_bits(0x7ffb_feff);
+        assert!(is_told(Some(SignalState { blocked, ..SignalState::default() })));
+        assert!(is_told(Some(SignalState { ignored: blocked, ..SignalState::default() })));
+        assert!(!is_told(Some(SignalState::default())));
+        assert!(!is_told(None), "nor one without the fields");
+    }
+}
