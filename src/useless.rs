@@ -1,4 +1,4 @@
-//! What is set and does nothing, said at the start: a variable that nothing reads, a step that cannot be done, a user whom drainit cannot
+//! What is set and does nothing, said at the start: a variable that nothing reads, a step that cannot be done, a user that drainit cannot
 //! signal.
 
 #![forbid(unsafe_code)]
@@ -116,7 +116,7 @@ fn step(policy: &StopPolicy, id: StepId) -> Option<&Step> {
     steps.get(id.at)
 }
 
-/// As it was typed, where that was a number of seconds.
+/// As it was typed, if that was a number of seconds.
 fn exact(time: Duration) -> String {
     if time.subsec_nanos() == 0 { format!("{}s", time.as_secs()) } else { format::duration(time) }
 }

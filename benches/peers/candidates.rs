@@ -106,7 +106,7 @@ impl Candidate {
         match self.how.subreaper_flags {
             [] if self.how.only_as_pid_one => format!("`{}` (only measured as PID 1)", line.join(" ")),
             [] => format!("`{}`", line.join(" ")),
-            more => format!("`{}` (and `{}` where it is not PID 1)", line.join(" "), more.join(" ")),
+            more => format!("`{}` (and `{}` if it is not PID 1)", line.join(" "), more.join(" ")),
         }
     }
 

@@ -60,7 +60,7 @@ fn command_line() -> Command {
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
                 .conflicts_with("ROW")
-                .help("Replace FILE's part between the bench markers by the table"),
+                .help("Replace the part of FILE between the bench markers with the table"),
         )
         .arg(flag("bench").hide(true))
 }

@@ -47,7 +47,7 @@ fn command_line() -> Command {
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
                 .conflicts_with("PROGRAM")
-                .help("Replace FILE's part between the programs markers by the table"),
+                .help("Replace the part of FILE between the programs markers with the table"),
         )
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
 }

@@ -90,8 +90,8 @@ fn options(case: &Case) -> String {
 pub(crate) fn describe(candidates: &[Candidate]) -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut text = format!(
-        "{} runs each, as PID 1 of a pid namespace, without a runtime's KILL. dumb-init has the rewrites of drainit's options too. \
-         An exit code that is not drainit's is given. Linux {}.\n\n",
+        "{} runs each, as PID 1 of a pid namespace, without a runtime's KILL. dumb-init also has the rewrites among drainit's options. \
+         An exit code is given if it is not drainit's. Linux {}.\n\n",
         crate::ROUNDS,
         release.trim()
     );

@@ -34,8 +34,9 @@ const INITS: [&str; 9] = [
     "drainit",
 ];
 
-/// Inits whose names say little, by what stands in the command; and the pause container of cri-dockerd, which sets no annotation.
-const WORDS: [&str; 6] = ["init", "/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init", "/pause"];
+/// Inits whose names say little, by what stands in the command (podman 3 has its own in /dev); and the pause container of cri-dockerd, which sets no annotation.
+const WORDS: [&str; 7] =
+    ["init", "/init", "/dev/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init", "/pause"];
 
 /// Why the container is started as it is; `None` if drainit goes in front. `runtime` is the real runtime's file name.
 ///

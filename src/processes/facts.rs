@@ -99,7 +99,8 @@ fn call_of(pid: i32) -> Call {
     let mut buffer = procfs::buffer();
     let of = |text: &[u8]| match call(text) {
         Call::Reads(_) => {
-            Call::Reads(descriptor(text).and_then(|number| pipe_of(pid, &format!("fd/{number}"))))
+            let descriptor = argument(text, 1).filter(|_| argument(text, 3) != Some(1));
+            Call::Reads(descriptor.and_then(|number| pipe_of(pid, &format!("fd/{number}"))))
         }
         other @ (Call::AwaitsSignals
         | Call::AwaitsChild
@@ -114,9 +115,9 @@ fn call_of(pid: i32) -> Call {
     }
 }
 
-/// The first argument of a call, as a descriptor.
-fn descriptor(text: &[u8]) -> Option<u32> {
-    let word = text.split(u8::is_ascii_whitespace).nth(1)?.strip_prefix(b"0x")?;
+/// An argument of a call, counted from 1, if it is as small as a descriptor.
+fn argument(text: &[u8], number: usize) -> Option<u32> {
+    let word = text.split(u8::is_ascii_whitespace).nth(number)?.strip_prefix(b"0x")?;
     u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()
 }
 
@@ -209,8 +210,8 @@ mod tests {
         for (number, call) in CALLS {
             assert_eq!(says(number), call);
         }
-        assert_eq!(descriptor(b"0 0xb 0x7ffd 0x80\n"), Some(11));
-        assert_eq!(descriptor(b"running\n"), None);
+        assert_eq!([1, 3].map(|number| argument(b"0 0xb 0x7ffd 0x80\n", number)), [Some(11), Some(128)]);
+        assert_eq!(argument(b"running\n", 1), None);
     }
 
     #[test]

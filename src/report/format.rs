@@ -203,23 +203,23 @@ pub enum ShellWait<'a> {
 /// A process that is waited for without having been sent the signal.
 #[must_use]
 pub fn not_sent(one: &Process, signal: Signal) -> String {
-    format!("{} {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
+    format!("{}: {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
 }
 
 /// A process that is waited for and that drainit may not signal.
 #[must_use]
 pub fn refused(one: &Process) -> String {
-    format!("{} {}, which drainit may not signal", process(one.name, one.pid), state(one.state))
+    format!("{}: {}, drainit may not signal it", process(one.name, one.pid), state(one.state))
 }
 
-/// A process that is waited for: `bash (7) sleeping, catches TERM, waits for its foreground command sleep (9)`.
+/// A process that is waited for: `bash (7): sleeping, catches TERM, waits for its foreground command sleep (9)`.
 #[must_use]
 pub fn waited_for(
     one: &Process,
     reacts: Option<(Disposition, Signal)>,
     waits: Option<ShellWait<'_>>,
 ) -> String {
-    let mut text = format!("{} {}", process(one.name, one.pid), state(one.state));
+    let mut text = format!("{}: {}", process(one.name, one.pid), state(one.state));
     if let Some((disposition, signal)) = reacts {
         text.push_str(&format!(", {}", reaction(disposition, signal)));
     }
@@ -322,18 +322,18 @@ mod tests {
         let says = |disposition, waits| waited_for(&bash, Some((disposition, Signal::TERM)), waits);
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Foreground(&dump))),
-            "bash (7) sleeping, catches TERM, waits for its foreground command pg_dump (9)"
+            "bash (7): sleeping, catches TERM, waits for its foreground command pg_dump (9)"
         );
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Trap(&dump))),
-            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9)"
+            "bash (7): sleeping, catches TERM, its trap is running or it waits for pg_dump (9)"
         );
         assert_eq!(
             says(Disposition::Caught, Some(ShellWait::Doubt(&dump))),
-            "bash (7) sleeping, catches TERM, its trap is running or it waits for pg_dump (9): if it waits, start pg_dump with exec"
+            "bash (7): sleeping, catches TERM, its trap is running or it waits for pg_dump (9): if it waits, start pg_dump with exec"
         );
-        assert_eq!(says(Disposition::Ignored, None), "bash (7) sleeping, ignores TERM");
-        assert_eq!(says(Disposition::Default, None), "bash (7) sleeping, has no handler for TERM");
-        assert_eq!(waited_for(&sleeping(7, 1, "a\nb"), None, None), "a\\nb (7) sleeping");
+        assert_eq!(says(Disposition::Ignored, None), "bash (7): sleeping, ignores TERM");
+        assert_eq!(says(Disposition::Default, None), "bash (7): sleeping, has no handler for TERM");
+        assert_eq!(waited_for(&sleeping(7, 1, "a\nb"), None, None), "a\\nb (7): sleeping");
     }
 }

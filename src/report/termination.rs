@@ -27,10 +27,10 @@ pub fn message(record: &Record) -> Option<String> {
         lines.push(format!("  {more} not listed"));
     }
     lines.extend(record.steps.iter().filter_map(step));
-    lines.extend(advice(record).into_iter().map(|sentence| format!("  advice: {sentence}")));
-    let colon = if lines.is_empty() { "" } else { ":" };
+    let advice = advice_lines(record);
+    let colon = if lines.is_empty() && advice.is_empty() { "" } else { ":" };
     lines.insert(0, format!("drainit: {}{colon}", summary(record)));
-    Some(fitted(&lines))
+    Some(fitted(&lines, &advice))
 }
 
 /// What is known while the stop is under way, true at the moment when it is written: if the runtime's KILL comes, it is the last word.
@@ -60,25 +60,35 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     if lines.len() == 1 {
         lines.push("  the command had not been signalled yet".to_owned());
     }
-    lines.extend(advice(record).into_iter().map(|sentence| format!("  advice: {sentence}")));
-    fitted(&lines)
+    fitted(&lines, &advice_lines(record))
 }
 
-/// As many lines as there is room for.
-fn fitted(lines: &[String]) -> String {
+fn advice_lines(record: &Record) -> Vec<String> {
+    advice(record).into_iter().map(|sentence| format!("  advice: {sentence}\n")).collect()
+}
+
+/// As many lines as there is room for; the advice behind them has up to half of it.
+fn fitted(lines: &[String], advice: &[String]) -> String {
+    let mut end = String::new();
+    for line in advice {
+        if end.len() + line.len() <= LIMIT / 2 {
+            end.push_str(line);
+        }
+    }
+    let room = LIMIT - end.len();
     let more = |left: usize| format!("... and {left} more\n");
     let mut message = String::new();
     for (at, line) in lines.iter().enumerate() {
         let left = lines.len() - at;
         let room_for_more = if left == 1 { 0 } else { more(left - 1).len() };
-        if message.len() + line.len() + 1 + room_for_more > LIMIT {
+        if message.len() + line.len() + 1 + room_for_more > room {
             message.push_str(&more(left));
             break;
         }
         message.push_str(line);
         message.push('\n');
     }
-    message
+    message + &end
 }
 
 /// Why a process is worth a line.
@@ -190,6 +200,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
     let after = record.waited(process).map(|waited| format!(" after {}", format::duration(waited)));
     let after = after.unwrap_or_default();
     let end = match (trouble, record.end_of(process).map(|end| end.what)) {
+        (Trouble::LeftBehind, _) if process.refused.is_some() => "left behind".to_owned(),
         (Trouble::LeftBehind, _) => "left behind: KILL did not end it".to_owned(),
         (Trouble::Killed, _) => format!("killed{after}"),
         (Trouble::EndUnknown, _) | (Trouble::Ignored, None) => "its end was not seen".to_owned(),
@@ -424,17 +435,21 @@ drainit: stopped by TERM from outside the container; the stop was not over when 
         assert_eq!((record.processes.len(), record.more_processes), (MAX_PROCESSES, 47));
         let text = message(&record).expect("a message");
         assert!((LIMIT - 200..=LIMIT).contains(&text.len()), "{}", text.len());
-        // The stuck processes, the killed one, the line on those not listed, four steps, and three lines of advice.
-        let told = text.lines().count() - 2;
-        assert!(text.ends_with(&format!("\n... and {} more\n", 254 + 1 + 1 + 4 + 3 - told)), "{text}");
+        // The stuck processes, the killed one, the line on those not listed, and four steps; then three lines of advice, whatever there is.
+        let advice = text.lines().filter(|line| line.starts_with("  advice: ")).count();
+        assert_eq!(advice, 3, "{text}");
+        let told = text.lines().count() - 2 - advice;
+        assert!(text.contains(&format!("\n... and {} more\n  advice: ", 254 + 1 + 1 + 4 - told)), "{text}");
     }
 
     #[test]
     fn a_message_that_just_fits_is_whole() {
         let lines = |last: usize| ["x".repeat(4_000), "y".repeat(last)];
-        assert_eq!(fitted(&lines(94)).len(), LIMIT);
-        assert!(fitted(&lines(94)).ends_with("y\n"));
-        assert!(fitted(&lines(95)).ends_with("x\n... and 1 more\n"));
+        assert_eq!(fitted(&lines(94), &[]).len(), LIMIT);
+        assert!(fitted(&lines(94), &[]).ends_with("y\n"));
+        assert!(fitted(&lines(95), &[]).ends_with("x\n... and 1 more\n"));
+        let too_much = ["a\n".repeat(LIMIT / 2), "  advice: b\n".to_owned()];
+        assert_eq!(fitted(&["x".to_owned()], &too_much), "x\n  advice: b\n");
     }
 
     proptest! {

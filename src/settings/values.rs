@@ -232,7 +232,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    // The library's own words name units that nobody needs here.
+    // The library's own words name units that are of no use here.
     humantime::parse_duration(text).map_err(|_| DURATION.to_owned())
 }
 

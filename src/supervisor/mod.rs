@@ -350,7 +350,7 @@ impl Supervisor {
         if reason == ExitReason::SomeCannotBeKilled {
             let left = processes::look().unwrap_or_default();
             let name = |process: &Process| format::process(process.name, process.pid);
-            warn!("leaving behind what KILL does not end: {}", format::list(&left, NAMED, name));
+            warn!("not ended by KILL, and left behind: {}", format::list(&left, NAMED, name));
         }
         let ended = match self.main {
             Main::Gone(ended) => ended,

@@ -42,7 +42,7 @@ struct TerminationLog {
 
 impl Output {
     /// Opens what has to be opened before the command starts: a report that cannot be written is an error up front. The termination log may
-    /// be missing where there is no kubelet.
+    /// be missing if there is no kubelet.
     pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
         let report = match &settings.report {
             None => None,

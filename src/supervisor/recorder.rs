@@ -25,6 +25,8 @@ pub(super) struct Recorder<K = Linux> {
     main_pid: Option<i32>,
     /// The process of the last step, whose pid is its group's number too, and whether it was reaped.
     step: Option<(i32, bool)>,
+    /// What the stop sent first.
+    first_signal: Option<Signal>,
     /// Shells, and what they waited for in the foreground when they were signalled.
     foreground: Vec<(i32, i32)>,
     /// Shells of which cannot be told what they wait for.
@@ -58,6 +60,7 @@ impl<K: Kernel> Recorder<K> {
             output,
             main_pid: Some(main_pid),
             step: None,
+            first_signal: None,
             foreground: Vec::new(),
             in_doubt: Vec::new(),
             sleeps: None,
@@ -105,15 +108,16 @@ impl<K: Kernel> Recorder<K> {
     }
 
     /// The processes are signalled from now on.
-    pub(super) fn begin_signalling(&mut self, now: Duration, target: Target) {
+    pub(super) fn begin_signalling(&mut self, now: Duration, signal: Signal, target: Target) {
         self.end_sleep(now);
         self.is_dirty = true;
+        self.first_signal.get_or_insert(signal);
         self.record.target.get_or_insert(target);
         self.record.signalled_at.get_or_insert(now);
     }
 
     /// The stop goes on to another signal.
-    pub(super) fn escalates(&mut self, signal: Signal, cause: Cause, left: &str) {
+    pub(super) fn escalates(&mut self, before: Signal, signal: Signal, cause: Cause, left: &str) {
         match cause {
             Cause::Ignored(ignored) => {
                 warn!(
@@ -123,9 +127,7 @@ impl<K: Kernel> Recorder<K> {
                 self.record.escalated.get_or_insert(Timed { at, what: signal });
             }
             Cause::Elapsed | Cause::Requested | Cause::OwnExit => {
-                warn!(
-                    "this step of --stop-schedule has had its time: going on to {signal}; still there: {left}"
-                );
+                warn!("{before} has had its time: going on to {signal}; still there: {left}");
             }
         }
     }
@@ -189,6 +191,12 @@ impl<K: Kernel> Recorder<K> {
     /// What this shell waits for cannot be told.
     pub(super) fn in_doubt(&mut self, shell: i32) {
         self.in_doubt.push(shell);
+    }
+
+    /// `10.0s after the stop began`.
+    pub(super) fn since_the_stop_began(&self) -> String {
+        let began = self.record.stop.map(|stop| stop.at).unwrap_or_default();
+        format!("{} after the stop began", format::duration(self.kernel.now().saturating_sub(began)))
     }
 
     /// KILL is sent to these; what is missing had left before.
@@ -319,7 +327,7 @@ impl<K: Kernel> Recorder<K> {
             self.has_warned = true;
             let (since, signal) = (format::duration(since), signal.rewritten);
             let left = self.waited_for(&table, signal, signalled);
-            warn!("{since} after {signal}, waiting for {left}");
+            warn!("{since} after {}, waiting for {left}", self.first_signal.unwrap_or(signal));
         }
     }
 
@@ -395,8 +403,14 @@ impl<K: Kernel> Recorder<K> {
     pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
         self.complete(reason, exit_code);
         self.say_advice();
-        info!("exiting with {exit_code}");
-        self.output.write(&self.record, exit_code)
+        let code = self.output.write(&self.record, exit_code);
+        let own = self.record.main_ended.map_or(code, |end| end.what.code());
+        if code == exit_code && code != own {
+            info!("exiting with {code}, which --remap-exit makes of {own}");
+        } else {
+            info!("exiting with {code}");
+        }
+        code
     }
 
     #[cfg(test)]

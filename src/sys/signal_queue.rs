@@ -90,8 +90,13 @@ impl SignalQueue {
                 let waited = timeout.map_or(Ok(true), |timeout| is_readable(descriptor, timeout));
                 // With a deadline it must not wait: STOP discards a CONT that was there a moment ago.
                 let waits = timeout.is_none();
-                if self.waits != waits && set_waits(descriptor, waits).is_ok() {
-                    self.waits = waits;
+                if self.waits != waits {
+                    match set_waits(descriptor, waits) {
+                        Ok(()) => self.waits = waits,
+                        // Or else reading would be a busy loop.
+                        Err(_) if waits => drop(is_readable(descriptor, Duration::MAX)),
+                        Err(_) => {}
+                    }
                 }
                 let [first, second] = match waited.map(|is_there| is_there.then(|| read(descriptor))) {
                     Ok(None) => return None,

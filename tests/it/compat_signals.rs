@@ -122,6 +122,37 @@ fn signals_that_are_rewritten_to_0_do_not_arrive() {
     }
 }
 
+/// dumb-init: what comes of a signal is that signal. A program that catches CONT sees none with every stop.
+#[test]
+fn no_cont_comes_with_a_stop() {
+    for mode in BOTH {
+        for flags in [&[][..], &["-g"], &["-c"], &["--forward-to=all"], &["--stop-schedule=TERM/1m/KILL"]] {
+            let mut init = Init::new(mode).flags(flags).workload("take=all ready hold").start();
+            init.line_after("ready");
+            init.signal(Signal::TERM).line("got TERM");
+            // While drainit looks for processes that have to be continued.
+            stays(Duration::from_millis(300), || !init.try_line("got CONT"));
+            let seen = init.end().stdout;
+            assert!(!seen.iter().any(|line| line == "got CONT"), "{flags:?}: {seen:?}");
+        }
+    }
+}
+
+/// One that is stopped only when it has got the signal, by itself or by another, is continued all the same.
+#[test]
+fn a_process_that_is_stopped_a_moment_later_is_continued() {
+    for mode in BOTH {
+        for flags in [&[][..], &["-g"], &["-c"]] {
+            let script =
+                "trap 'kill -STOP $$; echo continued; exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+            let mut init = Init::new(mode).flags(flags).command(&["bash", "-c", script]).start();
+            init.line("ready").signal(Signal::TERM).line("continued");
+            let run = init.finish();
+            assert!(run.exits(5).warnings().is_empty(), "{run:?}");
+        }
+    }
+}
+
 /// dumb-init: what is no rewrite is refused. It refuses real-time signals too, which drainit takes.
 #[test]
 fn a_wrong_rewrite_is_refused() {

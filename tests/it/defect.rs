@@ -8,15 +8,20 @@ use crate::harness::{BOTH, DRAINIT, Init};
 
 /// Runs drainit with another answer to its first write(2): more bytes than there are. The standard library panics at that.
 fn with_an_impossible_write(arguments: &[&str]) -> Option<Output> {
+    with("inject=write:retval=1000000:when=1", &[], arguments)
+}
+
+/// Runs drainit, and the command that it may start, with this done to its calls.
+fn with(injection: &str, before: &[&str], arguments: &[&str]) -> Option<Output> {
     if Command::new("strace").arg("--version").output().is_err() {
         assert!(std::env::var_os("DRAINIT_REQUIRE_RUNTIMES").is_none(), "strace cannot be run");
         eprintln!("not run: strace is not installed");
         return None;
     }
-    let strace = ["-qq", "-o", "/dev/null", "-e", "inject=write:retval=1000000:when=1", *DRAINIT];
-    let mut command = Command::new("strace");
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", injection, *DRAINIT];
+    let mut command = Command::new("env");
     crate::gate::without_test_variables(&mut command);
-    Some(command.args(strace).args(arguments).output().expect("it was there before"))
+    Some(command.args(before).args(strace).args(arguments).output().expect("it was there before"))
 }
 
 #[track_caller]
@@ -24,6 +29,22 @@ fn is_one_line(output: &Output, begins: &str, has: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{output:?}");
     assert!(said.starts_with(begins) && said.contains(has) && said.lines().count() == 1, "{said}");
+}
+
+/// A kernel or an emulator that says yes, and takes half of the number or nothing of it: no user becomes root by that.
+#[test]
+fn an_id_that_was_not_taken_starts_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root can become another user");
+        return;
+    }
+    for (call, what) in [("setresuid", "user"), ("setresgid", "group"), ("setgroups", "groups")] {
+        let injection = format!("inject={call}:retval=0");
+        let command = ["--user", "65534:65533", "--", "echo", "started"];
+        let Some(output) = with(&injection, &["setpriv", "--groups=5,6", "--"], &command) else { return };
+        is_one_line(&output, "drainit: error: cannot run \"echo\": --user 65534:65533: cannot ", what);
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
 }
 
 #[test]

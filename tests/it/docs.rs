@@ -1,13 +1,16 @@
 //! The documents say what the code does: options, commands, links, measures.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Arg;
 use clap::builder::{Resettable, StyledStr};
-use drainit::cli::{self, Setting};
+use drainit::cli::{self, EarlyExit, Setting};
+use drainit::settings::Settings;
 
-use crate::harness::{DRAINIT, Init};
+use crate::generated::part;
+use crate::harness::DRAINIT;
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -40,7 +43,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// The lines of a document's code blocks in this language.
-fn code_lines(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn code_lines(text: &str, language: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open: Option<&str> = None;
     for line in text.lines() {
@@ -54,41 +57,13 @@ fn code_lines(text: &str, language: &str) -> Vec<String> {
     lines
 }
 
-/// What stands between backticks.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
-
-/// A row of the README's option table: the spellings of the option, its variables, what holds without it, and what it means.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) spellings: BTreeSet<String>,
-    pub(crate) variables: Vec<String>,
-    pub(crate) default: String,
-    pub(crate) meaning: String,
-}
-
-/// The cells of the README's table that begins with this line.
-pub(crate) fn cells(head: &str) -> Vec<Vec<String>> {
-    let text = read("README.md");
+/// The cells of the table in this file that begins with this line.
+pub(crate) fn cells(file: &str, head: &str) -> Vec<Vec<String>> {
+    let text = read(file);
     let rows = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     rows.map(cells).collect()
-}
-
-pub(crate) fn table() -> Vec<Row> {
-    let row = |cells: Vec<String>| {
-        let [options, variables, default, meaning] = <[String; 4]>::try_from(cells).expect("four cells");
-        let spelling = |text: &str| text.split([' ', '[']).next().unwrap_or_default().to_owned();
-        Row {
-            spellings: quoted(&options).map(spelling).collect(),
-            variables: quoted(&variables).map(str::to_owned).collect(),
-            default,
-            meaning,
-        }
-    };
-    cells("| option | environment |").into_iter().map(row).collect()
 }
 
 /// `-r` and `--rewrite`, and other short ones that are shown.
@@ -113,18 +88,6 @@ pub(crate) fn options() -> Vec<Arg> {
 }
 
 #[test]
-fn every_option_is_in_the_readme_with_its_twin() {
-    let table = table();
-    for option in options() {
-        let spellings = spellings(&option);
-        let rows: Vec<&Row> = table.iter().filter(|row| row.spellings == spellings).collect();
-        let [row] = rows.as_slice() else { panic!("{spellings:?}: not in exactly one row: {table:#?}") };
-        let twin: Vec<String> = variable(&option).into_iter().collect();
-        assert_eq!(row.variables, twin, "{spellings:?}");
-    }
-}
-
-#[test]
 fn each_help_is_current() {
     let helps = [
         ("--help", "src/cli/help.txt", cli::definition()),
@@ -142,25 +105,16 @@ fn each_help_is_current() {
     }
 }
 
-#[test]
-fn every_option_in_the_readme_is_there() {
-    let options: Vec<_> = options().iter().map(spellings).collect();
-    for row in table() {
-        assert!(options.contains(&row.spellings), "{row:?} is no option");
-    }
-}
-
 /// A variable that is read and not written down, or written down and not read, is found here whatever it is called.
 #[test]
-fn the_variables_in_the_readme_are_those_that_are_read() {
+fn the_variables_of_the_options_are_those_that_are_read() {
     let source = read("src/cli/setting.rs");
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let read: BTreeSet<&str> =
         code.split('"').skip(1).step_by(2).filter(|text| text.starts_with("DRAINIT_")).collect();
     assert!(read.contains(Setting::GRACE_PERIOD.variable()), "{read:?}");
-    let table = table();
-    let written: BTreeSet<&str> = table.iter().flat_map(|row| &row.variables).map(String::as_str).collect();
-    assert_eq!(written, read);
+    let written: BTreeSet<String> = options().iter().filter_map(variable).collect();
+    assert_eq!(written.iter().map(String::as_str).collect::<BTreeSet<_>>(), read);
 }
 
 #[test]
@@ -178,62 +132,162 @@ fn there_is_one_command_to_run_and_one_to_test() {
     assert!(checks.lines().any(|line| line.starts_with("cargo test")), "the checks run no tests");
 }
 
-/// The README's lines that begin with drainit: the options, and the command behind `--`.
-fn recipes() -> Vec<(Vec<String>, Vec<String>)> {
-    let lines = code_lines(&read("README.md"), "sh");
-    let lines = lines.iter().filter(|line| line.starts_with("drainit "));
-    let recipes = lines.map(|line| {
-        let words = shlex::split(line).unwrap_or_else(|| panic!("no shell reads {line:?}"));
-        let end = words.iter().position(|word| word == "--");
-        let end = end.unwrap_or_else(|| panic!("{line:?} does not say where the command begins"));
-        (words[1..end].to_vec(), words[end + 1..].to_vec())
-    });
-    recipes.collect()
-}
-
-/// With a command that does nothing in the place of the real one, which is not installed here.
-#[test]
-fn every_recipe_is_a_good_command_line() {
-    let recipes = recipes();
-    assert!(recipes.len() >= 12, "{recipes:#?}");
-    for (options, command) in recipes {
-        assert!(!command.is_empty(), "{options:?} run nothing");
-        let flags: Vec<&str> = options.iter().map(String::as_str).collect();
-        let run = Init::subreaper().flags(&flags).command(&["true"]).run();
-        // The server that a step would speak to is not there either, nor is a step's program.
-        let is_expected = |line: &&str| {
-            line.starts_with("drainit: warning: post-exit http ")
-                || line.contains(" would fail: not found in PATH")
-        };
-        assert!(run.exits(0).warnings().iter().all(is_expected), "{options:?}: {run:?}");
-    }
-}
-
 /// `[text](target)`: what stands in the round brackets.
 pub(crate) fn links(text: &str) -> Vec<&str> {
     text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target).collect()
 }
 
+/// As GitHub makes it: small letters, digits, `-` and `_`, a blank is a `-`.
+fn anchor(heading: &str) -> String {
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    let letters = heading.trim_start_matches('#').trim().chars().filter(kept);
+    letters.map(|letter| if letter == ' ' { '-' } else { letter.to_ascii_lowercase() }).collect()
+}
+
+/// Those of its headings; what is in code blocks is none.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut in_code = false;
+    let headings = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    headings.map(anchor).collect()
+}
+
+/// To files, to headings, and to pictures in HTML.
 #[test]
-fn links_point_to_files_that_are_there() {
+fn no_link_is_dead() {
     for document in documents() {
         let text = read(&document);
-        for target in links(&text).into_iter().filter(|target| !target.contains("://")) {
-            let file = target.split('#').next().unwrap_or_default();
+        let pictures = ["src=\"", "srcset=\""].into_iter().flat_map(|start| text.split(start).skip(1));
+        let pictures = pictures.filter_map(|rest| rest.split_once('"')).map(|(target, _)| target);
+        for target in links(&text).into_iter().chain(pictures).filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let folder = document.parent().expect("a file has a folder");
-            assert!(folder.join(file).exists(), "{}: {target} is not there", document.display());
+            let path = if file.is_empty() { document.clone() } else { folder.join(file) };
+            assert!(path.exists(), "{}: {target} is not there", document.display());
+            if !heading.is_empty() {
+                let known = anchors(&read(&path));
+                assert!(known.contains(heading), "{}: {target}, among {known:?}", document.display());
+            }
         }
     }
 }
 
 #[test]
-fn what_the_readme_shows_of_an_example_stands_there() {
+fn the_readme_is_short() {
+    let bytes = read("README.md").len();
+    assert!(bytes <= 10 << 10, "{bytes} bytes");
+}
+
+/// The command lines of drainit in a document: lines of code that begin with it, what stands between backticks, and entrypoints.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let split = |line: &str| shlex::split(line).unwrap_or_else(|| panic!("no shell reads {line:?}"));
+    let shell = code_lines(text, "sh");
+    let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let lines = shell.iter().map(String::as_str).chain(indented).chain(quoted);
+    // What is left out, or stands for something, is no command line.
+    let lines = lines.filter(|line| line.starts_with("drainit ") && !line.contains(['…', '[']));
+    let entrypoints = text.lines().filter_map(|line| line.strip_prefix("ENTRYPOINT "));
+    let entrypoints = entrypoints.map(|list| serde_json::from_str(list).expect("the exec form"));
+    lines.map(split).chain(entrypoints).collect()
+}
+
+/// drainit takes each of them, in whatever document. One without a command is given one.
+#[test]
+fn every_command_line_is_taken() {
+    let mut count = 0;
+    for document in documents() {
+        for words in command_lines(&read(&document)) {
+            let settings = |words: &[String]| match cli::parse(words.iter().map(OsString::from).collect()) {
+                Ok(typed) => Settings::new(typed, |_| None).map(drop).map_err(|error| error.to_string()),
+                Err(EarlyExit::Print(_) | EarlyExit::Copy(_)) => Ok(()),
+                Err(EarlyExit::Refuse(problem)) => Err(problem),
+            };
+            let with_command = [&words[..], &["--".to_owned(), "true".to_owned()]].concat();
+            let taken = settings(&words).or_else(|problem| settings(&with_command).map_err(|_| problem));
+            assert!(taken.is_ok(), "{}: {words:?}: {taken:?}", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 45, "only {count}");
+}
+
+/// Words that a reader has to translate back.
+#[test]
+fn the_documents_speak_plainly() {
+    for document in documents() {
+        let text = read(&document).to_lowercase();
+        let signals = ["term", "int", "quit", "hup", "winch"].map(|signal| format!(" at {signal}"));
+        let words = ["somebody", "everybody", "whoever", "who ignores", "ends in order", "end in order"]
+            .map(str::to_owned);
+        for words in signals.iter().chain(&words) {
+            let found = text.match_indices(words.as_str()).any(|(at, _)| {
+                let rest = &text[at + words.len()..];
+                !rest.starts_with(|letter: char| letter.is_alphanumeric())
+            });
+            assert!(!found, "{} says {words:?}", document.display());
+        }
+    }
+}
+
+/// The owner's name is the same wherever it is, and Cargo.toml has it.
+#[test]
+fn the_owner_is_one() {
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
+    let place = manifest["workspace"]["package"]["repository"].as_str().expect("text");
+    let owner = place.strip_prefix("https://github.com/").and_then(|rest| rest.strip_suffix("/drainit"));
+    let owner = owner.unwrap_or_else(|| panic!("{place} is no such place"));
+    let own = [".github/workflows/ci.yml", ".github/workflows/release.yml", "Dockerfile", "Cargo.toml"];
+    let own = own.iter().map(|name| root().join(name)).filter(|path| path.is_file());
+    let examples = crate::examples::files().into_iter().map(|file| root().join("examples").join(file));
+    for document in documents().into_iter().chain(own).chain(examples) {
+        let text = read(&document);
+        for (before, _) in text.match_indices("/drainit").map(|(at, _)| text.split_at(at)) {
+            let Some((_, found)) = before.rsplit_once("github.com/") else { continue };
+            if found != "$owner" && !found.contains(|letter: char| letter.is_whitespace() || letter == '/') {
+                assert_eq!(found, owner, "{}", document.display());
+            }
+        }
+        let placeholders = text.matches(owner).count();
+        assert!(owner != "OWNER" || placeholders <= 3, "{}: {placeholders} places", document.display());
+    }
+}
+
+/// Which registry an image is in is for whoever pushes it.
+#[test]
+fn no_image_is_named_with_its_registry() {
+    let own = [".github/workflows/ci.yml", ".github/workflows/release.yml", "Dockerfile", "Cargo.toml"];
+    let own = own.iter().map(|name| root().join(name)).filter(|path| path.is_file());
+    let examples = crate::examples::files().into_iter().map(|file| root().join("examples").join(file));
+    for file in documents().into_iter().chain(own).chain(examples) {
+        let text = read(&file);
+        for host in [
+            "gcr.io",
+            "ghcr.io",
+            "quay.io",
+            "docker.io/",
+            "hub.docker.com",
+            "registry.",
+            "crates.io",
+            "pypi.org",
+        ] {
+            assert!(!text.contains(host), "{} names {host}", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_of_an_example_stands_there() {
     let examples: String =
         crate::examples::files().iter().map(|file| read(format!("examples/{file}"))).collect();
-    let shown = code_lines(&read("README.md"), "yaml");
-    assert!(shown.len() > 10, "the README shows some of them: {shown:?}");
-    for line in shown {
-        assert!(examples.lines().any(|known| known == line), "no example has {line:?}");
+    for (page, least) in [("README.md", 5), ("docs/kubernetes.md", 10)] {
+        let shown = code_lines(&read(page), "yaml");
+        assert!(shown.len() >= least, "{page} shows some of them: {shown:?}");
+        for line in shown {
+            assert!(examples.lines().any(|known| known == line), "{page}: no example has {line:?}");
+        }
     }
 }
 
@@ -249,13 +303,16 @@ fn no_document_names_a_place_of_one_machine() {
 
 #[test]
 fn the_measures_are_filled_in() {
-    let text = read("README.md");
-    let parts: Vec<&str> = text.split("<!-- bench:").collect();
-    let [_, begin, end] = parts.as_slice() else { panic!("the markers are not there once each") };
-    let measures = begin.strip_prefix("begin -->").expect("the first marker begins");
-    assert!(end.starts_with("end -->"));
-    for part in ["| drainit |", "tini-static", "dumb-init", "catatonit", "Measured by `cargo bench"] {
-        assert!(measures.contains(part), "{part} is not in the measures");
+    let text = read("docs/measures.md");
+    for (name, parts) in [
+        ("bench", &["| drainit |", "tini-static", "dumb-init", "catatonit", "Measured by `cargo bench"][..]),
+        ("programs", &["| `nginx ", "`tini-static -g`", "`dumb-init`", "Measured by `cargo bench"]),
+        ("processors", &["| linux/amd64 |", "| linux/s390x |"]),
+    ] {
+        let (_, measures, _) = part(&text, name);
+        for part in parts {
+            assert!(measures.contains(part), "{part} is not in the {name} measures");
+        }
     }
 }
 

@@ -75,7 +75,8 @@ fn a_process_that_moves_data_is_waited_for_although_it_ignores_the_signal() {
         let mut init = init.command(&["dash", "-c", script]).start();
         init.ready(&["main"]).signal(Signal::TERM);
         let mut upload = std::fs::File::from(write);
-        stays(WORK, || upload.write_all(&[0; 4096]).is_ok());
+        // As much as the pipe holds: if the processor is given to others between two looks, one turn of the reader is enough.
+        stays(WORK, || upload.write_all(&[0; 64 * 1024]).is_ok());
         drop(upload);
         init.finish().exits(0).silently();
     }

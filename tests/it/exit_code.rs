@@ -49,6 +49,22 @@ fn codes_are_remapped() {
 }
 
 #[test]
+fn a_stop_that_needed_kill_is_not_remapped() {
+    for mode in BOTH {
+        for (flags, command, code) in [
+            (&["-e", "137"][..], "name=main catch=TERM ready hold", 137),
+            // Main ended well, but what it left behind did not.
+            (&["-e", "7"], "child{ ignore=TERM hold } name=main catch=TERM:1ms:7 ready hold", 7),
+        ] {
+            let flags = [&["--grace-period=500ms", "--ignored-after=never"], flags].concat();
+            let mut init = Init::new(mode).flags(&flags).workload(command).start();
+            init.ready(&["main"]).signal(Signal::TERM);
+            init.finish().exits(code);
+        }
+    }
+}
+
+#[test]
 fn main_s_status_wins_over_later_ones() {
     for mode in BOTH {
         let run = Init::new(mode).workload("orphan{ catch=TERM:50ms:9 ready hold } exit=3").run();

@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use clap_complete::Shell;
 
@@ -19,7 +20,27 @@ pub(crate) fn is_current(file: &str, made: &str) {
         std::fs::write(&path, made).expect("the project can be written");
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(known == made, "{file} is not current: {BLESS}=1 cargo test --test it is_current, then git diff");
+    assert!(known == made, "{file} is not current: {BLESS}=1 and this test write it, then git diff");
+}
+
+/// What is between `<!-- NAME:begin -->` and `<!-- NAME:end -->`: before, inside, after.
+#[track_caller]
+pub(crate) fn part<'a>(text: &'a str, name: &str) -> (&'a str, &'a str, &'a str) {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
+    let at = text.find(&begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
+    let (before, rest) = text.split_at(at);
+    let (inside, after) = rest.split_at(rest.find(&end).unwrap_or_else(|| panic!("no {end}")));
+    (before, inside, after)
+}
+
+/// As [`is_current`], for the marked part of a file. Several tests write to one file.
+#[track_caller]
+pub(crate) fn part_is_current(file: &str, name: &str, made: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = crate::docs::read(file);
+    let (before, _, after) = part(&text, name);
+    is_current(file, &format!("{before}{made}{after}"));
 }
 
 /// Runs a program that may not be installed here; then that is said, and is an error where all has to be run.

@@ -330,8 +330,7 @@ fn what_was_not_signalled_is_said_to_be_so() {
     let mut init = Init::pid_one().workload(family).start();
     init.ready(&["worker", "main"]).signal(Signal::TERM);
     let line = init.says("waiting for");
-    let expected =
-        "waiting for fake-workload (2) sleeping, catches TERM; fake-workload (3) sleeping, was not sent TERM";
+    let expected = "waiting for fake-workload (2): sleeping, catches TERM; fake-workload (3): sleeping, was not sent TERM";
     assert!(line.ends_with(expected), "{line}");
     init.signal(Signal::USR1);
     init.finish().exits(0);

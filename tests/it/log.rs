@@ -94,7 +94,7 @@ fn what_is_waited_for_is_logged_after_a_while() {
         Init::pid_one().flags(&["-v"]).workload("name=main catch=TERM catch=USR1:1ms ready hold").start();
     init.ready(&["main"]).signal(Signal::TERM);
     let line = init.says("waiting for ");
-    assert!(line.contains("fake-workload (2) sleeping, catches TERM"), "{line}");
+    assert!(line.contains("fake-workload (2): sleeping, catches TERM"), "{line}");
     init.signal(Signal::USR1);
     init.finish().exits(0);
 }

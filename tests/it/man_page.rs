@@ -1,11 +1,11 @@
-//! The manual page: made from the command line's definition and the README's tables, and checked in.
+//! The manual page: made from the command line's definition and the tables of docs/options.md, and checked in.
 
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use drainit::cli;
 
-use crate::docs::{self, Row};
 use crate::generated::{is_current, run};
+use crate::{docs, options};
 
 const FILE: &str = "docs/drainit.1";
 const ABOUT: &str = "container init that forwards signals, reaps orphans and exits last";
@@ -13,9 +13,9 @@ const ABOUT: &str = "container init that forwards signals, reaps orphans and exi
 const DESCRIPTION: &[&str] = &[
     "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It forwards signals to \
      it, reaps every orphan, and exits only when no child is left. Its exit status is the command's.",
-    "Everything behind COMMAND belongs to COMMAND, with or without `--`.",
+    "Everything after COMMAND belongs to COMMAND, with or without `--`.",
     "Before a stop it can drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards it says which \
-     processes were killed or kept the stop waiting. If all went well it says nothing, and on standard output it never says anything.",
+     processes were killed or kept the stop waiting. If all went well it says nothing, and it never writes to standard output.",
     "A wrong option or value is one line on standard error that names it, and exit status 125. Nothing is started then.",
 ];
 
@@ -23,12 +23,12 @@ const DESCRIPTION: &[&str] = &[
 const STOP: &[(&str, &str)] = &[
     (
         "Drain",
-        "The `--pre-stop` steps run one after the other, within `--pre-stop-timeout`; the command goes on serving. Only a request to stop \
-         drains, and not the command's own exit.",
+        "The `--pre-stop` steps run one after the other, within `--pre-stop-timeout`; the command goes on serving. Only a stop request drains, not \
+         the command's own exit.",
     ),
     (
-        "Ask",
-        "The signal goes to the target, after `--rewrite`, or the first of `--stop-schedule` does. CONT follows.",
+        "Signal",
+        "The signal, after `--rewrite`, or the first of `--stop-schedule` goes to the target. Stopped processes get CONT too.",
     ),
     (
         "Wait",
@@ -44,24 +44,24 @@ const STOP: &[(&str, &str)] = &[
 
 const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when `--stop-after` is over, or when the command exits by itself.";
 
-const CLOCKS: &str = "After a request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds if \
-     neither that nor a schedule is given. Set it a little below the runtime's own grace: Docker has 10 s, Kubernetes 30 s.";
+const CLOCKS: &str = "After a stop request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds if \
+     neither that nor a schedule is given. Set the grace period a little below the runtime's own: Docker waits 10 s, Kubernetes 30 s.";
 
 const SIGNALS: &[&str] = &[
-    "Every signal that can be received is forwarded, real-time signals too, but for CHLD, for faults that the kernel found, and for what drainit \
-     caused itself. A stop signal during the drain, or within a second after processes were signalled, is the same request once more.",
+    "Every signal that can be received is forwarded, real-time signals too, except CHLD, faults raised by the kernel, and signals that drainit \
+     caused itself. A stop signal during the drain, or within a second after processes were signalled, repeats the same request.",
     "Signals are written as `15`, `TERM`, `SIGTERM`, `sigterm`, `RTMIN+3`, `SIGRTMIN+3`, `RTMAX-2` or `SIGRTMINPLUS3`. RTMIN is 34 and RTMAX is \
      64, whatever the C library says.",
 ];
 
 const ENVIRONMENT: &str = "Each variable says what its option says, and the option wins. An empty one counts as unset. Values of a \
-     repeatable option stand between commas, commands and URLs on a line each. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.";
+     repeatable option are separated by commas, commands and URLs by newlines. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.";
 
 /// Variables that are not named after an option.
 const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("TINI_KILL_PROCESS_GROUP", "Same as `--forward-to` group, whatever its value."),
     ("TINI_VERBOSITY", "0 is `error`, 1 `warn`, 2 `info`, 3 `debug`, above that `trace`."),
-    ("TINI_SUBREAPER", "Asks for what is done anyway."),
+    ("TINI_SUBREAPER", "Requests what drainit does anyway."),
     ("DUMB_INIT_SETSID", "Same as `--forward-to` main if it is `0`."),
     ("DUMB_INIT_DEBUG", "The log's level is `debug` if it is `1`."),
     ("CATATONIT_DEBUG", "The log's level is `debug`, whatever its value."),
@@ -80,7 +80,7 @@ const NAMES: &str = "Started as `docker-init`, `tini`, `tini-static`, `podman-in
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("A shell may die at once; its server is waited for.", "drainit -- ./entrypoint.sh"),
-    ("nginx finishes its connections at QUIT.", "drainit --rewrite TERM:QUIT -- nginx -g 'daemon off;'"),
+    ("nginx finishes its connections on QUIT.", "drainit --rewrite TERM:QUIT -- nginx -g 'daemon off;'"),
     (
         "Connections end before the server is signalled.",
         "drainit --pre-stop-idle 8080 --grace-period 25s -- /app",
@@ -107,9 +107,8 @@ fn list<W: AsRef<str>, M: AsRef<str>>(page: &mut Roff, entries: &[(W, M)]) {
     }
 }
 
-fn options(page: &mut Roff) {
+fn described_options(page: &mut Roff) {
     let definition = cli::definition();
-    let table = docs::table();
     let mut heading = None;
     for option in definition.get_arguments().filter(|option| !option.is_positional()) {
         if option.get_help_heading() != heading {
@@ -117,7 +116,6 @@ fn options(page: &mut Roff) {
             page.control("SS", heading);
         }
         let spellings = docs::spellings(option);
-        let row = table.iter().find(|row| row.spellings == spellings).expect("it is in the README");
         let mut typed: Vec<Inline> = Vec::new();
         let mut spellings: Vec<String> = spellings.into_iter().collect();
         spellings.sort_by_key(String::len);
@@ -134,17 +132,8 @@ fn options(page: &mut Roff) {
                 roman(after),
             ]);
         }
-        page.control("TP", []).text(typed).text(rich(&meaning(row)));
+        page.control("TP", []).text(typed).text(rich(&options::meaning(option)));
     }
-}
-
-fn meaning(row: &Row) -> String {
-    let default = if row.default.is_empty() || row.default == "none" {
-        String::new()
-    } else {
-        format!(" Default: {}.", row.default)
-    };
-    format!("{}{default}", row.meaning)
 }
 
 fn variables() -> Vec<(String, String)> {
@@ -182,7 +171,7 @@ fn body() -> Roff {
     paragraphs(&mut page, DESCRIPTION);
     page.control("SH", ["OPTIONS"]);
     page.text(rich("Durations are `500ms`, `10s`, `1m30s`, `2h` or a bare number of seconds."));
-    options(&mut page);
+    described_options(&mut page);
     page.control("SH", ["HOW A STOP GOES"]).text(rich(STOP_HEAD));
     list(&mut page, STOP);
     paragraphs(&mut page, &[CLOCKS]);
@@ -195,8 +184,10 @@ fn body() -> Roff {
     paragraphs(&mut page, &["The commands that are steps find these:"]);
     list(&mut page, FOR_STEPS);
     page.control("SH", ["EXIT STATUS"]);
-    let codes: Vec<(String, String)> =
-        docs::cells("| code | meaning |").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let codes: Vec<(String, String)> = docs::cells(options::FILE, "| code | meaning |")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
     list(&mut page, &codes);
     paragraphs(&mut page, &["`--remap-exit` changes the first two kinds."]);
     page.control("SH", ["FILES"]);

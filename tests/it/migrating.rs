@@ -35,7 +35,7 @@ const PEERS: [Peer; 3] = [
             Flag(&["-p"], Some("SIGKILL"), "Any spelling of a signal."),
             Flag(&["-v"], None, "On stderr."),
             Flag(&["-w"], None, ""),
-            Flag(&["-g"], None, "The default, but under tini's name."),
+            Flag(&["-g"], None, "Not the default, which is `auto`; tini's default is `-c`."),
             Flag(&["-e"], Some("143"), "Also to another code than 0."),
             Flag(&["-h"], None, ""),
             Flag(&["-l"], None, "drainit's."),
@@ -44,7 +44,7 @@ const PEERS: [Peer; 3] = [
         variables: &[
             Variable("TINI_SUBREAPER", "", &["-s"], "Whatever its value."),
             Variable("TINI_KILL_PROCESS_GROUP", "", &["-g"], "Whatever its value."),
-            Variable("TINI_VERBOSITY", "0", &["-q"], "Also where it is no number."),
+            Variable("TINI_VERBOSITY", "0", &["-q"], "Also if it is no number."),
             Variable("TINI_VERBOSITY", "1", &[], "The default."),
             Variable("TINI_VERBOSITY", "2", &["-v"], ""),
             Variable("TINI_VERBOSITY", "3", &["-vv"], ""),
@@ -70,7 +70,7 @@ const PEERS: [Peer; 3] = [
         name: "catatonit",
         help: "-h",
         flags: &[
-            Flag(&["-g"], None, "The default, but under catatonit's name."),
+            Flag(&["-g"], None, "Not the default, which is `auto`; catatonit's default is `-c`."),
             Flag(&["-h"], None, "On stdout."),
             Flag(&["-L"], None, "drainit's."),
             Flag(&["-P"], None, "A command beside it is refused."),
@@ -205,6 +205,6 @@ fn every_variable_that_is_read_is_in_a_table() {
     let named: Vec<&str> = PEERS.iter().flat_map(|peer| peer.variables).map(|variable| variable.0).collect();
     for name in drainit::settings::COMPAT_VARIABLES {
         assert!(named.contains(&name), "{name}");
-        assert!(read("README.md").contains(&format!("`{name}`")), "{name}");
+        assert!(read("docs/options.md").contains(&format!("`{name}`")), "{name}");
     }
 }

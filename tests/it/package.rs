@@ -64,3 +64,30 @@ fn the_debian_package_has_all_that_is_made_for_users() {
         assert!(to(&format!("completions/{name}")).is_some(), "{name} is not in the Debian package");
     }
 }
+
+/// What `cargo binstall` fetches is what the release workflow uploads.
+#[test]
+fn the_release_has_the_files_that_binstall_fetches() {
+    let workflow = docs::root().join(".github/workflows/release.yml");
+    if !workflow.is_file() {
+        eprintln!("not compared with the workflow: a package has none");
+        return;
+    }
+    let workflow = docs::read(workflow);
+    let manifest: toml::Table = docs::read("Cargo.toml").parse().expect("TOML");
+    let fetched = manifest["package"]["metadata"]["binstall"]["overrides"].as_table().expect("a table");
+    let list = workflow.split_once("for arch in ").and_then(|(_, rest)| rest.split_once(';'));
+    let mut uploaded: Vec<&str> = list.expect("it names them").0.split(' ').collect();
+    assert!(workflow.contains("\"dist/drainit-$GITHUB_REF_NAME-linux-$arch\""), "the names have changed");
+    let mut wanted: Vec<&str> = fetched
+        .values()
+        .map(|target| {
+            let url = target["pkg-url"].as_str().expect("text");
+            url.strip_prefix("{ repo }/releases/download/v{ version }/drainit-v{ version }-linux-")
+                .expect("a release's file")
+        })
+        .collect();
+    uploaded.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(wanted, uploaded);
+}

@@ -9,62 +9,79 @@ use drainit::signal::Signal;
 use crate::harness::{BOTH, Finished, Init, Mode, WORKLOAD};
 
 /// How a shell is started with a script.
-type Shell = &'static [&'static str];
+pub(crate) type Shell = &'static [&'static str];
 
-const DASH: Shell = &["dash", "-c"];
-const BASH: Shell = &["bash", "-c"];
-const ASH: Shell = &["busybox", "sh", "-c"];
-const ZSH: Shell = &["zsh", "-c"];
-const ALL: [Shell; 4] = [DASH, BASH, ASH, ZSH];
+pub(crate) const DASH: Shell = &["dash", "-c"];
+pub(crate) const BASH: Shell = &["bash", "-c"];
+pub(crate) const ASH: Shell = &["busybox", "sh", "-c"];
+pub(crate) const ZSH: Shell = &["zsh", "-c"];
+pub(crate) const ALL: [Shell; 4] = [DASH, BASH, ASH, ZSH];
 
 /// A server that needs this long after TERM. It catches INT and QUIT too, as many do.
-fn server(needs: &str) -> String {
+pub(crate) fn server(needs: &str) -> String {
     format!("{WORKLOAD} name=server catch=TERM:{needs} catch=INT,QUIT ready hold")
 }
 
 /// What is tried of one entrypoint.
 #[derive(Clone)]
-struct Try {
+pub(crate) struct Try {
     script: String,
     flags: Vec<&'static str>,
     ready: Vec<&'static str>,
     shells: Vec<Shell>,
+    under: Vec<&'static str>,
+    /// It is signalled without waiting until its processes wait.
+    is_moving: bool,
     stdin: fn() -> std::process::Stdio,
 }
 
 impl Try {
-    fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         Self {
             script: script.to_owned(),
             flags: Vec::new(),
             ready: vec!["server"],
             shells: ALL.to_vec(),
+            under: Vec::new(),
+            is_moving: false,
             stdin: std::process::Stdio::null,
         }
     }
 
-    fn shells(mut self, shells: &[Shell]) -> Self {
+    pub(crate) fn shells(mut self, shells: &[Shell]) -> Self {
         self.shells = shells.to_vec();
         self
     }
 
-    fn flags(mut self, flags: &[&'static str]) -> Self {
+    /// Its processes never wait all at once.
+    pub(crate) fn moving(mut self) -> Self {
+        self.is_moving = true;
+        self
+    }
+
+    /// What starts drainit.
+    pub(crate) fn under(mut self, wrapper: &[&'static str]) -> Self {
+        self.under = wrapper.to_vec();
+        self
+    }
+
+    pub(crate) fn flags(mut self, flags: &[&'static str]) -> Self {
         self.flags = flags.to_vec();
         self
     }
 
-    fn ready(mut self, names: &[&'static str]) -> Self {
+    pub(crate) fn ready(mut self, names: &[&'static str]) -> Self {
         self.ready = names.to_vec();
         self
     }
 
-    fn stdin(mut self, stdin: fn() -> std::process::Stdio) -> Self {
+    pub(crate) fn stdin(mut self, stdin: fn() -> std::process::Stdio) -> Self {
         self.stdin = stdin;
         self
     }
 
     /// Runs it with each shell, in both modes, side by side; `judge` is told how long the stop took.
-    fn run(self, judge: impl Fn(&Finished, Duration) + Sync) {
+    pub(crate) fn run(self, judge: impl Fn(&Finished, Duration) + Sync) {
         std::thread::scope(|scope| {
             for shell in &self.shells {
                 for mode in BOTH {
@@ -81,8 +98,16 @@ impl Try {
 
     fn run_one(&self, shell: Shell, mode: Mode, judge: &(impl Fn(&Finished, Duration) + Sync)) {
         let command: Vec<&str> = shell.iter().copied().chain([self.script.as_str()]).collect();
-        let mut init = Init::new(mode).flags(&self.flags).stdin((self.stdin)()).command(&command).start();
-        init.ready(&self.ready).settled();
+        let mut init = Init::new(mode)
+            .under(&self.under)
+            .flags(&self.flags)
+            .stdin((self.stdin)())
+            .command(&command)
+            .start();
+        init.ready(&self.ready);
+        if !self.is_moving {
+            init.settled();
+        }
         let begun = Instant::now();
         init.signal(Signal::TERM);
         let run = init.finish();
@@ -91,14 +116,16 @@ impl Try {
 }
 
 #[track_caller]
-fn once_and_finished(run: &Finished) {
+pub(crate) fn once_and_finished(run: &Finished) {
     assert_eq!(run.count("server got TERM"), 1, "{run:#?}");
     assert_eq!(run.count("server finished"), 1, "{run:#?}");
     assert!(!run.warnings().iter().any(|line| line.contains("killing")), "{run:#?}");
 }
 
-/// The server heard it at once: long before anything but the rule would have told it.
-const AT_ONCE: Duration = Duration::from_millis(1_900);
+/// The server heard it at once: long before anything but the rule would have told it, if `--ignored-after` is [`LATER`].
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(15);
+/// Before a process that may have been told is signalled.
+pub(crate) const LATER: [&str; 2] = ["--ignored-after", "20s"];
 
 #[test]
 fn a_server_behind_a_shell_without_a_trap_is_signalled_at_once() {
@@ -110,7 +137,7 @@ fn a_server_behind_a_shell_without_a_trap_is_signalled_at_once() {
         format!("f() {{ {server}; true; }}; f & wait"),
         format!("tail -f /dev/null & {server}; true"),
     ] {
-        Try::new(&script).run(|run, took| {
+        Try::new(&script).flags(&LATER).run(|run, took| {
             once_and_finished(run);
             assert!(took < AT_ONCE, "{script}: {took:?}");
         });
@@ -137,7 +164,7 @@ fn timeout_passes_the_signal_on() {
     let server = server("300ms");
     for script in [format!("timeout 100 {server}; true"), format!("timeout --foreground 100 {server} & wait")]
     {
-        Try::new(&script).shells(&[DASH, BASH]).run(|run, took| {
+        Try::new(&script).flags(&LATER).shells(&[DASH, BASH]).run(|run, took| {
             assert!((1..=2).contains(&run.count("server got TERM")), "{run:#?}");
             assert_eq!(run.count("server finished"), 1, "{run:#?}");
             assert!(took < AT_ONCE, "{script}: {took:?}");
@@ -147,9 +174,9 @@ fn timeout_passes_the_signal_on() {
 
 #[test]
 fn a_trap_that_relays_the_signal_is_the_only_one_that_does() {
-    let server = server("3s");
+    let (server, six_seconds) = (server("3s"), server("6s"));
     for script in [
-        format!("trap 'kill $p' TERM; {server} & p=$!; wait $p; wait $p"),
+        format!("trap 'kill $p' TERM; {six} & p=$!; wait $p; wait $p", six = six_seconds),
         format!("trap 'kill $p; wait $p' TERM; {server} & p=$!; wait $p"),
         format!(
             "trap 'kill $p; while kill -0 $p 2>/dev/null; do sleep .2; done' TERM; {server} & p=$!; wait $p"
@@ -175,7 +202,7 @@ fn a_trap_with_another_way_to_shut_down_is_left_to_it() {
 #[test]
 fn a_trap_that_leaves_lets_drainit_signal_the_server() {
     let server = server("300ms");
-    Try::new(&format!("trap 'exit 0' TERM; {server} & wait")).run(|run, took| {
+    Try::new(&format!("trap 'exit 0' TERM; {server} & wait")).flags(&LATER).run(|run, took| {
         once_and_finished(run);
         assert!(took < AT_ONCE, "it was told nothing: {took:?}");
     });
@@ -211,7 +238,7 @@ fn a_shell_with_a_trap_does_not_answer_for_its_foreground_command() {
         format!("trap 'echo trap' TERM; {server} | cat; true"),
         format!("trap 'echo trap' TERM; tail -f /dev/null & {server}; kill $!; true"),
     ] {
-        Try::new(&script).shells(&[DASH, ASH, ZSH]).run(|run, took| {
+        Try::new(&script).flags(&LATER).shells(&[DASH, ASH, ZSH]).run(|run, took| {
             once_and_finished(run);
             assert!(took < AT_ONCE, "{script}: {took:?}");
         });
@@ -229,14 +256,14 @@ fn bash_with_a_terminal_a_pipe_or_a_file_as_stdin_does_not_answer_for_its_foregr
         read.into()
     };
     for stdin in [file as fn() -> std::process::Stdio, pipe] {
-        Try::new(&script).shells(&[BASH]).stdin(stdin).run(|run, took| {
+        Try::new(&script).flags(&LATER).shells(&[BASH]).stdin(stdin).run(|run, took| {
             once_and_finished(run);
             assert_eq!(run.count("trap"), 1, "and then it runs: {run:#?}");
             assert!(took < AT_ONCE, "{took:?}");
         });
     }
     let plain = format!("trap 'echo trap' TERM; {WORKLOAD} name=server catch=TERM:300ms ready hold; true");
-    Try::new(&plain).shells(&[BASH]).run(|run, took| {
+    Try::new(&plain).flags(&LATER).shells(&[BASH]).run(|run, took| {
         once_and_finished(run);
         assert!(took < AT_ONCE, "INT and QUIT are at default: {took:?}");
     });

@@ -122,7 +122,7 @@ fn the_grace_period_ends_in_kill_and_names_what_was_killed() {
         init.signal(Signal::TERM);
         let run = init.finish();
         run.exits(137);
-        assert!(run.complaint().starts_with("drainit: warning: time is up: killing "), "{run:?}");
+        assert!(run.complaint().contains(" after the stop began, time is up: killing "), "{run:?}");
         if mode != Mode::PidOneForeignProc {
             assert_eq!(run.complaint().matches("fake-workload (").count(), 3, "{run:?}");
         }

@@ -1,4 +1,4 @@
-"""A server that finishes the request under way when it gets TERM."""
+"""A server that finishes its requests when it gets TERM."""
 
 import signal
 import threading
@@ -15,13 +15,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    # server_close() waits for the threads that still answer.
+    # server_close() waits for the threads that still send an answer.
     daemon_threads = False
 
 
 def main():
     server = Server(("", 8080), Handler)
-    # shutdown() waits for serve_forever(), which runs in this thread: so it is called in another one.
+    # shutdown() waits for serve_forever(), which runs in this thread, so another thread has to call it.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     print("server: up", flush=True)
     server.serve_forever()

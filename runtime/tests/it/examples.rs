@@ -49,7 +49,7 @@ fn the_file_for_cri_o_is_what_configure_prints() {
 fn the_versions_are_one() {
     let own = env!("CARGO_PKG_VERSION");
     let table: toml::Table = include_str!("../../../Cargo.toml").parse().expect("TOML");
-    assert_eq!(table["package"]["version"].as_str(), Some(own));
+    assert_eq!(table["workspace"]["package"]["version"].as_str(), Some(own));
     for text in [INSTALLER, PAGE, include_str!("../../../Dockerfile")] {
         let names: Vec<&str> = text.split("drainit-node:").skip(1).collect();
         assert!(!names.is_empty() && names.iter().all(|name| name.starts_with(own)), "{names:?}");

@@ -83,7 +83,7 @@ pub enum Call {
     AwaitsChild,
     /// `rt_sigsuspend`: a signal, by a handler.
     Suspended,
-    /// `read`, from this pipe if it is one.
+    /// `read`, from this pipe if it is one, and more than one byte at once. The `read` of the shell language takes single bytes.
     Reads(Option<u64>),
     /// None: it runs.
     Running,

@@ -115,7 +115,7 @@ pub(super) fn waits(
     let in_front = match shell {
         Shell::Ash => ash(process, youngest, facts, is_last_look),
         Shell::Bash => bash(process, youngest, table, facts),
-        Shell::Zsh => zsh(process, facts),
+        Shell::Zsh => zsh(process, youngest, facts),
         Shell::Other => Some(Front::Doubt),
     };
     match in_front {
@@ -143,10 +143,7 @@ fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look
     match facts.call(shell.pid)? {
         Call::AwaitsChild => Some(Front::Youngest),
         Call::Reads(Some(pipe)) => {
-            let is_background =
-                facts.status(youngest.pid)?.signals.is_some_and(|it| it.ignored.intersects(KEYS));
-            let writes = facts.outputs(youngest.pid)?.write_into(pipe);
-            Some(if writes && !is_background { Front::Youngest } else { Front::Nothing })
+            Some(if is_captured(pipe, youngest, facts)? { Front::Youngest } else { Front::Nothing })
         }
         Call::Reads(None) | Call::Suspended | Call::AwaitsSignals => Some(Front::Nothing),
         // Between two commands: it will be somewhere in a moment.
@@ -166,18 +163,23 @@ fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look
     }
 }
 
-/// zsh blocks INT only while it waits for a foreground command.
-fn zsh(shell: &Process, facts: &mut Reader<'_>) -> Option<Front> {
+/// What a shell that reads from this pipe reads is what this command says: `$(...)`.
+fn is_captured(pipe: u64, command: &Process, facts: &mut Reader<'_>) -> Option<bool> {
+    let is_background = facts.status(command.pid)?.signals.is_some_and(|it| it.ignored.intersects(KEYS));
+    Some(facts.outputs(command.pid)?.write_into(pipe) && !is_background)
+}
+
+/// zsh blocks INT only while it waits for a foreground command, and for `$(...)` it reads from its pipe.
+fn zsh(shell: &Process, youngest: &Process, facts: &mut Reader<'_>) -> Option<Front> {
     let signals = facts.status(shell.pid)?.signals.or(shell.signals);
-    Some(match signals {
-        Some(signals) if signals.blocked.contains(Signal::INT) => Front::Youngest,
-        Some(_) => Front::Nothing,
-        None => Front::Doubt,
-    })
+    let Some(signals) = signals else { return Some(Front::Doubt) };
+    let is_in_front = signals.blocked.contains(Signal::INT)
+        || matches!(facts.call(shell.pid)?, Call::Reads(Some(pipe)) if is_captured(pipe, youngest, facts)?);
+    Some(if is_in_front { Front::Youngest } else { Front::Nothing })
 }
 
 /// A background command of bash ignores INT and QUIT, and has a read-only `/dev/null` as its stdin. A program may have changed the first
-/// (node resets both and catches INT), so then the second tells. In a group of its own (`set -m`) nothing does.
+/// (node resets both and catches INT), so then the second tells, unless the shell reads what it says, for `$(...)`. In a group of its own (`set -m`) nothing does.
 fn bash(shell: &Process, youngest: &Process, table: &Table, facts: &mut Reader<'_>) -> Option<Front> {
     let signals = facts.status(youngest.pid)?.signals.or(youngest.signals);
     let Some(signals) = signals else { return Some(Front::Doubt) };
@@ -188,6 +190,11 @@ fn bash(shell: &Process, youngest: &Process, table: &Table, facts: &mut Reader<'
         return Some(Front::Doubt);
     }
     if has_both_at_default(&signals) {
+        return Some(Front::Youngest);
+    }
+    if let Call::Reads(Some(pipe)) = facts.call(shell.pid)?
+        && is_captured(pipe, youngest, facts)?
+    {
         return Some(Front::Youngest);
     }
     let (own, its) = (facts.stdin(shell.pid)?, facts.stdin(youngest.pid)?);

@@ -135,7 +135,24 @@ fn with_a_trap() -> Vec<Case> {
             vec![dash(Call::Reads(Some(9))), server(MAIN).ignores(&KEYS)],
             &[],
         ),
-        case("the same with `$(server)` and zsh", vec![zsh().blocks(&[Signal::INT]), server(MAIN)], &[]),
+        case(
+            "`trap cleanup TERM; x=$(server)`, zsh",
+            vec![zsh().call(Call::Reads(Some(5))), server(MAIN).writes_into(5)],
+            &[],
+        ),
+        case(
+            "the same, bash, stdin is a read-only `/dev/null`",
+            vec![
+                bash().stdin(Stdin::ReadOnlyNull).call(Call::Reads(Some(5))),
+                server(MAIN).stdin(Stdin::ReadOnlyNull).writes_into(5),
+            ],
+            &[],
+        ),
+        case(
+            "`trap cleanup TERM; server` in the foreground, zsh",
+            vec![zsh().blocks(&[Signal::INT]), server(MAIN)],
+            &[],
+        ),
         case("`trap cleanup TERM; sleep 100` in the foreground, bash", vec![bash(), job("sleep")], &[]),
         case(
             "`trap cleanup TERM; server`, bash, stdin is a terminal",

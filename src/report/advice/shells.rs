@@ -73,7 +73,7 @@ pub(super) fn goes_on(record: &Record) -> Option<String> {
         })?;
         let (name, signal) = (format::process(shell.name, shell.pid), sent.what);
         Some(format!(
-            "{name} catches {signal} and goes on, {} was started anew after it: end its trap with `exit`",
+            "{name} catches {signal} and goes on: it started {} again afterwards; end its trap with `exit`",
             again.name
         ))
     })
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(
             goes_on(&record).as_deref(),
             Some(
-                "sh (7) catches TERM and goes on, sleep was started anew after it: end its trap with `exit`"
+                "sh (7) catches TERM and goes on: it started sleep again afterwards; end its trap with `exit`"
             )
         );
         record.processes.iter_mut().filter(|one| one.pid == 20).for_each(|one| one.name = name(b"backup"));

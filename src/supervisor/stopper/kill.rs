@@ -66,7 +66,7 @@ impl<K: Kernel> Stopper<K> {
             None => format::list(left, NAMED, |process| format::process(process.name, process.pid)),
         };
         match reason {
-            KillReason::Elapsed => warn!("time is up: killing {names}"),
+            KillReason::Elapsed => warn!("{}, time is up: killing {names}", recorder.since_the_stop_began()),
             KillReason::Ignored(signal) => {
                 warn!("{signal} is ignored, so waiting cannot help: killing {names}")
             }

@@ -95,7 +95,7 @@ impl<K: Kernel> Stopper<K> {
         for process in table.iter().filter(is_reached) {
             let is_refused = send::is_refused(&self.kernel, process);
             if is_refused {
-                send::say_refused(process, signal.rewritten);
+                self.say_refused(process, signal.rewritten);
             }
             self.signalled.note_sent(process, signal.rewritten, is_refused);
             let disposition = self.signalled.disposition(process);

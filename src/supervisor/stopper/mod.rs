@@ -37,6 +37,8 @@ const LOOKS: usize = 64;
 /// So often, and so far apart, a look that failed is tried again before a stage begins without one.
 const TRIES: usize = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+/// Of so many processes is said that they refuse signals, however long drainit runs.
+const REFUSING: usize = 64;
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
@@ -63,9 +65,13 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     forwarded: SignalSet,
     /// Main, which is looked at for each signal that is forwarded.
     watched_main: K::Watched,
-    /// It matters which processes ignore the signal, and it was not said yet that this cannot be seen.
-    wants_sight: bool,
+    /// Processes that ignore the signal are not waited for.
+    checks_ignoring: bool,
+    /// It was said that nothing is known of signals.
+    has_said_hidden: bool,
     killing: bool,
+    /// Processes of which was said that they refuse signals, by pid and start time.
+    refusing: BTreeSet<(i32, u64)>,
 }
 
 impl<K: Kernel> Stopper<K> {
@@ -85,8 +91,10 @@ impl<K: Kernel> Stopper<K> {
             call_again: None,
             forwarded: SignalSet::default(),
             watched_main: K::Watched::default(),
-            wants_sight: patience.is_some(),
+            checks_ignoring: patience.is_some(),
+            has_said_hidden: false,
             killing: false,
+            refusing: BTreeSet::new(),
         }
     }
 
@@ -149,7 +157,7 @@ impl<K: Kernel> Stopper<K> {
             (Recipients::Main, Main::Alive(pid)) => {
                 // Without a look at it: this takes no page of memory that was not taken at the start.
                 if send::to_main(&self.kernel, pid, signal) == Delivery::Refused {
-                    send::say_main_refused(&self.kernel, pid, signal);
+                    self.say_main_refused(pid, signal);
                 } else {
                     recorder.sent(signal, Receiver::Main);
                 }
@@ -173,7 +181,13 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    fn forward_to_adopted(&self, signal: Signal, or_groups: bool, main: Main, recorder: &mut Recorder<K>) {
+    fn forward_to_adopted(
+        &mut self,
+        signal: Signal,
+        or_groups: bool,
+        main: Main,
+        recorder: &mut Recorder<K>,
+    ) {
         let Some(table) = self.kernel.table() else {
             send::unseen(&self.kernel, signal, main);
             return;
@@ -189,9 +203,24 @@ impl<K: Kernel> Stopper<K> {
         for process in to.iter().filter_map(|&pid| table.find(pid)) {
             match send::one(&self.kernel, process, signal) {
                 Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
-                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Refused => self.say_refused(process, signal),
                 Delivery::Gone | Delivery::Failed => {}
             }
+        }
+    }
+
+    /// Says that a signal was refused, once for each process.
+    pub(super) fn say_refused(&mut self, process: &Process, signal: Signal) {
+        if self.refusing.len() < REFUSING && self.refusing.insert(process.key()) {
+            send::say_refused(process, signal);
+        }
+    }
+
+    /// Apart from what forwards: a look takes a page of the stack.
+    #[inline(never)]
+    fn say_main_refused(&mut self, main: i32, signal: Signal) {
+        if let Some(process) = self.kernel.process(main) {
+            self.say_refused(&process, signal);
         }
     }
 
@@ -210,9 +239,9 @@ impl<K: Kernel> Stopper<K> {
         if let (Cause::Elapsed | Cause::Ignored(_), Some(before)) = (cause, before) {
             let waited_for = |table| recorder.waited_for(table, before, &self.signalled);
             let left = table.as_ref().map(waited_for).unwrap_or_default();
-            recorder.escalates(signal.rewritten, cause, &left);
+            recorder.escalates(before, signal.rewritten, cause, &left);
         }
-        recorder.begin_signalling(now, target);
+        recorder.begin_signalling(now, signal.rewritten, target);
         if let (Cause::OwnExit, Some(Ended::Exited(0)), Some(table)) = (cause, main.ended(), &table) {
             send::warn_of_daemons(table);
         }
@@ -282,7 +311,7 @@ impl<K: Kernel> Stopper<K> {
             let delivery = send::one(&self.kernel, process, signal);
             match delivery {
                 Delivery::Sent => recorder.sent_to(process, signal),
-                Delivery::Refused => send::say_refused(process, signal),
+                Delivery::Refused => self.say_refused(process, signal),
                 Delivery::Gone => continue,
                 Delivery::Failed => {
                     self.unsent.push((*process, signal));
@@ -306,12 +335,12 @@ impl<K: Kernel> Stopper<K> {
         if let Some(process) = main.pid().and_then(|main| self.kernel.process(main)) {
             send::continue_stopped(&self.kernel, &process);
         }
+        if let Some(kill_at) = self.call_again.take() {
+            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
+        }
         let holds = judges && self.is_worth_waiting(main);
         if !self.has_new_orphans(main, recorder) && (!judges || holds) {
             return judges.then_some(Outlook::KeepWaiting);
-        }
-        if let Some(kill_at) = self.call_again.take() {
-            self.last_call(kill_at.saturating_sub(self.kernel.now()), recorder);
         }
         let Some(table) = self.table() else {
             let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };

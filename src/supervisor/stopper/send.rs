@@ -76,14 +76,6 @@ pub(super) fn to_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Delive
     }
 }
 
-/// Says that main was refused a signal.
-#[inline(never)]
-pub(super) fn say_main_refused(kernel: &impl Kernel, main: i32, signal: Signal) {
-    if let Some(process) = kernel.process(main) {
-        say_refused(&process, signal);
-    }
-}
-
 /// The group that main is in now; `None` if that is drainit's own, or cannot be told.
 pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
     kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())

@@ -11,19 +11,19 @@ impl<K: Kernel> Stopper<K> {
     /// Some kernels that are much like Linux (gVisor) tell nothing of signals in /proc: one that ignores the signal is waited for like any other, for
     /// ever if there is no grace period. That is said once.
     pub(super) fn say_what_is_hidden(&mut self, table: &Table, signal: Signal) {
-        let may_wait_for_ever = self.limit.is_none() && self.wants_sight;
+        let waits_for_ever = self.limit.is_none() && self.checks_ignoring;
         let is_shown = table.iter().next().is_none() || table.iter().any(|process| process.signals.is_some());
-        if !may_wait_for_ever || is_shown {
+        if !waits_for_ever || is_shown || self.has_said_hidden {
             return;
         }
         if self.kernel.status(self.kernel.own_pid()).signals.is_none() {
-            self.wants_sight = false;
+            self.has_said_hidden = true;
             warn!("cannot see which processes ignore {signal} here: set --grace-period");
         }
     }
 
     #[cfg(test)]
-    pub(in super::super) fn wants_sight(&self) -> bool {
-        self.wants_sight
+    pub(in super::super) fn has_said_hidden(&self) -> bool {
+        self.has_said_hidden
     }
 }

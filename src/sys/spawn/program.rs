@@ -12,7 +12,7 @@ use super::super::check;
 use super::prepared::Candidates;
 
 /// So much of a file says what it is. The path of an ELF file's loader is mostly in it.
-const LENGTH: usize = 1024;
+pub(super) const LENGTH: usize = 1024;
 
 /// A file that could not be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +24,13 @@ pub struct ProgramFile {
     pub beginning: Vec<u8>,
 }
 
-/// The same as the child leaves it, which cannot allocate.
+/// The same as the child leaves it, which cannot allocate. It may be written to a pipe, so there is no byte between the fields.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Beginning {
     /// 0 if there is no file.
-    mode: libc::mode_t,
-    length: usize,
+    mode: u32,
+    length: u32,
     bytes: [u8; LENGTH],
 }
 
@@ -54,7 +55,7 @@ impl Beginning {
     /// Whether a shell may take it for a script: execvp(3) gives it everything that the kernel does not know, a program for another processor
     /// too, whose bytes are no commands. Text has no NUL in its first line; and `#!` names another interpreter, or none that is there.
     pub(super) fn is_for_the_shell(&self) -> bool {
-        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        let bytes = self.filled();
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let names_an_interpreter = line.strip_prefix(b"#!").is_some_and(|rest| !rest.trim_ascii().is_empty());
         !names_an_interpreter && !line.contains(&0) && !bytes.starts_with(b"\x7fELF")
@@ -64,17 +65,22 @@ impl Beginning {
         (self.mode != 0).then(|| ProgramFile {
             is_directory: self.is(libc::S_IFDIR),
             is_executable: self.mode & 0o111 != 0,
-            beginning: self.bytes.get(..self.length).unwrap_or_default().to_vec(),
+            beginning: self.filled().to_vec(),
         })
     }
 
-    fn is(&self, kind: libc::mode_t) -> bool {
+    fn filled(&self) -> &[u8] {
+        let length = usize::try_from(self.length).unwrap_or(0);
+        self.bytes.get(..length).unwrap_or_default()
+    }
+
+    fn is(&self, kind: u32) -> bool {
         self.mode & libc::S_IFMT == kind
     }
 }
 
 /// Returns how much was read.
-fn read_into(path: &CStr, bytes: &mut [u8; LENGTH]) -> usize {
+fn read_into(path: &CStr, bytes: &mut [u8; LENGTH]) -> u32 {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a path that ends in NUL, and numbers.
     let Ok(file) = check(c_long::from(unsafe { libc::open(path.as_ptr(), flags) })) else { return 0 };
@@ -83,7 +89,7 @@ fn read_into(path: &CStr, bytes: &mut [u8; LENGTH]) -> usize {
     let read = unsafe { libc::read(file, bytes.as_mut_ptr().cast(), LENGTH) };
     // SAFETY: it was opened here, and nobody else has it.
     unsafe { libc::close(file) };
-    usize::try_from(read).unwrap_or(0)
+    u32::try_from(read).unwrap_or(0)
 }
 
 /// What a program's name leads to.
@@ -119,7 +125,8 @@ mod tests {
     use super::*;
 
     fn beginning(bytes: &[u8]) -> Beginning {
-        let mut beginning = Beginning { mode: libc::S_IFREG | 0o755, length: bytes.len(), ..Beginning::NONE };
+        let length = u32::try_from(bytes.len()).expect("it is short");
+        let mut beginning = Beginning { mode: libc::S_IFREG | 0o755, length, ..Beginning::NONE };
         for (to, from) in beginning.bytes.iter_mut().zip(bytes) {
             *to = *from;
         }

@@ -9,15 +9,18 @@ use nix::fcntl::OFlag;
 
 use super::SpawnError;
 use super::prepared::read_failure;
-use super::program::Beginning;
+use super::program::{Beginning, LENGTH};
 
-/// Numbers alone: any bytes are one.
+/// Numbers alone: any bytes are one. And there is none between them, whose value would not be known.
 #[repr(C)]
 struct Message {
     stage: i32,
     errno: i32,
     file: Beginning,
 }
+
+const _: () =
+    assert!(size_of::<Message>() == 4 * size_of::<i32>() + LENGTH, "no byte lies between the fields");
 
 /// Both ends of the pipe.
 #[derive(Debug)]

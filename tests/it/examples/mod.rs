@@ -96,12 +96,24 @@ fn every_file_is_checked_by_something() {
 /// Whatever names drainit's image names this version.
 #[test]
 fn the_image_is_of_this_version() {
-    let own = ["Dockerfile", ".github/workflows/ci.yml"].map(|name| docs::root().join(name));
+    let own = [
+        "Dockerfile",
+        "Dockerfile.example",
+        ".github/workflows/ci.yml",
+        "README.md",
+        "docs/install.md",
+        "docs/kubernetes.md",
+        "docs/node.md",
+    ];
+    let own = own.map(|name| docs::root().join(name));
     let mut seen = 0;
     for file in files().iter().map(|file| path(file)).chain(own.into_iter().filter(|file| file.is_file())) {
-        for rest in docs::read(&file).split("drainit:").skip(1) {
+        let text = docs::read(&file);
+        let starts = ["drainit:", "drainit-node:", "drainit-v", "drainit-runtime-v", "download/v"];
+        for rest in starts.into_iter().flat_map(|start| text.split(start).skip(1)) {
             let number = |character: char| character.is_ascii_digit() || character == '.';
             let version = rest.split(|character| !number(character)).next().unwrap_or_default();
+            let version = version.trim_end_matches('.');
             if !version.is_empty() {
                 assert_eq!(version, env!("CARGO_PKG_VERSION"), "{}", file.display());
                 seen += 1;

@@ -1,4 +1,4 @@
-//! Real programs, stopped in the middle of their work, with default options or the README's recipe.
+//! Real programs, stopped in the middle of their work, with default options or the recipe in docs/recipes.md.
 //!
 //! Each is the command of a drainit that is PID 1 of a pid namespace. Asserted is that the work in flight was finished,
 //! what drainit exits with, and that no process was killed. A program that is not installed is named, and its test passes;
@@ -56,6 +56,8 @@ tests_of! {
     supervisord: "supervisord",
     runsvdir: "runsvdir",
     sshd: "sshd",
+    game_server: "game server",
+    ci_runner: "CI runner",
 }
 
 #[test]

@@ -44,6 +44,7 @@ MESSAGES = {
         "envs": (6, "KeyValue+"),
         "mounts": (7, "Mount+"),
         "log_path": (11, "text"),
+        "tty": (14, "number"),
         "linux": (15, "LinuxContainerConfig"),
     },
     "ContainerMetadata": {"name": (1, "text")},

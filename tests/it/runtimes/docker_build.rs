@@ -15,7 +15,6 @@ use super::daemon::Shared;
 use super::docker::{Container, Docker, PROGRAMS};
 use super::engine::Contained;
 use super::image::{Archive, run};
-use super::{installed, not_run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -145,10 +144,7 @@ pub(super) fn stops_gracefully(mut server: Container) {
 }
 
 #[test]
-fn the_example_builds_and_its_images_run() {
-    if installed("nginx").is_none() {
-        return not_run("docker build", "nginx is not installed");
-    }
+fn the_example_builds_and_its_image_runs() {
     let Some(docker) = builder() else { return };
     let target = |target, name| {
         build(&docker, Path::new(ROOT), &["--file=Dockerfile.example", "--target", target], name);
@@ -166,8 +162,4 @@ fn the_example_builds_and_its_images_run() {
     sources.exits(0).in_order(&["Cargo.toml", "release"]);
     // What was built here, and the history, are not sent along.
     assert_eq!(sources.count("debug") + sources.count(".git"), 0, "{sources:#?}");
-
-    docker.load(&nginx("nginx:stable").write());
-    target("nginx", "drainit-nginx");
-    stops_gracefully(docker.run(&["drainit-nginx"], None));
 }

@@ -48,7 +48,7 @@ fn a_process_that_ignores_the_signal_is_killed_at_the_end_of_the_grace_period() 
         container.ready(&["server"]).kill("TERM");
         let run = container.finish();
         run.exits(137);
-        assert!(run.complaint().starts_with("drainit: warning: time is up: killing "), "{run:?}");
+        assert!(run.complaint().contains(" after the stop began, time is up: killing "), "{run:?}");
     }
 }
 

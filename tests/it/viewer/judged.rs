@@ -159,6 +159,24 @@ fn every_kind_of_end_has_its_words() {
 }
 
 #[test]
+fn what_others_have_killed_is_told() {
+    let Some(mut page) = Page::open() else { return };
+    let kill = "died of a KILL that drainit did not send";
+    for (fields, expected) in [
+        (json!({}), String::new()),
+        (json!({ "out_of_memory": false, "foreign_kills": 0 }), String::new()),
+        (json!({ "out_of_memory": true }), format!(" server {kill}: its control group ran out of memory.")),
+        (json!({ "foreign_kills": 1 }), format!(" 1 process that it had started {kill}.")),
+        (json!({ "foreign_kills": 3 }), format!(" 3 processes that it had started {kill}.")),
+    ] {
+        page.show(&with(report(), &fields));
+        let told = format!("with TERM from outside the container, and took 500ms.{expected}");
+        assert!(page.texts(".story")[0].ends_with(&told), "{:?}", page.texts(".story"));
+    }
+    page.is_quiet();
+}
+
+#[test]
 fn an_unfinished_report_says_what_it_was_cut_off_in() {
     let Some(mut page) = Page::open() else { return };
     let cut = json!({ "complete": false, "main": { "pid": 7, "ended": null }, "ended_ms": null, "stop_ms": null, "exit_code": null });

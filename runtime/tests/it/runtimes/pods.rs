@@ -164,3 +164,14 @@ fn with_a_shared_process_namespace_drainit_is_not_pid_one_and_waits_for_everyone
     let foreign = |line: &String| line.starts_with("main state ") && !line.contains(" ppid=1 ");
     assert!(run.stdout.iter().any(foreign), "{run:#?}");
 }
+
+/// In the background a process that sets its terminal is stopped.
+#[test]
+fn in_a_terminal_the_command_is_in_the_foreground() {
+    let Some(cri) = cri() else { return };
+    let script =
+        "test -t 0 && test -t 1 && busybox stty sane && busybox grep -q drainit /proc/1/comm && exit 5";
+    let wish = Wish::new("sh -c").word(script);
+    let pod = Box::new(cri.run_in(&between::pod(), wish, CONTAINER, &json!({ "tty": true })));
+    assert_eq!(status(&pod.finish()), (5, "Error".to_owned()));
+}

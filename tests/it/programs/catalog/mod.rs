@@ -11,7 +11,8 @@ mod python;
 mod run;
 mod runtimes;
 mod services;
-mod tools;
+mod standins;
+pub(crate) mod tools;
 mod web;
 
 use std::io;
@@ -57,6 +58,8 @@ pub(crate) const PROGRAMS: &[Program] = &[
     services::SUPERVISORD,
     services::RUNSVDIR,
     services::SSHD,
+    standins::GAME,
+    standins::RUNNER,
 ];
 
 /// One way of running a program, and of stopping it.

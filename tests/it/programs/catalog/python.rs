@@ -40,7 +40,7 @@ fn lay_celery(place: &Place, command: &[&str]) -> io::Result<Stage> {
 }
 
 /// The work has left its marks.
-fn done(place: &Place, marks: &[&str]) -> Result<(), String> {
+pub(super) fn done(place: &Place, marks: &[&str]) -> Result<(), String> {
     match marks.iter().find(|mark| !place.has(mark)) {
         None => Ok(()),
         Some(mark) => Err(format!("there is no file {mark}")),
