@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -109,6 +109,34 @@ fn until(mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// Nothing is left of it, also if the bench fails.
+struct Running(Child);
+
+impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().cast_signed())
+    }
+
+    /// Its exit status, if it ends in time.
+    fn stop(&mut self) -> Option<ExitStatus> {
+        let _ = kill(self.pid(), Signal::SIGTERM);
+        let mut status = None;
+        until(|| {
+            status = self.0.try_wait().expect("our child");
+            status.is_some()
+        });
+        status
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) && self.stop().is_none() {
+            let _ = self.0.kill();
+        }
+    }
+}
+
 fn start(program: &PathBuf) -> Child {
     let mut command = Command::new(program);
     command.args(["-vv", "--grace-period=5s", "--", "sh", "-c", SCRIPT, "sh", WORKLOAD]);
@@ -143,11 +171,11 @@ fn main() -> ExitCode {
     let program = std::env::var_os("DRAINIT_PROGRAM").map_or(built, PathBuf::from);
     println!("{} for {time:?}, DRAINIT_SEED={seed}", program.display());
 
-    let mut child = start(&program);
-    let pid = Pid::from_raw(child.id().cast_signed());
-    let mut orphans = child.stdin.take().expect("a pipe");
-    let taken = count(child.stdout.take().expect("a pipe"), false);
-    let logged = count(child.stderr.take().expect("a pipe"), true);
+    let mut drainit = Running(start(&program));
+    let pid = drainit.pid();
+    let mut orphans = drainit.0.stdin.take().expect("a pipe");
+    let taken = count(drainit.0.stdout.take().expect("a pipe"), false);
+    let logged = count(drainit.0.stderr.take().expect("a pipe"), true);
     assert!(until(|| taken.load(Ordering::Relaxed) > 0), "the workload is ready");
     let is_at_rest = |pid| until(|| State::of(pid).children == 1);
     assert!(is_at_rest(pid), "the command is all there is");
@@ -192,23 +220,15 @@ fn main() -> ExitCode {
     );
 
     let stopped = Instant::now();
-    kill(pid, Signal::SIGTERM).expect("drainit is there");
-    let mut code = None;
-    let has_ended = until(|| {
-        code = child.try_wait().expect("our child");
-        code.is_some()
-    });
-    if !has_ended {
-        let _ = child.kill();
-    }
-    let code = code.map_or_else(String::new, |code| code.to_string());
-    println!("the stop took {:.1?}: {code}", stopped.elapsed());
+    let ended = drainit.stop();
+    let said = ended.map_or_else(String::new, |status| status.to_string());
+    println!("the stop took {:.1?}: {said}", stopped.elapsed());
     let problems = [
         (!is_reaped, "orphans were not reaped"),
         (before.resident_kib + GROWTH < after.resident_kib, "it has grown"),
         (before.descriptors != after.descriptors, "it has other descriptors"),
         (idle > 0, "it wakes up at rest"),
-        (!has_ended, "it did not stop"),
+        (ended.is_none(), "it did not stop"),
     ];
     let found: Vec<&str> = problems.into_iter().filter_map(|(is_so, what)| is_so.then_some(what)).collect();
     found.iter().for_each(|what| println!("PROBLEM: {what}"));

@@ -101,10 +101,10 @@ impl SignalQueue {
                 let [first, second] = match waited.map(|is_there| is_there.then(|| read(descriptor))) {
                     Ok(None) => return None,
                     Ok(Some(Ok(taken))) => taken,
-                    Ok(Some(Err(error))) if error.kind() == io::ErrorKind::WouldBlock => return None,
                     // A refusal that lasts must not hide the signals.
                     Ok(Some(Err(error))) | Err(error) => {
-                        let is_over = error.kind() == io::ErrorKind::Interrupted;
+                        let is_over =
+                            matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
                         return signals::wait(EVERY, if is_over { Some(Duration::ZERO) } else { timeout });
                     }
                 };
