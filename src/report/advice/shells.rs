@@ -10,6 +10,8 @@ use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
+/// As much of a name as the kernel keeps (proc_pid_comm(5)).
+const NAME_LENGTH: usize = 15;
 /// The end of a process that its own parent reaps is seen at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
@@ -85,11 +87,13 @@ fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Sign
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
 }
 
-/// The kernel names a script's process after the script, so the interpreter may be hidden behind either name.
+/// The kernel names a script's process after the script, by its first bytes, until it becomes another program. What was never seen may have.
 pub(super) fn main_is_shell(record: &Record) -> bool {
-    let name = record.main().map(|main| main.name.to_string());
-    let is_script = record.command.ends_with(".sh");
-    is_script || format::is_shell(&record.command) || name.is_some_and(|name| format::is_shell(&name))
+    let Some(main) = record.main() else { return false };
+    let command = record.command.rsplit('/').next().unwrap_or_default();
+    let is_script = command.ends_with(".sh");
+    let name = main.name.to_string();
+    format::is_shell(&name) || (is_script && command.bytes().take(NAME_LENGTH).eq(name.bytes()))
 }
 
 #[cfg(test)]
