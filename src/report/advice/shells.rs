@@ -61,10 +61,13 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     })
 }
 
-/// A trap that does not exit: the loop goes on, and starts the same commands as before.
+/// A trap that does not exit: the loop goes on, and starts the same commands as before. A shell that ended by itself had only cleaned up.
 pub(super) fn goes_on(record: &Record) -> Option<String> {
     record.processes.iter().find_map(|shell| {
         let sent = catching_shell(record, shell)?;
+        if record.end_of(shell).is_some() && !record.was_killed(shell) {
+            return None;
+        }
         let children = || record.processes.iter().filter(|child| child.parent == shell.pid);
         let before = |child: &&ProcessRecord| child.first_seen <= sent.at.saturating_add(TOGETHER);
         let again = children().filter(|child| !before(child)).find(|new| {
@@ -148,7 +151,11 @@ mod tests {
         let unsignalled =
             ProcessRecord { parent: MAIN, first_seen: ms(15_200), signalled: None, ..one(20, "sleep", 0) };
         record.processes.push(unsignalled);
+        assert_eq!(goes_on(&record), None, "it cleaned up, and ended");
         record.killed = Some(timed(15_200, KillReason::Elapsed));
+        record.processes.iter_mut().filter(|one| one.is_main).for_each(|shell| {
+            shell.ended = Some(timed(15_210, ProcessEnd::Reaped(Ended::Killed(Signal::KILL))));
+        });
         assert_eq!(
             goes_on(&record).as_deref(),
             Some(
