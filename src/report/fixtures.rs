@@ -100,7 +100,7 @@ pub(super) fn ignoring_shell() -> Record {
         signalled_at: Some(ms(5_200)),
         steps: vec![step(
             When::PreStop,
-            "http 127.0.0.1:80",
+            "command notify.sh",
             5_000,
             5_200,
             StepOutcome::Failed(Ended::Exited(1)),

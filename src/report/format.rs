@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::record::Record;
+use crate::outcome::Ended;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::signal::Signal;
@@ -182,6 +183,14 @@ pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
     step.split_once(' ').map_or((step, None), |(kind, name)| (kind, Some(name)))
 }
 
+/// How a step failed. What drainit does itself has no exit code of its own to tell: the log says why.
+pub(super) fn failure(step: &str, ended: Ended) -> String {
+    match (kind_and_name(step).0, ended) {
+        ("http" | "idle", Ended::Exited(_)) => "failed".to_owned(),
+        _ => ended.to_string(),
+    }
+}
+
 /// Whether the program of this name or path is a shell.
 #[must_use]
 pub fn is_shell(program: &str) -> bool {
@@ -300,6 +309,18 @@ mod tests {
         assert_eq!(kind_and_name("sleep"), ("sleep", None));
         assert_eq!(kind_and_name("idle 8080"), ("idle", Some("8080")));
         assert_eq!(kind_and_name("command a b"), ("command", Some("a b")));
+    }
+
+    #[test]
+    fn a_step_that_drainit_carries_out_itself_has_no_exit_code() {
+        for (step, ended, words) in [
+            ("http 127.0.0.1:80", Ended::Exited(1), "failed"),
+            ("idle 80", Ended::Exited(2), "failed"),
+            ("idle 80", Ended::Killed(Signal::SEGV), "died of SEGV"),
+            ("command http", Ended::Exited(1), "exited with 1"),
+        ] {
+            assert_eq!(failure(step, ended), words, "{step}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn step(step: &StepRecord) -> Option<String> {
     let after = step.took().map(format::duration).unwrap_or_default();
     let outcome = match step.ended.map(|end| end.what) {
         Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(ended)) => format!("{ended} after {after}"),
+        Some(StepOutcome::Failed(ended)) => format!("{} after {after}", format::failure(&step.name, ended)),
         Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
         Some(StepOutcome::TimedOut) => format!("timed out after {after}"),
         None => "its end was not seen".to_owned(),

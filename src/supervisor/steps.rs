@@ -188,7 +188,11 @@ impl Steps {
         let said_itself = is_worker && matches!(ended, Ended::Exited(FAILED | ONLY_KEPT_ALIVE));
         if let (Step::Idle(port), true) = (step, is_good) {
             info!("{name}: port {port} is idle");
-        } else if is_good || is_ended || said_itself {
+        } else if is_worker && is_good {
+            info!("{name} is done");
+        } else if said_itself {
+            info!("{name} failed");
+        } else if is_good || is_ended {
             info!("{name} {ended}");
         } else {
             warn!("{name} {ended}");

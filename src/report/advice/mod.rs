@@ -77,7 +77,14 @@ mod tests {
             main.name = name(b"docker-entrypoi");
         });
         assert!(advice(&script).iter().any(|line| line.contains("docker-entrypoi (7), a shell, died")));
-        script.command = "node".to_owned();
-        assert!(!advice(&script).iter().any(|line| line.contains("a shell")));
+        script.processes.iter_mut().filter(|process| process.is_main).for_each(|main| {
+            main.name = name(b"server");
+        });
+        assert!(
+            !advice(&script).iter().any(|line| line.contains("a shell")),
+            "the script has become the server"
+        );
+        script.command = "sh".to_owned();
+        assert!(!advice(&script).iter().any(|line| line.contains("a shell")), "as after sh -c 'exec server'");
     }
 }

@@ -10,6 +10,8 @@ use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
+/// As much of a name as the kernel keeps (proc_pid_comm(5)).
+const NAME_LENGTH: usize = 15;
 /// The end of a process that its own parent reaps is seen at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
@@ -59,10 +61,13 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     })
 }
 
-/// A trap that does not exit: the loop goes on, and starts the same commands as before.
+/// A trap that does not exit: the loop goes on, and starts the same commands as before. A shell that ended by itself had only cleaned up.
 pub(super) fn goes_on(record: &Record) -> Option<String> {
     record.processes.iter().find_map(|shell| {
         let sent = catching_shell(record, shell)?;
+        if record.end_of(shell).is_some() && !record.was_killed(shell) {
+            return None;
+        }
         let children = || record.processes.iter().filter(|child| child.parent == shell.pid);
         let before = |child: &&ProcessRecord| child.first_seen <= sent.at.saturating_add(TOGETHER);
         let again = children().filter(|child| !before(child)).find(|new| {
@@ -85,11 +90,13 @@ fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Sign
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
 }
 
-/// The kernel names a script's process after the script, so the interpreter may be hidden behind either name.
+/// The kernel names a script's process after the script, by its first bytes, until it becomes another program. What was never seen may have.
 pub(super) fn main_is_shell(record: &Record) -> bool {
-    let name = record.main().map(|main| main.name.to_string());
-    let is_script = record.command.ends_with(".sh");
-    is_script || format::is_shell(&record.command) || name.is_some_and(|name| format::is_shell(&name))
+    let Some(main) = record.main() else { return false };
+    let command = record.command.rsplit('/').next().unwrap_or_default();
+    let is_script = command.ends_with(".sh");
+    let name = main.name.to_string();
+    format::is_shell(&name) || (is_script && command.bytes().take(NAME_LENGTH).eq(name.bytes()))
 }
 
 #[cfg(test)]
@@ -144,7 +151,11 @@ mod tests {
         let unsignalled =
             ProcessRecord { parent: MAIN, first_seen: ms(15_200), signalled: None, ..one(20, "sleep", 0) };
         record.processes.push(unsignalled);
+        assert_eq!(goes_on(&record), None, "it cleaned up, and ended");
         record.killed = Some(timed(15_200, KillReason::Elapsed));
+        record.processes.iter_mut().filter(|one| one.is_main).for_each(|shell| {
+            shell.ended = Some(timed(15_210, ProcessEnd::Reaped(Ended::Killed(Signal::KILL))));
+        });
         assert_eq!(
             goes_on(&record).as_deref(),
             Some(

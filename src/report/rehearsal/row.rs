@@ -40,7 +40,9 @@ impl Row {
         let took = format::duration(step.took().unwrap_or_default());
         let (outcome, is_bad) = match step.ended.map(|end| end.what) {
             Some(StepOutcome::Succeeded) => (format!("done in {took}"), false),
-            Some(StepOutcome::Failed(how)) => (format!("{how} in {took}"), true),
+            Some(StepOutcome::Failed(how)) => {
+                (format!("{} in {took}", format::failure(&step.name, how)), true)
+            }
             Some(StepOutcome::NotStarted) => ("not started".to_owned(), true),
             Some(StepOutcome::TimedOut) => (format!("timed out after {took}"), true),
             Some(StepOutcome::Dropped) => (format!("dropped after {took}"), false),

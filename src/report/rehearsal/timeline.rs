@@ -230,7 +230,7 @@ T TERM
                          0            2s           4s
                          +------------+------------+-----
 pre-stop steps
- http 127.0.0.1:80       =|                               exited with 1 in 200ms
+ command notify.sh       =|                               exited with 1 in 200ms
 processes
  entrypoint.sh (7)        TERM===========K                killed at 2.5s
  \x1b[2J\n (9)            TERM===========KILL###########> left behind
@@ -250,7 +250,7 @@ K KILL   T TERM
                          ^[90m0            2s           4s^[0m
                          ^[90m+------------+------------+-----^[0m
 ^[1mpre-stop steps^[0m
- http 127.0.0.1:80       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited with 1 in 200ms^[0m
+ command notify.sh       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited with 1 in 200ms^[0m
 ^[1mprocesses^[0m
  entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mK^[0m                ^[31mkilled at 2.5s^[0m
  \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m

@@ -200,7 +200,7 @@ fn step_failed(step: &StepRecord) -> Option<String> {
     let took = step.took().map(format::duration).unwrap_or_default();
     let how = match step.ended.map(|end| end.what) {
         Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(how)) => format!("{how} after {took}"),
+        Some(StepOutcome::Failed(how)) => format!("{} after {took}", format::failure(&step.name, how)),
         Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
         Some(StepOutcome::TimedOut) => format!("timed out after {took}"),
         None => "was not seen to end".to_owned(),
