@@ -132,7 +132,10 @@ impl World {
 
     /// KILL is about to be sent for the first time.
     pub(super) fn check_before_kill(&mut self, reason: KillReason) {
-        if self.watch.killed_at.replace(self.now).is_some() || self.watch.has_failed || !self.watch.is_auto {
+        // It may be repeated; what left meanwhile had not left before it.
+        let is_first = self.watch.killed_at.is_none();
+        self.watch.killed_at.get_or_insert(self.now);
+        if !is_first || self.watch.has_failed || !self.watch.is_auto {
             return;
         }
         let known_since = match reason {
