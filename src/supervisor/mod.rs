@@ -33,7 +33,6 @@ use std::time::Duration;
 use log::{Level, debug, info, log_enabled, trace, warn};
 
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::processes::Process;
 use crate::plan::{Action, Event, ExitReason, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
@@ -51,7 +50,7 @@ use recorder::Recorder;
 use start::ReapedLine;
 pub use steps::VARIABLES as VARIABLES_OF_STEPS;
 use steps::{Context, Steps};
-use stopper::Stopper;
+use stopper::{Stopper, left_behind};
 
 /// After so many dead children a look at the signals is due, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
@@ -347,10 +346,10 @@ impl Supervisor {
 
     /// Main's own, as `--remap-exit` has it; a stop that needed KILL is no success, so then main's own code stands.
     fn exit_code(&self, reason: ExitReason) -> u8 {
-        if reason == ExitReason::SomeCannotBeKilled {
-            let left = processes::look().unwrap_or_default();
-            let name = |process: &Process| format::process(process.name, process.pid);
-            warn!("not ended by KILL, and left behind: {}", format::list(&left, NAMED, name));
+        if reason == ExitReason::SomeCannotBeKilled
+            && let Some(left) = left_behind(processes::look().as_deref())
+        {
+            warn!("{left}");
         }
         let ended = match self.main {
             Main::Gone(ended) => ended,

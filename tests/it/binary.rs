@@ -1,7 +1,7 @@
 //! What the program file says of itself, which the kernel goes by (elf(5)).
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -16,6 +16,13 @@ pub(crate) static DRAINIT: LazyLock<&str> = LazyLock::new(|| {
 /// The name by which the kernel knows it while it runs: the first 15 bytes of the file's (proc_pid_comm(5)), as they are shown.
 pub(crate) fn name() -> String {
     shown(Path::new(*DRAINIT))
+}
+
+/// The path of a copy in this folder, under the same name: what follows may look for that.
+pub(crate) fn copy_in(folder: &Path) -> PathBuf {
+    let copy = folder.join(Path::new(*DRAINIT).file_name().expect("a file"));
+    std::fs::copy(*DRAINIT, &copy).expect("a copy");
+    copy
 }
 
 fn shown(program: &Path) -> String {

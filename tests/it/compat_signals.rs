@@ -67,6 +67,30 @@ fn the_death_of_drainit_s_parent_reaches_the_command() {
     }
 }
 
+#[test]
+fn a_parent_that_has_ended_before_its_death_could_be_told_is_as_good_as_the_signal() {
+    if std::process::Command::new("strace").arg("--version").output().is_err() {
+        return crate::runtimes::not_run("strace", "strace is not installed");
+    }
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (trace, report) = (folder.path().join("trace"), folder.path().join("report"));
+    // drainit is held in the call that asks for the signal, until its parent has gone.
+    let script = format!(
+        "strace -D -qq -o {trace} -e trace=prctl -e inject=prctl:delay_enter=3000000:when=2 \"$@\" & \
+         until grep -q SUBREAPER {trace} 2>/dev/null; do sleep .01; done",
+        trace = trace.display()
+    );
+    let run = Init::subreaper()
+        .under(&["sh", "-c", &script, "sh"])
+        .env("DRAINIT_REPORT", &report)
+        .flags(&["-p", "TERM"])
+        .workload("name=main hold")
+        .run();
+    assert!(run.stderr.iter().any(|line| line.contains("parent ended before TERM")), "{run:#?}");
+    let text = std::fs::read_to_string(&report).expect("it is there");
+    assert!(text.contains("\"reason\":\"signal\""), "{text}");
+}
+
 /// dumb-init: each signal arrives in single-child mode too.
 #[test]
 fn every_signal_reaches_a_single_child() {

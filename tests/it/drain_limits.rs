@@ -6,7 +6,7 @@ use drainit::processes::look_again;
 use drainit::signal::Signal;
 
 use crate::drain::{MAIN, hook, stopped};
-use crate::harness::{BOTH, DRAINIT, Gate, Init, took, wait_until};
+use crate::harness::{BOTH, Gate, Init, took, wait_until};
 use crate::start::workload_for_all;
 
 #[test]
@@ -166,8 +166,7 @@ fn if_no_process_can_be_made_the_stop_goes_on() {
     }
     let folder = tempfile::tempdir().expect("a scratch folder");
     let main = workload_for_all(&folder, MAIN);
-    let copy = folder.path().join("drainit");
-    std::fs::copy(*DRAINIT, &copy).expect("a copy");
+    let copy = crate::binary::copy_in(folder.path());
     // Users that no other run of the tests has, either.
     for (mode, user) in BOTH.into_iter().zip(std::process::id() * 2 + 100_000..) {
         // drainit and the command, and no others.

@@ -1,11 +1,11 @@
-//! Under qemu's user mode, as in `docker build --platform`: a vfork is a fork there, which shares no memory and holds nobody.
+//! Under qemu's user mode, as in `docker build --platform`: as PID 1, and where a vfork is a fork, which shares no memory and holds nothing.
 
 use std::process::{Command, Stdio};
 
 use crate::harness::{DRAINIT, shell_code};
 use crate::runtimes::{installed, not_run};
 
-/// The exit code and what was said of drainit under the emulator of this machine's own processor. `None` if there is none.
+/// The exit code of drainit, and what it said, under the emulator of this machine's own processor. `None` if there is none.
 fn run(words: &[&str]) -> Option<(i32, String)> {
     let emulator = format!("qemu-{}-static", std::env::consts::ARCH);
     if installed(&emulator).is_none() {
@@ -15,12 +15,17 @@ fn run(words: &[&str]) -> Option<(i32, String)> {
     let mut command = Command::new("timeout");
     crate::gate::without_test_variables(&mut command);
     let output = command
-        .args(["-k", "5", "30", emulator.as_str(), *DRAINIT])
+        .args(["-k", "5", "30", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args(if nix::unistd::geteuid().is_root() { &[][..] } else { &["--user", "--map-root-user"] })
+        .args([emulator.as_str(), *DRAINIT])
         .args(words)
         .stdin(Stdio::null())
         .output()
         .expect("timeout can be run");
-    Some((shell_code(output.status), String::from_utf8_lossy(&output.stderr).trim_end().to_owned()))
+    // The emulator knows no subreaper, and drainit says so each time.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().filter(|line| !line.contains("cannot adopt orphans: ")).collect();
+    Some((shell_code(output.status), said.join("\n")))
 }
 
 #[test]
@@ -40,6 +45,24 @@ fn a_command_that_cannot_be_started_is_told_of_where_vfork_is_fork() {
             "{words:?}: {found}, {said}"
         );
     }
+}
+
+/// The emulator refuses it, and says nothing. What is not PID 1 says that, and goes on.
+#[test]
+fn where_no_orphan_can_be_adopted_it_is_said() {
+    let emulator = format!("qemu-{}-static", std::env::consts::ARCH);
+    if installed(&emulator).is_none() {
+        return not_run("qemu's user mode", "qemu-user-static is not installed");
+    }
+    let mut command = Command::new(emulator);
+    crate::gate::without_test_variables(&mut command);
+    let output = command.args([*DRAINIT, "--", "sh", "-c", "exit 7"]).output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(shell_code(output.status), 7, "{said}");
+    assert!(
+        said.starts_with("drainit: warning: cannot adopt orphans: ") && said.lines().count() == 1,
+        "{said}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::harness::{BOTH, Gate, Init, pipe, stays, took};
 fn a_later_stage_reaches_processes_signalled_before() {
     let family = "daemon{ name=daemon catch=TERM catch=QUIT:100ms:2 ready hold } name=main catch=TERM:1ms:4 ready hold";
     for mode in BOTH {
-        let flags = ["--stop-schedule=TERM/1s/QUIT/1h/KILL"];
+        let flags = ["--stop-schedule=TERM/3s/QUIT/1h/KILL"];
         let mut init = Init::new(mode).flags(&flags).workload(family).start();
         init.ready(&["daemon", "main"]).signal(Signal::TERM);
         let run = init.finish();
@@ -24,7 +24,7 @@ fn a_later_stage_reaches_processes_signalled_before() {
 fn after_the_command_s_own_exit_too() {
     let family = "daemon{ name=daemon ready catch=TERM catch=QUIT:100ms:2 ready hold } sleep=300ms exit=5";
     for mode in BOTH {
-        let run = Init::new(mode).flags(&["--stop-schedule=TERM/1s/QUIT/1h/KILL"]).workload(family).run();
+        let run = Init::new(mode).flags(&["--stop-schedule=TERM/3s/QUIT/1h/KILL"]).workload(family).run();
         run.exits(5).in_order(&["daemon got TERM", "daemon got QUIT", "daemon finished"]);
     }
 }

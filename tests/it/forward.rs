@@ -2,7 +2,7 @@
 
 use drainit::signal::Signal;
 
-use crate::harness::{BOTH, Init};
+use crate::harness::{BOTH, Init, wait_until};
 
 #[test]
 fn every_signal_that_can_be_received_is_forwarded() {
@@ -110,12 +110,30 @@ fn after_main_s_end_signals_go_to_everyone_left() {
                       daemon{ name=daemon catch=USR1 catch=TERM:1ms ready hold } exit=0";
         let mut init = Init::new(mode).flags(&["--wait-for-all"]).workload(family).start();
         init.ready(&["orphan", "daemon"]);
-        crate::harness::wait_until("main is reaped", || (init.descendants().len() == 2).then_some(()));
+        wait_until("main is reaped", || (init.descendants().len() == 2).then_some(()));
         init.idle().signal(Signal::USR1);
         init.begins(&["orphan got USR1", "daemon got USR1"]);
         init.signal(Signal::TERM);
         let run = init.finish();
         run.exits(0);
         assert_eq!((run.count("orphan got USR1"), run.count("daemon got USR1")), (1, 1), "{run:?}");
+    }
+}
+
+#[test]
+fn two_that_were_left_behind_in_one_group_get_a_signal_once_each() {
+    // One does not handle it, so that its group gets it, and the other one does.
+    let family = "orphan{ name=one ignore=USR1 catch=TERM:1ms ready hold } \
+                  orphan{ name=two catch=USR1 catch=TERM:1ms ready hold } name=main exit=0";
+    for mode in BOTH {
+        let mut init = Init::new(mode).flags(&["--wait-for-all"]).workload(family).start();
+        init.ready(&["one", "two"]);
+        wait_until("the command is gone", || (init.descendants().len() == 2).then_some(()));
+        init.signal(Signal::USR1).line("two got USR1");
+        init.idle();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(0).silently();
+        assert_eq!(run.count("two got USR1"), 1, "{run:#?}");
     }
 }

@@ -15,6 +15,7 @@ use drainit::sys::{kill, procfs};
 
 pub(crate) use crate::binary::{DRAINIT, WORKLOAD};
 use crate::dispositions;
+pub(crate) use crate::finished::Finished;
 pub(crate) use crate::gate::Gate;
 use crate::idle::wait_of;
 
@@ -290,14 +291,6 @@ pub(crate) struct Running {
     ended: Option<i32>,
 }
 
-/// What was seen of one that has ended.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) code: i32,
-    pub(crate) stdout: Vec<String>,
-    pub(crate) stderr: Vec<String>,
-}
-
 impl Running {
     /// drainit's pid as this test sees it.
     pub(crate) fn pid(&self) -> i32 {
@@ -413,61 +406,6 @@ impl Drop for Running {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-impl Finished {
-    /// The exit code, checked.
-    #[track_caller]
-    pub(crate) fn exits(&self, code: i32) -> &Self {
-        assert_eq!(self.code, code, "{self:#?}");
-        self
-    }
-
-    /// Nothing was said on stderr.
-    #[track_caller]
-    pub(crate) fn silently(&self) -> &Self {
-        assert!(self.stderr.is_empty(), "{self:#?}");
-        self
-    }
-
-    /// These lines came, in this order, whatever came between them.
-    #[track_caller]
-    pub(crate) fn in_order(&self, lines: &[&str]) -> &Self {
-        let mut rest = self.stdout.iter();
-        for line in lines {
-            assert!(rest.any(|seen| seen == line), "{line:?} is missing or out of order: {self:#?}");
-        }
-        self
-    }
-
-    /// How often the line came.
-    pub(crate) fn count(&self, line: &str) -> usize {
-        self.stdout.iter().filter(|seen| *seen == line).count()
-    }
-
-    /// What drainit said: the command may write to stderr too.
-    pub(crate) fn warnings(&self) -> Vec<&str> {
-        self.stderr.iter().map(String::as_str).filter(|line| line.starts_with("drainit: ")).collect()
-    }
-
-    /// drainit said exactly one thing, a warning that has all of this in it.
-    #[track_caller]
-    pub(crate) fn warns(&self, parts: &[&str]) -> &Self {
-        let warnings = self.warnings();
-        let [line] = warnings.as_slice() else { panic!("not exactly one warning: {self:#?}") };
-        assert!(line.starts_with("drainit: warning: "), "{self:#?}");
-        for part in parts {
-            assert!(line.contains(part), "{part:?} is not in {line:?}");
-        }
-        self
-    }
-
-    /// The one line on stderr.
-    #[track_caller]
-    pub(crate) fn complaint(&self) -> &str {
-        let [line] = self.stderr.as_slice() else { panic!("not exactly one line: {self:#?}") };
-        line
     }
 }
 

@@ -9,7 +9,7 @@ use drainit::signal::Signal;
 use drainit::sys::kill;
 
 use crate::drain::MAIN;
-use crate::harness::{BOTH, DRAINIT, Init, Running, WORKLOAD, stays, took, wait_until};
+use crate::harness::{BOTH, Init, Running, WORKLOAD, stays, took, wait_until};
 use crate::runtimes::not_run;
 use crate::start::workload_for_all;
 
@@ -219,8 +219,7 @@ fn another_user_s_process_is_named_and_left_behind() {
     }
     let folder = tempfile::tempdir().expect("a scratch folder");
     let main = workload_for_all(&folder, MAIN);
-    let copy = folder.path().join("drainit");
-    fs::copy(*DRAINIT, &copy).expect("a copy");
+    let copy = crate::binary::copy_in(folder.path());
     // The shell starts a child as root, and becomes drainit as a user that may not signal it.
     let script = format!(
         "shift; {WORKLOAD} name=guest ready hold & exec setpriv --reuid=64323 --clear-groups {} \"$@\"",

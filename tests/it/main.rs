@@ -1,5 +1,6 @@
 //! Real processes, one subject per module.
 
+mod finished;
 mod gate;
 mod harness;
 mod server;

@@ -126,8 +126,7 @@ fn a_user_that_it_is_already_needs_no_right() {
     }
     let folder = tempfile::tempdir().expect("a scratch folder");
     let mut words = workload_for_all(&folder, "ids");
-    let copy = folder.path().join("drainit");
-    fs::copy(*crate::harness::DRAINIT, &copy).expect("a copy");
+    let copy = crate::binary::copy_in(folder.path());
     let copy = copy.to_str().expect("text").to_owned();
     words.splice(
         0..0,

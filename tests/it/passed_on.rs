@@ -161,8 +161,8 @@ fn programs_that_wait_for_the_server_are_signalled_with_it_or_pass_it_on() {
 }
 
 #[test]
-fn script_and_sudo_pass_it_on_once() {
-    if !nix::unistd::geteuid().is_root() || !is_installed("sudo") || !is_installed("script") {
+fn sudo_passes_it_on_once() {
+    if !nix::unistd::geteuid().is_root() || !is_installed("sudo") {
         return;
     }
     let server = server("300ms");
@@ -188,6 +188,73 @@ fn timeout_in_a_shell_with_a_trap_passes_it_on() {
         Try::new(&script).shells(&ALL[..1]).run(|run, took| {
             assert!((1..=2).contains(&run.count("server got TERM")), "{script}: {run:#?}");
             assert!(took < AT_ONCE, "{script}: {took:?}");
+        });
+    }
+}
+
+#[test]
+fn a_trap_for_the_end_alone_is_no_handler_that_answers() {
+    let server = server("300ms");
+    for script in [
+        format!("trap 'echo bye' EXIT; {server} & wait"),
+        format!("trap 'kill $p; wait $p' EXIT; {server} & p=$!; wait $p"),
+        format!("trap 'echo bye' EXIT; {server}; true"),
+    ] {
+        // Its end may tell the server: what was told is given its time before it is signalled.
+        Try::new(&script).run(|run, took| {
+            once_and_finished(run);
+            assert!(took < AT_ONCE, "{script}: {took:?}");
+        });
+    }
+}
+
+#[test]
+fn a_trap_that_relays_behind_a_log_that_is_followed_is_the_only_one_that_does() {
+    let server = server("3s");
+    for script in [
+        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; tail -f /dev/null; wait"),
+        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; while :; do sleep 1; done"),
+        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; sleep 100 & wait $!; wait"),
+    ] {
+        Try::new(&script).run(|run, _| once_and_finished(run));
+    }
+}
+
+#[test]
+fn a_trap_that_tells_the_whole_group_is_the_only_one_that_does() {
+    // The shell ends with it, and the server has then two seconds.
+    let server = server("1s");
+    for script in [
+        format!("trap 'trap - TERM; kill 0' TERM; {server} & wait"),
+        format!("trap 'trap \"\" TERM; kill 0; wait' TERM; {server} & wait"),
+    ] {
+        Try::new(&script).run(|run, _| once_and_finished(run));
+    }
+}
+
+#[test]
+fn what_shares_the_stdin_of_a_shell_that_is_no_bash_may_be_in_the_background() {
+    let script = format!("trap 'kill $p; wait $p' TERM; {} <&0 & p=$!; wait $p", server("3s"));
+    Try::new(&script).shells(&[DASH, ASH, ZSH]).run(|run, _| once_and_finished(run));
+    // bash gives a background command its own stdin only if that is asked for. With a read-only null device it is in doubt.
+    Try::new(&script).shells(&[BASH]).run(|run, _| once_and_finished(run));
+}
+
+#[test]
+fn many_servers_behind_one_shell_hear_it_once_each() {
+    let named = |name: &str| format!("{WORKLOAD} name={name} catch=TERM:3s catch=INT,QUIT ready hold");
+    let [a, b, c] = ["server", "second", "third"].map(named);
+    for script in [
+        format!("{a} & {b} & {c}; true"),
+        format!("trap 'kill $p $q; wait' TERM; {a} & p=$!; {b} & q=$!; wait"),
+        format!("trap 'kill $p $q; wait; wait' TERM; {a} & p=$!; {b} & q=$!; wait -n 2>/dev/null || wait"),
+    ] {
+        let third = if script.contains("third") { 1 } else { 0 };
+        let ready: &[&str] = if third == 1 { &["server", "second", "third"] } else { &["server", "second"] };
+        Try::new(&script).ready(ready).shells(&[DASH, BASH]).run(|run, _| {
+            once_and_finished(run);
+            assert_eq!(run.count("second got TERM"), 1, "{run:#?}");
+            assert_eq!(run.count("third got TERM"), third, "{run:#?}");
         });
     }
 }

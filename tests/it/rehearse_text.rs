@@ -14,8 +14,6 @@ pub(crate) fn example(readme: &str) -> Option<&str> {
 
 /// The same for two runs of the same story: pids, times, bars and the scale are replaced, columns are single blanks.
 pub(crate) fn normal(text: &str) -> String {
-    // How long a shell takes to die is a time too, if it is long enough to be told.
-    let text = text.replace("cut it off at once", "cut it off after 0ms");
     text.lines().filter(|line| !is_scale(line)).map(|line| normal_line(line) + "\n").collect()
 }
 

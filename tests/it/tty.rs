@@ -127,6 +127,20 @@ fn ctrl_z_does_nothing_to_a_script_that_no_shell_could_continue() {
 }
 
 #[test]
+fn as_pid_one_in_a_session_led_from_outside_ctrl_c_ends_what_ctrl_z_has_stopped() {
+    if !can_unshare() {
+        return;
+    }
+    let mut screen = script(&format!("{UNSHARE} $D -- $W ready hold; echo code: $?"));
+    screen.shows("ready ");
+    screen.types(CTRL_Z);
+    screen.all_are("fake-workload", 1, b'T');
+    screen.types(CTRL_C);
+    assert_eq!(screen.ended(), 130);
+    assert!(screen.named("fake-workload").is_empty());
+}
+
+#[test]
 fn a_process_that_takes_a_while_to_stop_goes_on_too() {
     let slow = "bash -c 'trap \"sleep 0.1; kill -STOP \\$\\$; echo on\" TSTP; echo ready; while :; do sleep 0.01; done'; :";
     if let Some(mut screen) = as_pid_one(&["sh", "-c", slow]) {

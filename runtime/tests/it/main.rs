@@ -4,6 +4,9 @@
 
 mod binary;
 mod dispositions;
+#[path = "../../../tests/it/finished.rs"]
+#[expect(dead_code, reason = "a helper of drainit's tests, not all of which is needed here")]
+mod finished;
 #[path = "../../../tests/it/gate.rs"]
 #[expect(dead_code, reason = "a helper of drainit's tests, not all of which is needed here")]
 mod gate;

@@ -29,6 +29,7 @@ use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
 use ask::Answer;
+pub(super) use kill::left_behind;
 use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 

@@ -21,10 +21,20 @@ pub(super) fn configure(engine: &str, file: &Path) {
     run(Command::new(WRAPPER).arg("install").arg(folder.join("bin")));
     let wrapper = installed_in(folder);
     if engine == "podman" {
-        // It is told by its command line; its own environment does not reach the runtime.
+        // Its own environment does not reach the runtime, and what cleans up is not given the flags of `--runtime-flag`.
+        let settings = folder.join("runtime.toml");
+        fs::write(&settings, "runtime = 'crun'\n").expect("our own folder");
+        let between = folder.join("bin/between");
+        let text = format!(
+            "#!/bin/sh\nDRAINIT_RUNTIME_CONFIG={} exec {} \"$@\"\n",
+            settings.display(),
+            wrapper.display()
+        );
+        // By a process of its own: what this one has open for writing cannot be run.
+        let write = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
+        run(Command::new("sh").args(["-c", write, "sh"]).arg(&between).arg(text));
         let script = fs::read_to_string(file).expect("our own folder");
-        let flags = format!("--runtime {} --runtime-flag runtime=crun", wrapper.display());
-        let ours = script.replace("--runtime crun", &flags);
+        let ours = script.replace("--runtime crun", &format!("--runtime {}", between.display()));
         assert_ne!(ours, script, "the script names a runtime");
         return fs::write(file, ours).expect("our own folder");
     }

@@ -13,6 +13,7 @@ use super::engine::{Contained, images};
 use super::image::{Archive, run};
 use super::podman::podman;
 use crate::binary::{DRAINIT, WRAPPER};
+use crate::harness::wait_until;
 
 const IMAGE: &str = "localhost/drainit-test:plain";
 
@@ -136,6 +137,18 @@ fn podman_s_annotations_set_drainit_or_are_refused() {
         !output.status.success() && said.contains("annotation drainit.io/grace-period: invalid value 'soon'"),
         "{said}"
     );
+}
+
+/// What cleans up after a container has to find the runtime that made it.
+#[test]
+fn podman_leaves_nothing_with_the_runtime() {
+    let Some(podman) = podman() else { return };
+    let create = ["create", "--network=none", IMAGE, "busybox", "cat", "/proc/1/comm"];
+    let id = run(podman.client().args(create)).trim().to_owned();
+    assert_eq!(run(podman.client().args(["start", "--attach", &id])), "drainit\n");
+    run(podman.client().args(["rm", &id]));
+    let state = std::path::Path::new("/run/crun").join(&id);
+    wait_until("crun has forgotten it", || (!state.exists()).then_some(()));
 }
 
 #[test]
