@@ -45,7 +45,8 @@ fn is_allowed(path: &str) -> bool {
         return known.contains(&path) || is_loaders || is_cgroups || path.ends_with("/memory.oom_control");
     };
     let name = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    let is_of_a_thread = name.starts_with("/task/") && name.ends_with("/status");
+    let of_a_thread = ["/status", "/children"];
+    let is_of_a_thread = name.starts_with("/task/") && of_a_thread.iter().any(|file| name.ends_with(file));
     known.contains(&path) || (name.len() < rest.len() && (of_a_process.contains(&name) || is_of_a_thread))
 }
 
