@@ -212,12 +212,15 @@ pub fn own_children() -> Option<Vec<i32>> {
         return None;
     }
     let file = nix::fcntl::openat(AT_FDCWD, c"/proc/thread-self/children", READ_ONLY, Mode::empty()).ok()?;
-    let children = match to_its_end(&file) {
+    read_children(&file)
+}
+
+fn read_children(file: &OwnedFd) -> Option<Vec<i32>> {
+    match to_its_end(file) {
         // There is none.
-        Err(Errno::ESRCH) => Vec::new(),
-        children => children.ok()?,
-    };
-    Some(pids(&children))
+        Err(Errno::ESRCH) => Some(Vec::new()),
+        children => Some(pids(&children.ok()?)),
+    }
 }
 
 /// The numbers in a list of children.
@@ -229,8 +232,7 @@ pub fn pids(text: &[u8]) -> Vec<i32> {
 /// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not tell.
 #[must_use]
 pub fn children(pid: i32) -> Option<Vec<i32>> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    Some(children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    read_children(&open(pid, &format!("task/{pid}/children")).ok()?)
 }
 
 /// A buffer for one file.

@@ -254,10 +254,10 @@ fn a_background_reader_that_no_shell_can_continue_ends_as_it_would_without_an_in
         "( $D -- READER & )",
         "( $D -- $D -- READER & )",
         "( set -m; $D -- READER & )",
-        "( sh -c '$D -- READER; $W hold' & )",
+        "( sh -c '$D -- READER; echo $$ >NEXT; exec $W hold' & )",
     ] {
         let (pid, gate, log) = (Gate::closed(), Gate::closed(), Gate::closed());
-        let reader = Gate::closed();
+        let (reader, next) = (Gate::closed(), Gate::closed());
         let script = format!(
             "trap '' HUP\necho $$ >{}\n{} await={}\nread x </dev/tty; echo code: $? >{}\n",
             pid.path(),
@@ -267,7 +267,8 @@ fn a_background_reader_that_no_shell_can_continue_ends_as_it_would_without_an_in
         );
         std::fs::write(reader.path(), script).expect("our own folder");
         let mut screen = Screen::of_shell();
-        screen.line(&start.replace("READER", &format!("sh {}", reader.path())));
+        let start = start.replace("READER", &format!("sh {}", reader.path())).replace("NEXT", &next.path());
+        screen.line(&start);
         let main: i32 = pid.text().trim().parse().expect("a pid");
         let drainit = drainit::processes::look_at(main).expect("it is there").parent;
         screen.is_back().line("echo up: $((6 * 7))").shows("up: 42");
@@ -277,8 +278,10 @@ fn a_background_reader_that_no_shell_can_continue_ends_as_it_would_without_an_in
         assert!(code != "code: 0\n", "{start}: {code}");
         let is_gone = |pid| drainit::processes::look_at(pid).is_none();
         wait_until("both have gone", || (is_gone(main) && is_gone(drainit)).then_some(()));
-        for left in screen.named("fake-workload") {
-            let _ = drainit::sys::kill::send(left.pid, drainit::signal::Signal::KILL);
+        // What the script goes on to.
+        if start.contains("hold") {
+            let next = next.text().trim().parse().expect("a pid");
+            drainit::sys::kill::send(next, drainit::signal::Signal::KILL).expect("it is there");
         }
         screen.leaves();
     }

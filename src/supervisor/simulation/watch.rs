@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::spec::Reaction;
 use super::world::{OWN, World, ticks};
 use crate::outcome::Ended;
 use crate::plan::{ExitReason, KillReason, StopPolicy, Target};
@@ -81,7 +82,12 @@ impl World {
             self.watch.violation(format!("{name}, which is not drainit's"));
         }
         let is_of_stage = matches!(self.watch.doing, Doing::Stage | Doing::Others);
-        if !is_of_stage || matches!(signal, Signal::KILL | Signal::STOP | Signal::CONT) {
+        if matches!(signal, Signal::KILL | Signal::STOP | Signal::CONT) {
+            return;
+        }
+        if !is_of_stage {
+            // One that gives its handler up at a signal that was forwarded is on its way, like one that was told.
+            self.procs[to].was_told |= matches!(self.procs[to].reaction, Reaction::Once(_));
             return;
         }
         let stage = self.watch.stage;
@@ -132,7 +138,10 @@ impl World {
 
     /// KILL is about to be sent for the first time.
     pub(super) fn check_before_kill(&mut self, reason: KillReason) {
-        if self.watch.killed_at.replace(self.now).is_some() || self.watch.has_failed || !self.watch.is_auto {
+        // It may be repeated; what left meanwhile had not left before it.
+        let is_first = self.watch.killed_at.is_none();
+        self.watch.killed_at.get_or_insert(self.now);
+        if !is_first || self.watch.has_failed || !self.watch.is_auto {
             return;
         }
         let known_since = match reason {

@@ -117,6 +117,8 @@ fn what_a_filter_refuses_is_done_in_another_way() {
             (&["ppoll"][..], true),
             (&["rt_sigtimedwait"][..], false),
             (&["signalfd4", "ppoll", "close_range", "pidfd_open"][..], true),
+            (&["kill"][..], false),
+            (&["clock_gettime", "readlink", "readlinkat"][..], false),
         ] {
             let bundle = Bundle::new(runtime, "drainit -v --pre-stop-sleep 50ms -- sh -c").word(script);
             let mut container = refusing(bundle, calls).start();
