@@ -54,9 +54,9 @@ pub enum EarlyExit {
     Refuse(String),
 }
 
-/// Reads the command line, program name first.
+/// Reads the command line, whose first word is the program's name.
 ///
-/// Most containers give no option; then nothing has to be set up to read them.
+/// Most containers give no option; then no parser is set up.
 ///
 /// # Errors
 /// What to do if no command is to be run.

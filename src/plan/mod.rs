@@ -1,4 +1,4 @@
-//! The stop policy: what is done about each event, and when. Pure: the time is an argument, roles stand for pids.
+//! The stop policy: what is done about each event, and when. Pure: the time is an argument, and processes appear as roles, not pids.
 //!
 //! ```text
 //!             stop signal               drain over           schedule or grace period elapsed
@@ -58,39 +58,39 @@ use stop::Stop;
 
 /// A stop signal that follows the first signal within this time is the same request once more (some runtimes send it twice).
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(1);
-/// How long the processes that are left when main exits by itself may take, if no grace period was set.
+/// How long the processes left at main's own exit may take, if no grace period was set.
 pub const OWN_EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// How long KILL may take; what it has not ended then cannot be ended (state D, or another user's).
+/// How long KILL may take. A process that it has not ended by then cannot be ended (state D, or another user's).
 pub const KILL_PATIENCE: Duration = Duration::from_secs(2);
-/// How often KILL is repeated, for what was started meanwhile.
+/// How often KILL is repeated, for processes that were started meanwhile.
 pub const KILL_EVERY: Duration = Duration::from_millis(100);
-/// How often to look whether the processes that are left ignore the signal, after the first look.
+/// Time between two looks, after the early ones, at whether the processes that are left ignore the signal.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// drainit was held (frozen, suspended) if it wakes so much later than KILL was due.
+/// If drainit wakes up later than this after KILL was due, it was held: frozen, or suspended with the machine.
 pub const HELD_AFTER: Duration = Duration::from_secs(1);
-/// What the processes have then.
+/// How long the processes then have before KILL.
 pub const HELD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a step has to end after TERM.
 pub const STEP_PATIENCE: Duration = Duration::from_secs(2);
-/// What the processes keep of a grace period, whatever the drain takes; half of it if it is shorter than twice this.
+/// What is kept of a grace period for the processes, whatever the drain takes; half of the period if it is shorter than twice this.
 pub const KEPT_FOR_STOPPING: Duration = Duration::from_secs(2);
-/// What the steps after the last process have at least.
+/// The least time that the steps after the last process have.
 pub const POST_EXIT_LEAST: Duration = Duration::from_secs(2);
-/// What they have if there is no grace period.
+/// The time that they have if there is no grace period.
 pub const POST_EXIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A signal for the init that is not its own business.
+    /// A signal that was sent to drainit and is not about drainit itself (its children, its terminal, its own faults).
     Signal(Signal),
-    /// The command has ended and was reaped, and others are left.
+    /// The command has ended and was reaped, and other processes are left.
     MainEnded,
     /// The process of this step has ended, or could not be started.
     StepEnded(StepId),
     /// A child that is neither main nor a step has ended.
     ChildEnded,
-    /// The look that [`Action::Look`] asked for is done; what it found, if it was to judge.
+    /// The look of [`Action::Look`] is done; its judgement, if it was to judge.
     Looked(Option<Outlook>),
     /// No child is left, the command and the steps included.
     NoneLeft,
@@ -106,9 +106,9 @@ pub struct Plan {
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
     stop_signal: Option<Signal>,
-    /// When the grace period is over, if there is one, from the first moment of the stop.
+    /// When the grace period, which begins with the stop, is over; `None` if there is none.
     grace_ends: Option<Duration>,
-    /// When what is left of a step that was ended gets KILL.
+    /// When to send KILL to what is left of a step that was ended.
     kill_step_at: Option<Duration>,
 }
 
@@ -148,7 +148,7 @@ impl Plan {
         matches!(self.phase, Phase::Stopping(_))
     }
 
-    /// The step of this name.
+    /// The step with this id.
     #[must_use]
     pub fn step(&self, id: StepId) -> Option<&Step> {
         match id.when {
@@ -177,7 +177,7 @@ impl Plan {
         earliest(of_phase, self.kill_step_at)
     }
 
-    /// Whether something was said about how a stop is to go, and none has begun.
+    /// Whether a setting says how a stop is to go, and no stop has begun.
     #[must_use]
     pub fn is_prepared_for_a_stop(&self) -> bool {
         let policy = &self.policy;
@@ -186,7 +186,7 @@ impl Plan {
         is_prepared && matches!(self.phase, Phase::Running)
     }
 
-    /// When KILL or the next stage is due: nothing that takes long goes on past it.
+    /// When KILL or the next stage is due: a look or a send that takes long is given up then.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
         match self.phase {
@@ -243,7 +243,7 @@ impl Plan {
             (Phase::Draining(drain), Event::StepEnded(step)) => self.end_drain_step(now, drain, step),
             (Phase::Draining(drain), Event::MainEnded) => self.drop_drain(now, drain),
             (Phase::Draining(drain), Event::Tick) => self.drain_tick(now, drain),
-            // The request has been taken; it changes nothing to take it again.
+            // The request has been taken; to repeat it changes nothing.
             (Phase::Draining(_), Event::Signal(_) | Event::ChildEnded | Event::Looked(_)) => Actions::none(),
 
             (Phase::Stopping(stop), Event::Signal(signal)) => self.signal_while_stopping(now, stop, signal),
@@ -260,7 +260,7 @@ impl Plan {
                 self.phase = Phase::Killing { again: now.saturating_add(KILL_EVERY), give_up };
                 Actions::one(Action::Kill(KillReason::Elapsed))
             }
-            // What is about to be killed has no use for another signal.
+            // Processes that are about to be killed have no use for another signal.
             (
                 Phase::Killing { .. },
                 Event::Signal(_)
@@ -313,8 +313,8 @@ impl Plan {
         Actions::before(Action::BeginStop(reason), actions)
     }
 
-    /// A signal that is no request to stop, and a request that is repeated. Main's pid and its group's number may be another
-    /// process's once main is reaped: then what drainit has adopted takes main's place.
+    /// Forwards a signal that is no request to stop, or a repeated request. Once main is reaped, its pid and its group's number may belong
+    /// to another process: then the processes that drainit has adopted take main's place.
     fn forward(&self, signal: Signal) -> Actions {
         let Rewrite { to: Some(signal), target } = self.policy.rewrites.apply(signal) else {
             return Actions::none();

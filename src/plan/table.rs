@@ -1,7 +1,7 @@
 //! The whole policy as one document, checked in: a change of behaviour is a visible difference.
 //!
-//! `docs/policy.md` is for people: it has what changes something, and only if it differs from the situation that it is compared with.
-//! `policy-table.txt` beside this file has every row.
+//! `docs/policy.md` is for people: it has the rows that change something, and only if they differ from the situation that they are compared
+//! with. `policy-table.txt` beside this file has every row.
 
 use std::fmt::Write;
 
@@ -67,7 +67,7 @@ fn events() -> Vec<(u64, Event)> {
     rows
 }
 
-/// Whether the loop can report it there at all.
+/// Whether the loop can report it in this situation at all.
 fn can_happen(plan: &Plan, event: Event) -> bool {
     match (event, plan.phase) {
         (Event::MainEnded, _) => plan.main_lives,
@@ -87,7 +87,8 @@ fn start(situation: &Situation) -> Plan {
     plan
 }
 
-/// What happens as time goes by: every tick at its time, up to 40. Looks, which find that waiting may help, and repeated KILLs are left out.
+/// What happens as time passes: every tick at its time, up to 40 s. Looks, which find that waiting may help, and repeated KILLs are left
+/// out.
 fn timeline(situation: &Situation) -> Vec<Row> {
     let mut plan = start(situation);
     let mut rows: Vec<Row> = Vec::new();
@@ -135,7 +136,7 @@ fn write_rows(text: &mut String, rows: &[&Row]) {
     }
 }
 
-/// The document, with every row or with those that tell something.
+/// The document, with every row or only with those that tell something.
 fn render(head: &str, is_whole: bool) -> String {
     let mut text = head.to_owned();
     let situations = situations();

@@ -10,7 +10,7 @@ use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
-/// The end of a process that its own parent reaps is seen at the next look.
+/// If a process is reaped by its own parent, drainit sees its end up to this late: at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
 /// A shell that dies of the signal leaves its children without a parent, and their exit status is lost.
@@ -27,8 +27,8 @@ pub(super) fn died_first(record: &Record) -> Option<String> {
     ))
 }
 
-/// A trap runs when the foreground command has ended. That a command is in the foreground was seen where the rule has signalled it though the
-/// shell handles the signal.
+/// A trap runs when the foreground command has ended. The record shows a foreground command by this: the rule has signalled it although its
+/// parent, the shell, handles the signal.
 pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     record.target.filter(|&target| target == Target::Auto)?;
     record.processes.iter().find_map(|shell| {
@@ -59,7 +59,7 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     })
 }
 
-/// A trap that does not exit: the loop goes on, and starts the same commands as before.
+/// A trap that does not exit: the loop goes on, and starts the same commands again.
 pub(super) fn goes_on(record: &Record) -> Option<String> {
     record.processes.iter().find_map(|shell| {
         let sent = catching_shell(record, shell)?;
@@ -79,7 +79,7 @@ pub(super) fn goes_on(record: &Record) -> Option<String> {
     })
 }
 
-/// The signal that a shell got, if it handles that.
+/// The signal that a shell was sent, if it handles that.
 fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Signal>> {
     let is_shell = format::is_shell(&process.name.to_string()) || (process.is_main && main_is_shell(record));
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
@@ -99,7 +99,7 @@ mod tests {
     use crate::report::fixtures::*;
     use crate::report::record::*;
 
-    /// A shell with a trap, and a command in its foreground that ends then.
+    /// A shell with a trap, whose foreground command ends when the trap runs.
     fn trap(command_ends: u64) -> Record {
         let mut record = well();
         record.target = Some(Target::Auto);
