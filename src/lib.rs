@@ -1,4 +1,4 @@
-//! drainit: a container init that forwards signals, reaps orphans and leaves only when no child is left.
+//! drainit: a container init that forwards signals, reaps orphans and exits only when no child is left.
 //!
 //! This library is the inside of the program, divided so that its parts can be tested. It is not meant as an interface for others.
 //!
@@ -10,7 +10,7 @@
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
-//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: what is said.
+//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: errors, warnings, and the log.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -78,7 +78,7 @@ pub fn set_up(level: LevelFilter, format: LogFormat) {
     log::set_max_level(level);
 }
 
-/// One line, whole: what is longer than can be written in one piece loses its end.
+/// One line that can be written in one piece; a longer message loses its end.
 fn render(level: Level, message: &str) -> String {
     let mut message = message;
     loop {

@@ -26,7 +26,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Reads a wait status as the kernel hands it out (wait(2)); `None` if it tells of no end (a stop, a continue).
+    /// Reads a wait status of the kernel (wait(2)); `None` if it is that of a stop or a continue, not of an end.
     ///
     /// The numbers are taken as they are: a death by a real-time signal is like any other.
     #[must_use]
@@ -38,7 +38,7 @@ impl Ended {
         }
     }
 
-    /// The exit status itself, or 128 + N for a death by signal N, as shells have it.
+    /// The exit status itself, or 128 + N for a death by signal N, as in shells.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -67,7 +67,7 @@ impl ExitMap {
         self.0.push((code, to));
     }
 
-    /// What becomes of `code`. Applied once: the result is not mapped again.
+    /// The exit code that replaces `code`. Applied once: the result is not mapped again.
     #[must_use]
     pub fn apply(&self, code: u8) -> u8 {
         self.0.iter().rfind(|(from, _)| *from == code).map_or(code, |(_, to)| *to)

@@ -1,4 +1,4 @@
-//! Every option, as clap knows it: parsing and help are made from this, and the documents in tests.
+//! Every option, as it is defined for clap. Parsing and help are made from this, and in the tests the documents.
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -15,7 +15,7 @@ pub(super) const HELP: &str = include_str!("help.txt");
 /// The short help, likewise.
 pub(super) const SHORT_HELP_TEXT: &str = include_str!("help-short.txt");
 
-/// The whole definition: the help and the tests of the documents are made from it.
+/// The whole definition: the help is made from it, and the tests of the documents use it.
 #[must_use]
 pub fn definition() -> Command {
     options()
@@ -125,7 +125,7 @@ struct Syntax {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Value,
-    /// A value, and it may be given several times.
+    /// A value. The option may be given several times.
     Values,
     Switch,
     Count,

@@ -125,7 +125,7 @@ fn unknown(typed: &str) -> String {
     format!("unknown option '{typed}'{}", did_you_mean(meant.as_deref()))
 }
 
-/// An option's own name, without the `<VALUE>` that clap shows behind it.
+/// An option's own name, without the `<VALUE>` that clap shows after it.
 fn option(shown: &str) -> &str {
     shown.split([' ', '=', '[']).next().unwrap_or_default()
 }

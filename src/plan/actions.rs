@@ -119,7 +119,7 @@ pub enum KillReason {
 pub enum ExitReason {
     /// No process is left.
     NoneLeft,
-    /// Some are left that KILL does not end.
+    /// Processes are left that KILL does not end.
     SomeCannotBeKilled,
 }
 

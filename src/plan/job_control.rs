@@ -15,11 +15,11 @@
 //! A stop signal that comes to drainit when the command is already stopped stops drainit too. When the command has ended, the processes
 //! that it has left behind take its place.
 //!
-//! If no shell could continue drainit, the kernel would not have stopped the command in drainit's place, so drainit does not stop. Instead
-//! the command's group is continued, unless the signal was sent by a process and forwarded by drainit. If a command wants a terminal that
-//! it cannot get, the kernel would let the call fail if the group were orphaned. drainit, the parent in another group, keeps it from being
-//! orphaned, so drainit leaves the session, once. If it cannot, the group gets HUP and CONT, like any stopped group that no process can
-//! continue any more.
+//! If no shell could continue drainit, the kernel would not stop a command in drainit's group either, so drainit does not stop. Instead the
+//! command's group is continued, unless the signal was sent by a process and forwarded by drainit. The call of a command that wants a
+//! terminal that it cannot get would fail if the command's group were orphaned. drainit, its parent in another group, keeps the group from
+//! being orphaned, so drainit leaves the session, once. If it cannot, the group gets HUP and CONT, like any stopped group that no process
+//! can continue any more.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub struct Stopped {
     pub is_pid_one: bool,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobAction {
     Nothing,

@@ -14,7 +14,7 @@ pub(super) struct PostExit {
     alone: bool,
     /// When the time for all of them is up; `None` once it is.
     ends: Option<Duration>,
-    /// When drainit leaves at the latest.
+    /// When drainit exits at the latest.
     leaves: Duration,
 }
 

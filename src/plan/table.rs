@@ -38,18 +38,18 @@ for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 25
 look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal.
 ";
 
-/// A line of a table: when, what happens, what drainit does, where it is then.
+/// A row of a table: the time, the event, what drainit does, and the phase that follows.
 #[derive(Clone, PartialEq, Eq)]
 struct Row {
     at: String,
     event: String,
     then: String,
     next: String,
-    /// It changes something.
+    /// Whether it changes anything.
     matters: bool,
 }
 
-/// The events that may happen at 10.6, and a repeated request at 11.
+/// The events that may happen at 10.6 s, and a repeated request at 11 s.
 fn events() -> Vec<(u64, Event)> {
     let looks = [Outlook::KeepWaiting, Outlook::SignalOthersFirst, Outlook::Futile, Outlook::Unknown];
     let events = [
@@ -136,7 +136,7 @@ fn write_rows(text: &mut String, rows: &[&Row]) {
     }
 }
 
-/// The document, with every row or only with those that tell something.
+/// The document, with every row or only with those that matter.
 fn render(head: &str, is_whole: bool) -> String {
     let mut text = head.to_owned();
     let situations = situations();

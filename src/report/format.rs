@@ -53,8 +53,8 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as in a process's name, as `
-/// ` or `\x1b`; escapes that are already there stay.
+/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as in a process's
+/// name, as `\n` or `\x1b`; escapes that are already there stay.
 pub(super) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for byte in text.bytes() {

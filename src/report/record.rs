@@ -275,7 +275,7 @@ impl Record {
             && !self.processes.iter().any(ProcessRecord::is_left_behind)
     }
 
-    /// Whether main died of a KILL that drainit did not send, but the kernel, out of memory, or an operator.
+    /// Whether main died of a KILL that was not drainit's, but the kernel's, for lack of memory, or an operator's.
     #[must_use]
     pub fn main_died_of_other_kill(&self) -> bool {
         self.main_ended.is_some_and(|end| {

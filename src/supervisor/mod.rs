@@ -370,7 +370,7 @@ impl Supervisor {
 }
 
 impl Reaping {
-    /// "No child is left" comes before a step's end, because that end may start the next step, which is a child again.
+    /// "No child is left" comes before a step's end, because that end may start the next step, and with it a new child.
     fn events(&self) -> [Option<Event>; 2] {
         let ended = if self.none_left {
             Some(Event::NoneLeft)

@@ -174,7 +174,7 @@ fn or_as_owner_of<T>(pid: i32, look: impl Fn() -> nix::Result<T>) -> Option<T> {
 fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     let owner = nix::sys::stat::stat(format!("/proc/{pid}").as_str()).ok()?;
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    // SAFETY: a number only, and this program has one thread; a raw call, which tells no other ones.
+    // SAFETY: a number only. This program has one thread, and a raw call affects no other.
     let set_gid = |gid: u32| unsafe { libc::syscall(calls::SETFSGID, gid) };
     // SAFETY: as above.
     let set_uid = |uid: u32| unsafe { libc::syscall(calls::SETFSUID, uid) };

@@ -194,7 +194,7 @@ fn received(info: &libc::signalfd_siginfo) -> Option<Received> {
 mod tests {
     use super::*;
 
-    /// To this thread alone, where it is blocked: to the process, another thread of the tests would take it.
+    /// Sent to this thread alone, which blocks it: if it were sent to the process, another thread of the tests would take it.
     fn send(signal: Signal) {
         // SAFETY: no arguments.
         let thread = unsafe { libc::pthread_self() };
@@ -221,14 +221,14 @@ mod tests {
             [other, other, other, other, urgent].into_iter().for_each(send);
             let order: Vec<i32> = std::iter::from_fn(|| take(&mut queue)).collect();
             let place = order.iter().position(|number| *number == urgent.number());
-            // It may have been read behind another one, or that one before it was there.
+            // One other signal may come first: it was read in the same call, or before the urgent one was there.
             assert!(place.is_some_and(|place| place <= 1) && order.len() == 5, "{queue:?}: {order:?}");
             [other, urgent].into_iter().for_each(send);
             assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(37), Some(34), None]);
         }
     }
 
-    /// As between the look and the read, where a STOP takes a CONT back.
+    /// As if a STOP had taken a CONT back between the look and the read.
     #[test]
     fn with_a_deadline_nothing_but_the_look_waits() {
         let _ = signals::block_all();
@@ -239,7 +239,7 @@ mod tests {
         let Source::Descriptor(descriptor) = &queue.source else { panic!("{queue:?}") };
         let nothing = read(descriptor).expect_err("there is none left");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
-        // Without one it waits again.
+        // Without a deadline the read waits again.
         send(Signal::USR1);
         assert!(queue.take(None).is_some() && queue.waits);
     }

@@ -15,7 +15,7 @@ use super::descriptors::{above_standard, may_open};
 use super::{check, signals};
 use crate::signal::Signal;
 
-/// How often a line is tried again although there is room for it.
+/// How often to try a line again that was refused although there is room for it.
 const TRIES: usize = 16;
 
 /// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).

@@ -3,6 +3,7 @@
 //! From each top (main, and whatever drainit has adopted) downwards:
 //!
 //! - a process that handles the signal (catches it, has it blocked, or takes it in `rt_sigtimedwait`) is signalled, and answers: how its
+//!   descendants end is its own affair;
 //! - one that has it at default is signalled and dies of it; its children become tops when drainit adopts them;
 //! - one that ignores it is signalled and does not answer: each of its children is looked at in the same way;
 //! - a shell that catches it and waits for a foreground command answers for all its children but that command ([`shells`](super::shells));
@@ -62,7 +63,7 @@ pub struct Selection {
     pub handling: Vec<i32>,
     /// Shells of which it is not known what they wait for.
     pub in_doubt: Vec<i32>,
-    /// Shells whose waiting mattered: what was found out about one holds until it runs ([`shells::has_slept`]).
+    /// Shells whose children mattered: what was found out about such a shell holds until it runs ([`shells::has_slept`]).
     pub shells: Vec<i32>,
 }
 

@@ -10,7 +10,7 @@ use crate::signal::SignalSet;
 /// One thing that a rule has to know of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
-    /// Its signals, and what else `/proc/PID/status` tells.
+    /// Its signals, and what else `/proc/PID/status` shows.
     Status,
     /// The system call that it is in.
     Call,
@@ -61,7 +61,7 @@ impl Facts {
 /// What is known of each process, by pid.
 pub type FactTable = BTreeMap<i32, Facts>;
 
-/// What `/proc/PID/status` tells.
+/// What `/proc/PID/status` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// All 64 signals; `None` if the file cannot be read, or has no such lines (gVisor before 2026).

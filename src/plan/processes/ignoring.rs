@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What is said of one that ignores TERM, by looks at these times, each with what it has moved.
+    /// What looks at these times find about a process that ignores TERM. Each look comes with the bytes moved so far.
     fn outlooks(begins: Option<u64>, looks: &[(u64, u64)]) -> Vec<Outlook> {
         let main = Sample::new(MAIN, 1, "main").ignores(&[Signal::TERM]);
         let (table, facts) = world(&[main]);

@@ -1,4 +1,4 @@
-//! The processes below drainit as plain data, and the rules over them.
+//! The processes below drainit as plain data, and the rules about them.
 //!
 //! | file | rule |
 //! |---|---|

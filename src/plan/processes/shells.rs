@@ -10,10 +10,10 @@ use super::facts::{Call, Fact, Facts, Reader, Stdin};
 use super::{Process, SignalState, Table};
 use crate::signal::{Signal, SignalSet};
 
-/// The shells that are told apart.
+/// The shells that differ in how they wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// dash, and busybox's ash: the system call tells.
+    /// dash, and busybox's ash: the system call shows what it waits for.
     Ash,
     Bash,
     Zsh,

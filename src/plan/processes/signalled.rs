@@ -220,7 +220,7 @@ impl Signalled {
             .and_then(|entry| entry.disposition(entry.signal.or(self.signal.map(|it| it.rewritten))?))
     }
 
-    /// What it was sent in this stage, or would be.
+    /// The signal that it was sent in this stage, or would be.
     #[must_use]
     pub fn signal_of(&self, process: &Process) -> Option<Signal> {
         self.find(process).and_then(|entry| entry.signal).or(self.signal.map(|signal| signal.rewritten))

@@ -84,7 +84,7 @@ pub(super) fn steps(record: &Record) -> Vec<String> {
     sentences
 }
 
-/// A process that did not ignore the signal, and took at least four fifths of the stop: it is the one to look at.
+/// A process that did not ignore the signal, and took at least four fifths of the stop: it is the one to speed up.
 pub(super) fn slowest(record: &Record) -> Option<String> {
     let whole = record.stop_took()?;
     let end = |process: &&ProcessRecord| record.end_of(process).map(|end| end.at);

@@ -116,7 +116,7 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
     }
 }
 
-/// A KILL from elsewhere: the kernel, out of memory, or an operator.
+/// A KILL from elsewhere: by the kernel, for lack of memory, or by an operator.
 fn died_of_other_kill(record: &Record) -> Vec<String> {
     let sentence = |name: &str| format!("{name} {}", format::FOREIGN_KILL);
     let by_other = |process: &ProcessRecord| {

@@ -81,7 +81,7 @@ impl<K: Kernel> Stopper<K> {
                 self.signalled.note_group(group);
             }
             Reached::Main => recorder.sent(signal.rewritten, Receiver::Main),
-            // Signalled one by one, each failure is logged, and tried again.
+            // The members are signalled one by one: each failure is logged, and tried again.
             Reached::All | Reached::Nothing => {
                 let is_meant = |process: &&Process| process.pid == main || Some(process.group) == group;
                 let recipients: Vec<Recipient> = table

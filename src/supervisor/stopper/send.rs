@@ -128,7 +128,7 @@ pub(super) fn without_table(kernel: &impl Kernel, signal: Signal, target: Target
     match (target, main) {
         (Target::Main, Main::Alive(main)) => reached_main(kernel, main, signal),
         (Target::Group, Main::Alive(main)) => to_group_of(kernel, main, signal),
-        // Main answers for its descendants, as far as can be told.
+        // Without a look the rule cannot be applied. Main's group comes closest to it.
         (Target::Auto, Main::Alive(main)) if !kernel.is_pid_one() => to_group_of(kernel, main, signal),
         (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(kernel, signal, main),
     }

@@ -48,9 +48,9 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
         child::take_ids(ids).map_err(|_| io::Error::last_os_error())?;
     }
     signals::restore_default(Signal::TERM);
-    // So that a line to a stderr without a reader does not kill it.
+    // A line to a stderr without a reader must not kill it.
     signals::ignore(Signal::PIPE);
-    // Nor may a terminal stop it for writing from the background.
+    // A terminal must not stop it for writing from the background.
     signals::ignore(Signal::TTOU);
     signals::set_mask(SignalSet::default());
     Ok(())
