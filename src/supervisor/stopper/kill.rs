@@ -117,7 +117,7 @@ fn stop_own_children(kernel: &impl Kernel) {
     }
 }
 
-/// What is said of those that KILL has not ended. On a busy machine it may only be late: nothing is said if none is left by now.
+/// The warning about processes that KILL has not ended; `None` if none is left by now, because on a busy machine KILL may only be late.
 pub(in crate::supervisor) fn left_behind(left: Option<&[Process]>) -> Option<String> {
     let names = match left {
         Some([]) => return None,

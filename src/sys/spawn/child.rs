@@ -14,7 +14,7 @@ use super::prepared::{LISTEN_PID, Prepared, SHELL};
 use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin, word};
 use crate::signal::Signal;
 
-/// The child's life from clone to exec. It shares all memory with drainit, which the kernel suspends meanwhile.
+/// The child's life from clone to exec. It shares all memory with drainit, which does not run meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes its `Prepared`, and does nothing with it until this child has left.
     let prepared = unsafe { &mut *argument.cast::<Prepared>() };

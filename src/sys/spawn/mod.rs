@@ -1,11 +1,11 @@
 //! Starting a process: the command, and later the steps.
 //!
-//! `clone` with `CLONE_VM | CLONE_VFORK` copies no page tables, and the kernel suspends this process until the child has executed its
+//! `clone` with `CLONE_VM | CLONE_VFORK` copies no page tables, and this process does not run until the child has executed its
 //! program or has ended. An init needs exactly that: no signal can be forwarded between fork and exec, when it would hit a copy of the
 //! init, and the errno of a failed exec comes back through memory.
 //!
-//! Under qemu's user mode it is a fork: no memory is shared, and this process is not suspended. There a pipe that the exec closes does
-//! both.
+//! Under qemu's user mode it is a fork: no memory is shared, and this process runs on. There a pipe that the exec closes makes it wait, and
+//! carries the errno.
 //!
 //! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
