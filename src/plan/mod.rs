@@ -66,7 +66,7 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(2);
 pub const KILL_EVERY: Duration = Duration::from_millis(100);
 /// How often to look whether the processes that are left ignore the signal, once the early looks are over.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// If drainit wakes up later than this after KILL was due, it was held: frozen, or suspended with the machine.
+/// If drainit wakes up more than this after KILL was due, it was held: frozen, or suspended with the machine.
 pub const HELD_AFTER: Duration = Duration::from_secs(1);
 /// How long the processes then have before KILL.
 pub const HELD_PATIENCE: Duration = Duration::from_secs(2);

@@ -76,7 +76,7 @@ impl<K: Kernel> Recorder<K> {
             (StopReason::Signal(_), Some(received)) => {
                 report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
             }
-            // The parent had ended before the parent death signal was set, so the kernel sent none.
+            // The parent had ended before the parent death signal was set: this counts as the signal.
             (StopReason::Signal(_), None) => report::StopReason::Signal { sender: 0, uid: 0 },
             (StopReason::OwnExit, _) => report::StopReason::OwnExit,
             (StopReason::Elapsed, _) => {

@@ -63,7 +63,7 @@ pub struct Selection {
     pub handling: Vec<i32>,
     /// Shells of which it is not known what they wait for.
     pub in_doubt: Vec<i32>,
-    /// Shells whose children mattered: what was found out about such a shell holds until it runs ([`shells::has_slept`]).
+    /// Shells that catch the signal: what was found out about one holds until it runs ([`shells::has_slept`]).
     pub shells: Vec<i32>,
 }
 

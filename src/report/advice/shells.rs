@@ -99,7 +99,7 @@ mod tests {
     use crate::report::fixtures::*;
     use crate::report::record::*;
 
-    /// A shell with a trap, whose foreground command ends when the trap runs.
+    /// A shell with a trap, whose foreground command ends at this time.
     fn trap(command_ends: u64) -> Record {
         let mut record = well();
         record.target = Some(Target::Auto);
