@@ -83,7 +83,7 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
-/// Returns only if that failed; then there is nothing better to do than to exit.
+/// Returns only if that failed; then all that is left is to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));

@@ -12,7 +12,7 @@
 //!                                                                +---> Over
 //! ```
 //!
-//! - Which processes a stage signals is decided by [`processes`]; no process is signalled twice in one stage.
+//! - [`processes`] decides which processes a stage signals; no process is signalled twice in one stage.
 //! - drainit exits when no process is left, and at the latest [`KILL_PATIENCE`] after the first KILL, or after the grace period.
 //! - A deadline that is reported early or late changes nothing: every transition looks at `now` itself.
 //!

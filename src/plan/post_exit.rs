@@ -119,7 +119,7 @@ impl Plan {
         }
     }
 
-    /// The time has elapsed: the step that is under way is ended, none follows, and what the steps have left behind gets TERM.
+    /// The time is up: the step that is under way is ended, no other begins, and what the steps have left behind gets TERM.
     fn end_post_exit(&mut self, mut post_exit: PostExit, why: StepEnd) -> Actions {
         let ended = Action::EndStep { step: post_exit.step(), why };
         let steps_are_left = post_exit.at < self.policy.post_exit.len();

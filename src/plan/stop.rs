@@ -48,7 +48,7 @@ pub(super) struct Stop {
     was_futile: bool,
     /// A look has found processes that were not signalled, and they were. What they have started since needs no signal.
     has_signalled_others: bool,
-    /// Whether TERM has been sent; it goes before KILL if another signal is ignored.
+    /// Whether TERM has been sent; if another signal is ignored, TERM comes before KILL.
     has_sent_term: bool,
     /// When KILL comes; `None` is never.
     limit: Option<Duration>,

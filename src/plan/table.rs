@@ -1,4 +1,4 @@
-//! The whole policy as one document, checked in: a change of behaviour is a visible difference.
+//! The whole policy as one document, checked in, so that a change of behaviour shows as a difference.
 //!
 //! `docs/policy.md` is for people: it has the rows that change something, and only if they differ from the situation that they are compared
 //! with. `policy-table.txt` beside this file has every row.

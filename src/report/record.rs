@@ -35,7 +35,7 @@ pub struct Record {
     /// In the order in which they were started.
     pub steps: Vec<StepRecord>,
     pub sent: Sent,
-    /// The processes that were there when the stop's signal was sent, or turned up later in the stop; main first if it was there.
+    /// The processes that were there when the stop's signal was sent, or appeared later in the stop; main first if it was there.
     pub processes: Vec<ProcessRecord>,
     /// How many processes beyond [`MAX_PROCESSES`] there were.
     pub more_processes: u64,

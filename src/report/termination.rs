@@ -435,7 +435,7 @@ drainit: stopped by TERM from outside the container; the stop was not over when 
         assert_eq!((record.processes.len(), record.more_processes), (MAX_PROCESSES, 47));
         let text = message(&record).expect("a message");
         assert!((LIMIT - 200..=LIMIT).contains(&text.len()), "{}", text.len());
-        // The stuck processes, the killed one, the line on those not listed, and four steps; then three lines of advice, whatever there is.
+        // The stuck processes, the killed one, the line on those not listed, and four steps; then three lines of advice, however long the rest is.
         let advice = text.lines().filter(|line| line.starts_with("  advice: ")).count();
         assert_eq!(advice, 3, "{text}");
         let told = text.lines().count() - 2 - advice;

@@ -9,8 +9,8 @@
 //! - a shell that catches it and waits for a foreground command answers for all its children but that command ([`shells`](super::shells));
 //! - one that has it at default and reads from a pipe that another descendant writes into is spared ([`readers`](super::readers)).
 //!
-//! So a shell and then the server behind it are signalled, a master's workers are not, and no process is signalled by a wrapper's TERM
-//! and by drainit's.
+//! So a shell and then the server below it are signalled, a master's workers are not, and no process gets both a wrapper's TERM and
+//! drainit's.
 
 use super::facts::{Call, Fact, FactTable, Reader, Stdin};
 use super::readers::Readers;

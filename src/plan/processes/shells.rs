@@ -238,7 +238,7 @@ fn writer<'a>(
     found
 }
 
-/// The last command of a pipeline with its siblings that write into it, and into those.
+/// The last command of a pipeline, the siblings that write into it, those that write into them, and so on.
 fn pipeline(last: &Process, parent: i32, table: &Table, facts: &mut Reader<'_>) -> Option<Vec<i32>> {
     let siblings: Vec<&Process> = table.children(parent).collect();
     let mut members = vec![last.pid];
