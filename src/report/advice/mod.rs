@@ -1,4 +1,4 @@
-//! What to change: sentences that follow from what was seen, and from nothing else.
+//! What to change: sentences that follow from what was observed, and from nothing else.
 
 #![forbid(unsafe_code)]
 
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use super::record::{ProcessEnd, ProcessRecord, Record};
 
-/// A process that ends within this time of main ended with it: ends are not seen at once.
+/// A process that ends within this time of main counts as ending with it: ends are not seen at once.
 const WITH_MAIN: Duration = Duration::from_millis(50);
-/// What takes less is not slow.
+/// Anything shorter is not slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many processes a sentence names.
 const NAMED: usize = 5;
 
-/// The sentences, the most telling ones first.
+/// The sentences, the most useful ones first.
 #[must_use]
 pub fn advice(record: &Record) -> Vec<String> {
     let mut advice = Vec::from_iter(signals::unheeded(record));

@@ -29,8 +29,8 @@ pub(super) fn died_first(record: &Record) -> Option<String> {
     ))
 }
 
-/// A trap runs when the foreground command has ended. That a command is in the foreground was seen where the rule has signalled it though the
-/// shell handles the signal.
+/// A trap runs when the foreground command has ended. The record shows a foreground command by this: the rule has signalled it although its
+/// parent, the shell, handles the signal.
 pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     record.target.filter(|&target| target == Target::Auto)?;
     record.processes.iter().find_map(|shell| {
@@ -84,7 +84,7 @@ pub(super) fn goes_on(record: &Record) -> Option<String> {
     })
 }
 
-/// The signal that a shell got, if it handles that.
+/// The signal that a shell was sent, if it handles that.
 fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Signal>> {
     let is_shell = format::is_shell(&process.name.to_string()) || (process.is_main && main_is_shell(record));
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
@@ -106,7 +106,7 @@ mod tests {
     use crate::report::fixtures::*;
     use crate::report::record::*;
 
-    /// A shell with a trap, and a command in its foreground that ends then.
+    /// A shell with a trap, whose foreground command ends at this time.
     fn trap(command_ends: u64) -> Record {
         let mut record = well();
         record.target = Some(Target::Auto);
