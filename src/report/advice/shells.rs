@@ -12,7 +12,7 @@ use crate::signal::Signal;
 
 /// As much of a name as the kernel keeps (proc_pid_comm(5)).
 const NAME_LENGTH: usize = 15;
-/// The end of a process that its own parent reaps is seen at the next look.
+/// If a process is reaped by its own parent, drainit sees its end up to this late: at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
 /// A shell that dies of the signal leaves its children without a parent, and their exit status is lost.
