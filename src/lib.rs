@@ -5,7 +5,7 @@
 //! - [`cli`] and [`settings`]: what was typed, and what it means.
 //! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
 //! - [`supervisor`]: the loop that observes, asks the plan and performs.
-//! - [`report`]: what happened, and how it is told.
+//! - [`report`]: what happened, and how it is reported.
 //! - [`workers`]: the work of the steps that are not commands.
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.

@@ -183,7 +183,7 @@ pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
     step.split_once(' ').map_or((step, None), |(kind, name)| (kind, Some(name)))
 }
 
-/// How a step failed. What drainit does itself has no exit code of its own to tell: the log says why.
+/// How a step failed. If drainit does the step itself, the exit code means nothing to the reader: the log says why it failed.
 pub(super) fn failure(step: &str, ended: Ended) -> String {
     match (kind_and_name(step).0, ended) {
         ("http" | "idle", Ended::Exited(_)) => "failed".to_owned(),

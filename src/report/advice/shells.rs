@@ -10,7 +10,7 @@ use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
-/// As much of a name as the kernel keeps (proc_pid_comm(5)).
+/// The kernel keeps this many bytes of a process's name (proc_pid_comm(5)).
 const NAME_LENGTH: usize = 15;
 /// If a process is reaped by its own parent, drainit sees its end up to this late: at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     })
 }
 
-/// A trap that does not exit: the loop goes on, and starts the same commands as before. A shell that ended by itself had only cleaned up.
+/// A trap that does not exit: the loop goes on, and starts the same commands again. A shell that ended by itself was only cleaning up.
 pub(super) fn goes_on(record: &Record) -> Option<String> {
     record.processes.iter().find_map(|shell| {
         let sent = catching_shell(record, shell)?;
@@ -90,7 +90,8 @@ fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Sign
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
 }
 
-/// The kernel names a script's process after the script, by its first bytes, until it becomes another program. What was never seen may have.
+/// The kernel names a script's process after the first bytes of the script's name, until the process executes another program. If main was
+/// never seen alive, it may have done that, so it does not count as a shell.
 pub(super) fn main_is_shell(record: &Record) -> bool {
     let Some(main) = record.main() else { return false };
     let command = record.command.rsplit('/').next().unwrap_or_default();

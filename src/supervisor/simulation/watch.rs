@@ -86,7 +86,7 @@ impl World {
             return;
         }
         if !is_of_stage {
-            // One that gives its handler up at a signal that was forwarded is on its way, like one that was told.
+            // A process that removes its handler at a forwarded signal is about to exit, like one that was told.
             self.procs[to].was_told |= matches!(self.procs[to].reaction, Reaction::Once(_));
             return;
         }
@@ -138,7 +138,7 @@ impl World {
 
     /// KILL is about to be sent for the first time.
     pub(super) fn check_before_kill(&mut self, reason: KillReason) {
-        // It may be repeated; what left meanwhile had not left before it.
+        // KILL may be repeated: a process that ended between the two had not ended before the first.
         let is_first = self.watch.killed_at.is_none();
         self.watch.killed_at.get_or_insert(self.now);
         if !is_first || self.watch.has_failed || !self.watch.is_auto {
