@@ -218,7 +218,7 @@ pub fn not_sent(one: &Process, signal: Signal) -> String {
 /// A process that is waited for and that drainit may not signal.
 #[must_use]
 pub fn refused(one: &Process) -> String {
-    format!("{}: {}, drainit may not signal it", process(one.name, one.pid), state(one.state))
+    format!("{}: {}, drainit is not permitted to signal it", process(one.name, one.pid), state(one.state))
 }
 
 /// A process that is waited for: `bash (7): sleeping, catches TERM, waits for its foreground command sleep (9)`.

@@ -48,7 +48,7 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     for one in record.processes.iter().filter(|one| record.end_of(one).is_none()) {
         let main = if one.is_main { ", the command" } else { "" };
         let reaction = match (one.signalled, one.disposition) {
-            (None, _) if one.refused.is_some() => "drainit may not signal it".to_owned(),
+            (None, _) if one.refused.is_some() => "drainit is not permitted to signal it".to_owned(),
             (None, _) if record.began_later(one) => "began after the signal".to_owned(),
             (None, _) => "was not signalled".to_owned(),
             (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
@@ -142,7 +142,7 @@ fn summary(record: &Record) -> String {
     }
     if let Some(killed) = record.killed {
         let killed_some = match count(&|process| trouble(record, process) == Some(Trouble::Killed)) {
-            0 => "KILL was sent to every process left".to_owned(),
+            0 => "KILL was sent to every remaining process".to_owned(),
             many => format!("{many} had to be killed"),
         };
         let after = record.stop.map_or(killed.at, |stop| killed.at.saturating_sub(stop.at));
@@ -191,7 +191,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
         }
     };
     let reaction = match (process.signalled, process.disposition) {
-        (None, _) if process.refused.is_some() => "drainit may not signal it".to_owned(),
+        (None, _) if process.refused.is_some() => "drainit is not permitted to signal it".to_owned(),
         (None, _) if record.began_later(process) => "began after the signal".to_owned(),
         (None, _) => "was not signalled".to_owned(),
         (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
@@ -253,7 +253,7 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
   pre-stop step idle 8080: timed out after 5.3s
   post-exit step command gone: could not be started
   post-exit step http localhost: its end was not seen
-  advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
+  advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:SIGNAL
   advice: the pre-stop step 'sleep' took 3.0s of the stop's 4.3s
   advice: the pre-stop step 'idle 8080' used up the drain's time and was ended after 5.3s: make it faster, or raise --pre-stop-timeout and --grace-period
 ";
@@ -283,7 +283,7 @@ drainit: stopped by TERM from process 12 (uid 5); the stop took 500ms:
         record.processes.clear();
         record.main_ended = Some(Timed { at: ms(61_000), what: Ended::Exited(3) });
         let expected = "\
-drainit: the command exited with 3; KILL was sent to every process left after 1m1s, because time was up
+drainit: the command exited with 3; KILL was sent to every remaining process after 1m1s, because time was up
 ";
         assert_eq!(message(&record).as_deref(), Some(expected));
         record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::OwnExit, ..stop });
@@ -380,7 +380,7 @@ drainit: stopped by TERM from outside the container; the stop was not over when 
   sleep (9), sleeping: has no handler for TERM
   cleanup (12), sleeping: began after the signal
   cleanup (13), sleeping: was not signalled
-  cleanup (14), sleeping: drainit may not signal it
+  cleanup (14), sleeping: drainit is not permitted to signal it
   advice: the trap of sh (7) runs only when its foreground command has ended, and sleep (9) had not ended after 4.9s: start it in the background and wait for it, as in `server & wait`
 ";
         assert_eq!(message_ahead(&record, ms(66_000)), expected);

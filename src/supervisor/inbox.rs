@@ -64,7 +64,7 @@ impl Inbox {
             return None;
         }
         if sender == 0 && code <= 0 {
-            info!("received {signal} from outside of the pid namespace (uid {sender_uid})");
+            info!("received {signal} from outside the container (uid {sender_uid})");
         } else if code > 0 {
             info!("received {signal} from the kernel");
         } else {

@@ -127,7 +127,7 @@ impl<K: Kernel> Recorder<K> {
                 self.record.escalated.get_or_insert(Timed { at, what: signal });
             }
             Cause::Elapsed | Cause::Requested | Cause::OwnExit => {
-                warn!("{before} has had its time: going on to {signal}; still there: {left}");
+                warn!("the time for {before} is up: going on to {signal}; still there: {left}");
             }
         }
     }
@@ -335,7 +335,7 @@ impl<K: Kernel> Recorder<K> {
     pub(super) fn waited_for(&self, table: &Table, signal: Signal, signalled: &Signalled) -> String {
         let left = self.waiting(table);
         if left.is_empty() {
-            return "every process left".to_owned();
+            return "every remaining process".to_owned();
         }
         format::long_list(&left, NAMED, |process| {
             if signalled.was_refused(process) {

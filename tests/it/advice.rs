@@ -113,7 +113,7 @@ fn a_step_that_used_up_the_drain_is_told() {
     let flags = ["--pre-stop=sleep 30", "--pre-stop-timeout=300ms"];
     let run =
         stopped(Init::pid_one().flags(&flags).workload("name=main catch=TERM:1ms ready hold"), Signal::TERM);
-    advises(&run, &["'command sleep' used up the time of the drain", "--pre-stop-timeout"]);
+    advises(&run, &["'command sleep' used up the drain's time", "--pre-stop-timeout"]);
 }
 
 /// Python's resource tracker ignores TERM, and ends when the last of its clients has.

@@ -63,7 +63,7 @@ fn the_sender_is_logged() {
     init.line_after("ready");
     init.signal(Signal::TERM);
     let run = init.finish();
-    let line = "drainit: info: received TERM from outside of the pid namespace (uid 0)";
+    let line = "drainit: info: received TERM from outside the container (uid 0)";
     assert!(!nix::unistd::geteuid().is_root() || run.stderr.iter().any(|said| said == line), "{run:?}");
     let mut init = Init::subreaper().flags(&["-v"]).workload("catch=TERM:1ms ready hold").start();
     init.line_after("ready");

@@ -97,7 +97,7 @@ fn a_step_that_had_to_be_killed_fails_it() {
 fn a_crash_fails_it_and_an_end_by_the_stop_signal_does_not() {
     for mode in BOTH {
         for (flags, command, code, sentence) in [
-            (&[][..], "trap 'kill -SEGV $$' TERM", 124, ") died of SEGV, which the stop did not send"),
+            (&[][..], "trap 'kill -SEGV $$' TERM", 124, ") died of SEGV, which drainit did not send"),
             (&[], "trap 'exit 1' TERM", 124, ") exited with 1: a good end is 0 or 143 (128 + TERM)"),
             (&[], "trap 'exit 139' TERM", 124, ") exited with 139 (128 + SEGV): a good end is 0 or 143"),
             (&["--remap-exit=1"], "trap 'exit 1' TERM", 0, "passed: "),

@@ -79,7 +79,7 @@ pre-stop steps
 processes
  server (7)     ----TERM================HUP===============|    exited with 0 at 1.9s
  worker (12)    ----T                                          died of TERM at 220ms
-- before the signal   = signalled   # after KILL   | end   > still there
+[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
 passed: every process ended by itself 1.7s after TERM
 advice: worker (12), worker (13) and 4 more needed 300ms more than server (7): tini, after 1m30s.
 ";
@@ -92,7 +92,7 @@ pre-stop steps
 processes
  server (70001)  T=H==============| exited with 0 at 1m5s
  worker (2)      T                  died of TERM at 1.2s
-- before the signal   = signalled   # after KILL   | end   > still there
+[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
 passed: every process ended by itself 12.0s after TERM
 advice: worker (2), worker (99) and 4 more needed 1.0s more than server (70001): tini, after 3ms.
 ";
@@ -103,7 +103,7 @@ pre-stop steps
 processes
  server (PID) BAR exited with 0 at TIME
  worker (PID) BAR died of TERM at TIME
-- before the signal = signalled # after KILL | end > still there
+[-] before [=] signalled [#] after KILL [|] end [>] still there
 passed: every process ended by itself TIME after TERM
 advice: worker (PID), worker (PID) and 4 more needed TIME more than server (PID): tini, after TIME.
 ";

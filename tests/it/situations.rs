@@ -133,7 +133,7 @@ fn a_drain_step_that_times_out() {
     stopped("a drain step that times out", &flags, &[WORKLOAD, "catch=TERM:1ms", "ready", "hold"])
         .exits(0)
         .says("pre-stop command sleep timed out after ")
-        .says("the pre-stop step 'command sleep' used up the time of the drain");
+        .says("the pre-stop step 'command sleep' used up the drain's time");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_signal_that_is_refused() {
         .end(running.finish())
         .exits(137)
         .says("CAP_KILL")
-        .says("drainit may not signal it, left behind");
+        .says("drainit is not permitted to signal it, left behind");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_rehearsal_of_a_crash() {
     let script = "trap 'kill -SEGV $$' TERM; sleep 60 & wait";
     ran("a rehearsal of a crash", &["--rehearse=500ms"], &["sh", "-c", script])
         .exits(124)
-        .says("failed: sh (2) died of SEGV, which the stop did not send");
+        .says("failed: sh (2) died of SEGV, which drainit did not send");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn ignoring(record: &Record) -> Option<String> {
         "handle it"
     };
     Some(format!(
-        "{names} {ignore} {signal}: {cure}, or send a signal that {handles} with --rewrite {signal}:..."
+        "{names} {ignore} {signal}: {cure}, or send a signal that {handles} with --rewrite {signal}:SIGNAL"
     ))
 }
 
@@ -119,7 +119,7 @@ mod tests {
             ignoring(&record).as_deref(),
             Some(
                 "server (7), server (1234567) and server (9) ignore TERM: handle it, or send a signal that they handle \
-                 with --rewrite TERM:..."
+                 with --rewrite TERM:SIGNAL"
             )
         );
     }

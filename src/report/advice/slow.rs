@@ -68,7 +68,7 @@ pub(super) fn steps(record: &Record) -> Vec<String> {
         let (name, shown) = (format::name(&step.name), format::duration(took));
         if step.only_kept_alive {
             sentences.push(format!(
-                "the pre-stop step '{name}' used up the time of the drain, {shown}, and nothing was sent on the connections that were \
+                "the pre-stop step '{name}' used up the drain's time, {shown}, and nothing was sent on the connections that were \
                  left: if they are kept alive, have the server close them when it drains"
             ));
         } else if step.ended.is_some_and(|end| end.what == StepOutcome::TimedOut) {
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             steps(&record),
             [
-                "the pre-stop step 'idle 80' used up the time of the drain, 5.0s, and nothing was sent on the connections that \
+                "the pre-stop step 'idle 80' used up the drain's time, 5.0s, and nothing was sent on the connections that \
                  were left: if they are kept alive, have the server close them when it drains"
             ]
         );

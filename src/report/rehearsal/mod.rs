@@ -54,7 +54,7 @@ mod tests {
         let expected = r"entrypoint.sh (7) ignores TERM and was killed after 2.3s
 failed: \x1b[2J\n (9) was left behind: KILL did not end it (uninterruptible)
 failed: the pre-stop step 'command notify.sh' exited with 1 after 200ms
-advice: entrypoint.sh (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
+advice: entrypoint.sh (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:SIGNAL
 ";
         assert_eq!(judged, expected);
         assert_eq!(

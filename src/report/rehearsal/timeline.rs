@@ -29,7 +29,7 @@ const WIDEST: usize = 160;
 /// A narrower terminal gets a drawing of this width, and cuts it.
 const NARROWEST: usize = 40;
 
-const LEGEND: [&str; 5] = ["- before the signal", "= signalled", "# after KILL", "| end", "> still there"];
+const LEGEND: [&str; 5] = ["[-] before", "[=] signalled", "[#] after KILL", "[|] end", "[>] still there"];
 /// The gap between two entries of the legend.
 const APART: &str = "   ";
 
@@ -116,7 +116,7 @@ fn legend(abbreviated: impl Iterator<Item = Signal>, width: usize) -> Vec<String
     }
     let letters = signals.iter().map(ToString::to_string).map(|name| {
         let letter = name.get(..1).unwrap_or_default();
-        format!("{letter} {name}")
+        format!("[{letter}] {name}")
     });
     filled(LEGEND.into_iter().map(str::to_owned).chain(letters), APART, width)
 }
@@ -216,8 +216,8 @@ processes
  worker (12)    ----T                                      gone at 220ms
 post-exit steps
  command upload                                       ===| done in 100ms
-- before the signal   = signalled   # after KILL   | end   > still there
-T TERM
+[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
+[T] TERM
 ",
         );
     }
@@ -235,8 +235,8 @@ processes
  entrypoint.sh (7)        TERM===========K                killed at 2.5s
  \x1b[2J\n (9)            TERM===========KILL###########> left behind
  quite-a-long~ (1234567)  T                               died of TERM at 210ms
-- before the signal   = signalled   # after KILL   | end   > still there
-K KILL   T TERM
+[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
+[K] KILL   [T] TERM
 ",
         );
     }
@@ -255,8 +255,8 @@ K KILL   T TERM
  entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mK^[0m                ^[31mkilled at 2.5s^[0m
  \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m
  quite-a-long~ (1234567)  ^[30;47mT^[0m                               died of TERM at 210ms
-^[90m- before the signal   = signalled   # after KILL   | end   > still there^[0m
-^[90mK KILL   T TERM^[0m
+^[90m[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there^[0m
+^[90m[K] KILL   [T] TERM^[0m
 ",
         );
     }
@@ -287,10 +287,13 @@ K KILL   T TERM
             drawn.contains("exited with 1 in 200ms\n") && drawn.contains("died of TERM at 210ms\n"),
             "{drawn}"
         );
-        let legend: Vec<&str> = drawn.lines().skip_while(|line| !line.starts_with("- ")).collect();
+        let legend: Vec<&str> = drawn.lines().skip_while(|line| !line.starts_with("[-]")).collect();
         assert_eq!(
             legend,
-            ["- before the signal   = signalled   # after KILL", "| end   > still there   K KILL   T TERM"],
+            [
+                "[-] before   [=] signalled   [#] after KILL",
+                "[|] end   [>] still there   [K] KILL   [T] TERM"
+            ],
             "{drawn}"
         );
     }
@@ -334,8 +337,8 @@ K KILL   T TERM
             +----------------------+-----------------------+
 processes
  server (7) T                                                died of TERM at 0ms
-- before the signal   = signalled   # after KILL   | end   > still there
-T TERM
+[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
+[T] TERM
 ",
         );
     }

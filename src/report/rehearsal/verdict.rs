@@ -151,7 +151,7 @@ fn crashed(record: &Record) -> Option<String> {
     let main = format::main(record);
     let how = match end.what {
         Ended::Killed(signal) if remapped == own => {
-            return Some(format!("{main} died of {signal}, which the stop did not send"));
+            return Some(format!("{main} died of {signal}, which drainit did not send"));
         }
         Ended::Killed(_) => end.what.to_string(),
         Ended::Exited(code) => format!("exited with {code}{}", died_inside(code)),
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(ends(Ended::Exited(143), 143), [""; 0]);
         assert_eq!(ends(Ended::Exited(1), 0), [""; 0], "--remap-exit 1");
         assert_eq!(ends(Ended::Exited(143), 1), [""; 0], "--remap-exit 143:1");
-        let died = "server (7) died of SEGV, which the stop did not send";
+        let died = "server (7) died of SEGV, which drainit did not send";
         assert_eq!(ends(Ended::Killed(Signal::SEGV), 139), [died]);
         assert_eq!(
             ends(Ended::Exited(1), 1),
@@ -359,7 +359,7 @@ mod tests {
         record.main_ended = Some(timed(6_900, Ended::Killed(Signal::QUIT)));
         record.exit_code = Some(131);
         record.processes.iter_mut().filter(|one| one.is_main).for_each(|main| main.ended = None);
-        assert_eq!(reasons(&record), ["server (7) died of QUIT, which the stop did not send"]);
+        assert_eq!(reasons(&record), ["server (7) died of QUIT, which drainit did not send"]);
         record.note_sent(ms(6_800), Signal::QUIT, Receiver::Main);
         assert_eq!(reasons(&record), [""; 0]);
         for (signal, code) in [(Signal::TERM, 143), (Signal::USR1, 138)] {

@@ -124,7 +124,7 @@ pub(in crate::supervisor) fn left_behind(left: Option<&[Process]>) -> Option<Str
         Some(left) => format::list(left, NAMED, |process| format::process(process.name, process.pid)),
         None => "processes that /proc does not show".to_owned(),
     };
-    Some(format!("not ended by KILL, and left behind: {names}"))
+    Some(format!("KILL could not end, and left behind: {names}"))
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     fn what_is_left_behind_is_named_and_nothing_if_it_has_ended_meanwhile() {
         let stuck = fixtures::process(9, 1, 9, 1);
         let said = |left: Option<&[Process]>| left_behind(left);
-        assert_eq!(said(Some(&[stuck])).as_deref(), Some("not ended by KILL, and left behind: x (9)"));
+        assert_eq!(said(Some(&[stuck])).as_deref(), Some("KILL could not end, and left behind: x (9)"));
         assert_eq!(said(Some(&[])), None);
         assert!(
             said(None).is_some_and(|said| said.ends_with("left behind: processes that /proc does not show"))

@@ -199,7 +199,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
     if !daemons.is_empty() {
         let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
         warn!(
-            "the command exited with 0 and left {names} running in the background, so the stop begins: if that is to go on, use --wait-for-all"
+            "the command exited with 0 and left {names} running in the background: stopping them; to keep such processes running, use --wait-for-all"
         );
     }
 }

@@ -146,7 +146,7 @@ fn every_kind_of_end_has_its_words() {
         ),
         (
             json!({ "main": { "pid": 7, "ended": { "at_ms": 1_500, "how": "killed", "code": null, "signal": "SEGV" } }, "exit_code": 139 }),
-            "server (7) died of SEGV, which the stop did not send",
+            "server (7) died of SEGV, which drainit did not send",
         ),
         (
             json!({ "main": { "pid": 7, "ended": { "at_ms": 1_500, "how": "exited", "code": 3, "signal": null } }, "exit_code": 4 }),
