@@ -23,7 +23,7 @@ COPY . .
 RUN release/build-static "$TARGETARCH${TARGETVARIANT:+/$TARGETVARIANT}" \
  && case "$TARGETARCH" in amd64 | arm64) release/build-runtime "$TARGETARCH" ;; esac
 
-# The program for each processor, in a folder of its own. A release replaces this stage by the programs that it has built and tried
+# The program for each processor, in a folder of its own. A release replaces this stage with the programs that it has built and tested
 # (`--build-context binaries=FOLDER`), so that the image and the download have the same bytes.
 FROM scratch AS binaries
 COPY --from=build /src/target/static /

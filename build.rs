@@ -1,4 +1,4 @@
-//! Makes the program's own entry point the first code that runs (see `src/sys/entry.rs`), and refuses processors that it would be wrong on.
+//! Makes the program's own entry point the first code that runs (see `src/sys/entry.rs`), and refuses processors that it would be wrong for.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -19,11 +19,11 @@ pub enum StartError {
     CommandLine(String),
     /// A value is wrong.
     Usage(UsageError),
-    /// A rehearsal of a step that can never begin.
+    /// A rehearsal was given a step that can never begin.
     Futile(String),
     /// This is the init of a machine, which would panic at the end.
     WouldPanic,
-    /// This is not the init of a machine, and is to switch it off.
+    /// `--poweroff` was given, and this is not the init of a machine.
     NotTheMachine,
     /// No signal could be waited for.
     Wait(std::io::Error),

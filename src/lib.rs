@@ -1,16 +1,16 @@
-//! drainit: a container init that forwards signals, reaps orphans and leaves only when no child is left.
+//! drainit: a container init that forwards signals, reaps orphans and exits only when no child is left.
 //!
-//! This library is the program's inside, cut so that its parts can be tested; it is no interface for others.
+//! This library is the inside of the program, divided so that its parts can be tested. It is not meant as an interface for others.
 //!
 //! - [`cli`] and [`settings`]: what was typed, and what it means.
 //! - [`plan`]: the stop policy. Pure: events and the time go in, actions come out.
 //! - [`supervisor`]: the loop that observes, asks the plan and performs.
-//! - [`report`]: what happened, and what is made of it.
-//! - [`workers`]: what the steps do that are no commands.
+//! - [`report`]: what happened, and how it is reported.
+//! - [`workers`]: the work of the steps that are not commands.
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
-//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: what is said.
+//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: errors, warnings, and the log.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -22,7 +22,7 @@ static JSON: AtomicBool = AtomicBool::new(false);
 #[derive(Default)]
 struct Sink {
     stderr: Stderr,
-    /// Lines that were dropped since the last one that was not.
+    /// How many lines have been dropped since the last one that was written.
     dropped: u64,
 }
 
@@ -46,7 +46,7 @@ impl Write for Sink {
     }
 }
 
-/// What the log macros write to. Most containers never have a line, so it is made for the first one.
+/// Where the log macros write. Most containers never log a line, so it is made for the first one.
 struct Lazy(OnceLock<Logger>);
 
 impl Log for Lazy {
@@ -78,7 +78,7 @@ pub fn set_up(level: LevelFilter, format: LogFormat) {
     log::set_max_level(level);
 }
 
-/// One line, whole: what is longer than can be written in one piece loses its end.
+/// One line that can be written in one piece; a longer message loses its end.
 fn render(level: Level, message: &str) -> String {
     let mut message = message;
     loop {
@@ -106,12 +106,12 @@ fn label(level: Level) -> &'static str {
     }
 }
 
-/// Says one line whatever the level of the log, before it is set up too.
+/// Writes one line whatever the log level is, even before the log is set up.
 pub fn say_error(problem: &dyn std::fmt::Display) {
     Stderr::default().write_line(render(Level::Error, &problem.to_string()).as_bytes());
 }
 
-/// Memory cannot be had, also not for the words that say so: one line, and 125.
+/// No memory is left, not even to format a message: one line, and 125.
 pub fn exit_without_memory() -> ! {
     let line: &[u8] = if JSON.load(Ordering::Relaxed) {
         b"{\"level\":\"error\",\"message\":\"out of memory\"}\n"

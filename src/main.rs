@@ -34,7 +34,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// Starts the command; or returns the exit code.
+/// Starts the command; if that fails, returns the exit code.
 // Keeps start-up stack usage out of the loop's frame, which lives as long as the container (docs/decisions/what-a-start-costs.md).
 #[inline(never)]
 fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Supervisor>, bool), u8> {
@@ -58,7 +58,7 @@ fn end(code: u8, power_off: bool) -> u8 {
     code
 }
 
-/// What is to be done; or the exit code, if there is nothing more to do.
+/// What the command line and the environment ask for; or the exit code, if there is nothing more to do.
 fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
     let typed = match cli::parse(arguments) {
         Ok(typed) => typed,
@@ -83,7 +83,7 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
-/// Returns only if that failed; then there is nothing better to do than to exit.
+/// Returns only if that failed; then all that is left is to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));

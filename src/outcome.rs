@@ -6,10 +6,10 @@ use std::fmt;
 
 use crate::signal::Signal;
 
-/// A rehearsal (`--rehearse`) did not go well: a process had to be killed, a step failed, or there was nothing to stop. (timeout(1)
-/// says 124 if time ran out.)
+/// A rehearsal (`--rehearse`) failed: a process had to be killed, a step failed, or there was nothing to stop. (timeout(1) uses 124 when
+/// the time has run out.)
 pub const REHEARSAL_FAILED: u8 = 124;
-/// drainit itself failed: bad options, no process could be made. Nothing was started. (Docker uses 125 the same way.)
+/// drainit itself failed: bad options, or no process could be made. Nothing was started. (Docker uses 125 in the same way.)
 pub const INIT_FAILED: u8 = 125;
 /// The command was found and could not be executed (POSIX shells' rule).
 pub const NOT_EXECUTABLE: u8 = 126;
@@ -26,9 +26,9 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Reads a wait status as the kernel hands it out (wait(2)); `None` if it tells of no end (a stop, a continue).
+    /// Reads a wait status of the kernel (wait(2)); `None` if it is that of a stop or a continue, not of an end.
     ///
-    /// The numbers are taken as they are: a death by a real-time signal is one like any other.
+    /// The numbers are taken as they are: a death by a real-time signal is like any other.
     #[must_use]
     pub fn from_wait_status(status: i32) -> Option<Self> {
         match status & 0x7f {
@@ -38,7 +38,7 @@ impl Ended {
         }
     }
 
-    /// The exit status itself, or 128 + N for a death by signal N, as shells have it.
+    /// The exit status itself, or 128 + N for a death by signal N, as in shells.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -57,7 +57,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What `--remap-exit` makes of exit codes: pairs of what came and what it becomes.
+/// The exit codes that `--remap-exit` replaces: pairs of the old code and the new one.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ExitMap(Vec<(u8, u8)>);
 
@@ -67,7 +67,7 @@ impl ExitMap {
         self.0.push((code, to));
     }
 
-    /// What becomes of `code`. Applied once: the result is not mapped again.
+    /// The exit code that replaces `code`. Applied once: the result is not mapped again.
     #[must_use]
     pub fn apply(&self, code: u8) -> u8 {
         self.0.iter().rfind(|(from, _)| *from == code).map_or(code, |(_, to)| *to)

@@ -1,4 +1,4 @@
-//! Why a program could not be executed, in words: from the kernel's error and what its file begins with. Pure.
+//! Why a program could not be executed, in words: derived from the kernel's error and the beginning of the file. Pure.
 
 #![forbid(unsafe_code)]
 
@@ -50,7 +50,7 @@ fn not_there(program: &OsStr, failure: &SpawnError) -> String {
     format!("{what}{}", advice(&name))
 }
 
-/// A whole command line in one word: exec form with the text of the shell form, or quotes around everything.
+/// A whole command line as one word: the exec form was given the text of the shell form, or quotes around everything.
 fn advice(name: &str) -> String {
     let words: Vec<&str> = name.split_whitespace().collect();
     if words.len() < 2 {
@@ -67,7 +67,7 @@ fn advice(name: &str) -> String {
     )
 }
 
-/// The kernel took the file for no program, and it is not for the shell.
+/// The kernel does not take the file for a program, and it is no script for the shell either.
 fn no_program(file: &[u8]) -> String {
     if let Some(header) = file.strip_prefix(b"\x7fELF") {
         return match processor(header) {
@@ -90,7 +90,7 @@ fn no_program(file: &[u8]) -> String {
     .to_owned()
 }
 
-/// The processor that an ELF file is for, from what follows its magic; `None` if the file ends before it says so.
+/// The processor that an ELF file is for, from what follows its magic; `None` if the file ends before that.
 fn processor(header: &[u8]) -> Option<String> {
     /// Where `e_machine` is, counted from the end of the magic (elf(5)).
     const MACHINE: usize = 14;
@@ -113,14 +113,14 @@ fn processor(header: &[u8]) -> Option<String> {
         (8, ..) => "mips",
         (43, ..) => "sparc64",
         (258, ..) => "loongarch64",
-        // What a file has that was cut off, or never written.
+        // What is missing in a file that was cut off or never written.
         (0, ..) => return None,
         _ => return Some(format!("processor {number} of ELF's list")),
     };
     Some(name.to_owned())
 }
 
-/// The file is there, but what is to run it is not.
+/// The file exists, but the interpreter or loader that it needs does not.
 fn interpreter_missing(file: &[u8]) -> String {
     if let Some(interpreter) = interpreter(file) {
         let line_endings = if interpreter.ends_with("\\r") {
@@ -152,7 +152,7 @@ fn interpreter(file: &[u8]) -> Option<String> {
     Some(one_line(&String::from_utf8_lossy(path)))
 }
 
-/// The path of a dynamic program's loader: the text that begins like one and ends in NUL.
+/// The path of a dynamic program's loader: a text in the file that begins like one and ends in NUL.
 fn loader(file: &[u8]) -> Option<String> {
     let pieces = file.split(|&byte| byte == 0);
     let path = pieces.filter(|piece| piece.starts_with(b"/")).find(|piece| piece.contains(&b'.'))?;

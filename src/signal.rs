@@ -79,25 +79,26 @@ impl Signal {
         (1..=i32::from(RTMAX)).filter_map(Self::new)
     }
 
-    /// Whether an init can forward it: no process can receive KILL or STOP, and CHLD tells the init of its own children.
+    /// Whether drainit can forward it: KILL and STOP cannot be received, and CHLD is about drainit's own children.
     #[must_use]
     pub fn can_be_forwarded(self) -> bool {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
-    /// Whether the kernel raises it for what a process did itself.
+    /// Whether the kernel raises it for a fault of the process itself.
     #[must_use]
     pub fn is_fault(self) -> bool {
         matches!(self, Self::ILL | Self::TRAP | Self::ABRT | Self::BUS | Self::FPE | Self::SEGV | Self::SYS)
     }
 
-    /// Whether it is one of the terminal's stop signals: programs may catch them, and they do not stop a process that no shell can continue.
+    /// Whether it is one of the terminal's stop signals: a program may catch them, and they do not stop a process that no shell can
+    /// continue.
     #[must_use]
     pub fn is_of_terminal(self) -> bool {
         matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)
     }
 
-    /// Whether a process that has set no handler ignores it (signal(7), "Ign").
+    /// Whether a process without a handler ignores it (signal(7), "Ign").
     #[must_use]
     pub fn is_ignored_by_default(self) -> bool {
         matches!(self, Self::CHLD | Self::URG | Self::WINCH | Self::CONT)
@@ -171,7 +172,7 @@ impl FromStr for Signal {
     }
 }
 
-/// `""` is 0, `"+3"` is 3; a second sign (`"+-3"`, `"++3"`) is none.
+/// `""` is 0, `"+3"` is 3; a second sign (`"+-3"`, `"++3"`) is refused.
 fn real_time_offset(text: &str, signs: &[&str]) -> Option<u8> {
     if text.is_empty() {
         return Some(0);
@@ -209,7 +210,7 @@ impl SignalSet {
         Self(self.0 & !signal.bit())
     }
 
-    /// What is in one of the two.
+    /// Every member of either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -221,7 +222,7 @@ impl SignalSet {
         self.0 & other.0 != 0
     }
 
-    /// Those members for which that is true.
+    /// The members for which the predicate is true.
     #[must_use]
     pub fn filter(self, keep: impl Fn(Signal) -> bool) -> Self {
         let kept = Signal::all().filter(|&signal| self.contains(signal) && keep(signal));

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-/// Names and paths may hold anything, but what is said is one line, and does not drive the terminal.
+/// Names and paths may contain anything, but the result is one line, and does not control the terminal.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -16,7 +16,7 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The known word that this one is probably meant to be: a slip or two away, or a part of it. Case and the kind of dash do not count.
+/// The known word that was probably meant: a slip or two away, or containing this one. Case and the kind of dash do not count.
 pub fn nearest(word: &str, known: &mut dyn Iterator<Item = &'static str>) -> Option<&'static str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
     let word = plain(word);
@@ -24,12 +24,12 @@ pub fn nearest(word: &str, known: &mut dyn Iterator<Item = &'static str>) -> Opt
     for candidate in known {
         let other = plain(candidate);
         let distance = strsim::osa_distance(&word, &other);
-        // Two slips in a short word make it another one, unless it begins like that.
+        // Two slips in a short word make another word, unless it begins in the same way.
         let slips = if word.chars().next() == other.chars().next() { 3 } else { 4 };
         let is_slip = distance <= word.len().max(other.len()).div_ceil(slips) && distance < other.len();
         let is_part =
             word.len().min(other.len()) >= SHORTEST_PART && (has(&word, &other) || has(&other, &word));
-        // A slip is likelier than a part, however long the rest is.
+        // A slip is likelier than an omitted part, however long the rest is.
         let rank = (!is_slip, distance);
         if (is_slip || is_part) && best.is_none_or(|(least, _)| rank < least) {
             best = Some((rank, candidate));
@@ -38,22 +38,22 @@ pub fn nearest(word: &str, known: &mut dyn Iterator<Item = &'static str>) -> Opt
     best.map(|(_, candidate)| candidate)
 }
 
-/// A shorter part is in too many words.
+/// A shorter part occurs in too many words.
 const SHORTEST_PART: usize = 3;
 
-/// Whether the part is in the text. For short texts: the standard library's search is made for long ones, and takes room.
+/// Whether the part is in the text. For short texts: the standard library's search is made for long ones, and makes the program larger.
 #[must_use]
 pub fn has(text: &str, part: &str) -> bool {
     text.as_bytes().windows(part.len().max(1)).any(|window| window == part.as_bytes())
 }
 
-/// `; did you mean WORD?`, if there is a word that is near.
+/// `; did you mean WORD?`, if some known word is near.
 #[must_use]
 pub fn did_you_mean(word: Option<&str>) -> String {
     word.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
 }
 
-/// What the system says of an error, without its number.
+/// The system's text for an error, without its number.
 #[must_use]
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();

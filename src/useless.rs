@@ -1,4 +1,4 @@
-//! What is set and does nothing, said at the start: a variable that nothing reads, a step that cannot be done, a user that drainit cannot
+//! Settings without effect, reported at the start: a variable that nothing reads, a step that cannot run, a user that drainit cannot
 //! signal.
 
 #![forbid(unsafe_code)]
@@ -17,7 +17,7 @@ use crate::sys::process;
 use crate::sys::spawn::{Lookup, look_up};
 use crate::text::{did_you_mean, has, nearest, one_line};
 
-/// Warns of it.
+/// Warns of them.
 ///
 /// # Errors
 /// A rehearsal is refused if a step can never begin.
@@ -58,7 +58,7 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
 
 const PREFIX: &str = "DRAINIT_";
 
-/// What options without a variable of their own are called, and what says the same.
+/// Variables that would be named after options without a variable, and the setting to use instead.
 const WITHOUT_VARIABLE: [(&str, Setting); 4] = [
     ("DRAINIT_VERBOSE", Setting::LOG),
     ("DRAINIT_QUIET", Setting::LOG),
@@ -66,7 +66,7 @@ const WITHOUT_VARIABLE: [(&str, Setting); 4] = [
     ("DRAINIT_SINGLE_CHILD", Setting::FORWARD_TO),
 ];
 
-/// What to say of a variable that begins as drainit's do, if nothing reads it.
+/// The warning about a variable with drainit's prefix, if nothing reads it.
 fn unread(name: &str) -> Option<String> {
     let is_read =
         Setting::ALL.iter().any(|setting| setting.variable() == name) || VARIABLES_OF_STEPS.contains(&name);
@@ -83,7 +83,7 @@ fn unread(name: &str) -> Option<String> {
     Some(format!("nothing reads the variable {}{}", one_line(name), did_you_mean(meant)))
 }
 
-/// Kubernetes makes such variables of a Service whose name begins with `drainit`.
+/// Whether Kubernetes has made the variable for a Service whose name begins with `drainit`.
 fn is_of_a_service(name: &str) -> bool {
     ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|end| name.ends_with(end))
         || ["_SERVICE_PORT_", "_PORT_"].iter().any(|part| has(name, part))
@@ -116,12 +116,12 @@ fn step(policy: &StopPolicy, id: StepId) -> Option<&Step> {
     steps.get(id.at)
 }
 
-/// As it was typed, if that was a number of seconds.
+/// The time as it was typed, if that was in whole seconds.
 fn exact(time: Duration) -> String {
     if time.subsec_nanos() == 0 { format!("{}s", time.as_secs()) } else { format::duration(time) }
 }
 
-/// Why a step's program cannot be run, if that is known. drainit sees at least what the command's user does.
+/// Why a step's program cannot be run, if that is known. drainit sees at least as much as the command's user does.
 fn cannot_run(step: &Step, settings: &Settings) -> Option<&'static str> {
     let Step::Command(words) = step else { return None };
     let program = words.first()?;

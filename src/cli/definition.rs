@@ -1,4 +1,4 @@
-//! Every option, as clap knows it: parsing and help are made from this, and the documents in tests.
+//! Every option, as it is defined for clap. Parsing and help are made from this, and in the tests the documents.
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::signal::NAMES;
 
-/// What clap makes of the definition. A test compares, and writes it.
+/// The long help, as clap lays it out. A test compares it with the definition, and can rewrite it.
 pub(super) const HELP: &str = include_str!("help.txt");
-/// The same of the short one.
+/// The short help, likewise.
 pub(super) const SHORT_HELP_TEXT: &str = include_str!("help-short.txt");
 
-/// The whole definition, which help, and the tests of the documents, are made from.
+/// The whole definition: the help is made from it, and the tests of the documents use it.
 #[must_use]
 pub fn definition() -> Command {
     options()
@@ -63,12 +63,12 @@ pub fn short_definition() -> Command {
         )
 }
 
-/// What options are called on the command line.
+/// The names of all options, as they are typed.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SYNTAX.iter().map(|option| option.id).filter(|&id| id != SHORT_HELP)
 }
 
-/// What is needed of it to read a command line.
+/// The part of the definition that reading a command line needs.
 pub(super) fn options() -> Command {
     let command =
         Arg::new(COMMAND).num_args(0..).trailing_var_arg(true).value_parser(ValueParser::os_string());
@@ -98,7 +98,7 @@ fn entry(id: &str) -> Option<(&'static str, &'static Entry)> {
     all.find(|(_, entry)| entry.syntax.id == id)
 }
 
-/// What works without a command too, and catatonit's `-g`, which says nothing then there either.
+/// Options that make sense without a command; and catatonit's `-g`, which catatonit also accepts there without effect.
 const BESIDE_PAUSE: [&str; 12] = [
     PAUSE,
     SHORT_HELP,
@@ -125,7 +125,7 @@ struct Syntax {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Value,
-    /// A value, and it may be given several times.
+    /// A value. The option may be given several times.
     Values,
     Switch,
     Count,
@@ -168,8 +168,8 @@ fn needing_a_command() -> impl Iterator<Item = &'static str> {
     SYNTAX.iter().map(|option| option.id).filter(|id| !BESIDE_PAUSE.contains(id))
 }
 
-/// The table that a command line is read with. The compiler takes it out of the groups: what these say to people is in the help already, and
-/// need not be in the program a second time.
+/// The table that a command line is read with. The compiler takes it out of the groups: their help texts are in `help.txt` already, and are
+/// not needed in the program a second time.
 #[expect(clippy::indexing_slicing, reason = "a wrong place in a constant is the compiler's to find")]
 const SYNTAX: [Syntax; COUNT] = {
     let mut all = [Syntax { id: "", short: None, kind: Kind::Switch }; COUNT];
@@ -197,8 +197,7 @@ const COUNT: usize = {
     count
 };
 
-/// An option with what is said of it. All of them are a table: written as calls to clap one after the other they were 8 KB of the
-/// program.
+/// An option with its help. All options are one table: written as successive calls to clap they took 8 KB of the program.
 struct Entry {
     syntax: Syntax,
     /// `None` if it takes none.

@@ -54,9 +54,9 @@ pub enum EarlyExit {
     Refuse(String),
 }
 
-/// Reads the command line, program name first.
+/// Reads the command line, whose first word is the program's name.
 ///
-/// Most containers give no option; then nothing has to be set up to read them.
+/// Most containers give no option; then no parser is set up.
 ///
 /// # Errors
 /// What to do if no command is to be run.
@@ -91,7 +91,7 @@ fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, Ear
     Ok(Typed { options: Some(options), name, command })
 }
 
-/// One line for everything that is wrong; clap's own text has several, with hints for people at a prompt.
+/// The error in one line; clap's own text has several, with hints for people at a prompt.
 #[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own word for them serves")]
 fn instead(name: InvokedAs, error: &clap::Error) -> EarlyExit {
     let context = |kind| match error.get(kind) {
@@ -125,7 +125,7 @@ fn unknown(typed: &str) -> String {
     format!("unknown option '{typed}'{}", did_you_mean(meant.as_deref()))
 }
 
-/// An option's own name, without the `<VALUE>` that clap shows behind it.
+/// An option's own name, without the `<VALUE>` that clap shows after it.
 fn option(shown: &str) -> &str {
     shown.split([' ', '=', '[']).next().unwrap_or_default()
 }
@@ -147,7 +147,7 @@ impl Typed {
         self.has(setting.name())
     }
 
-    /// What the short forms of `--forward-to` say, if one of them was typed last.
+    /// The target of a short form of `--forward-to`, if one was typed last.
     #[must_use]
     pub fn short_target(&self) -> Option<&'static str> {
         if self.has(GROUP) { Some("group") } else { self.has(SINGLE_CHILD).then_some("main") }

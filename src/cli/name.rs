@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-/// Runtimes have the path of their init built in. Under the name of another init drainit behaves as that one does.
+/// Runtimes have the path of their init built in. Under another init's name drainit behaves like that init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvokedAs {
-    /// Its own name, or one that means nothing.
+    /// Its own name, or an unknown one.
     Drainit,
     /// The name of an init that signals the command alone.
     TiniLike,
-    /// dumb-init's, which signals the command's group.
+    /// The name of dumb-init, which signals the command's group.
     DumbInit,
 }
 
@@ -32,8 +32,8 @@ impl InvokedAs {
 
     /// What `--version` prints.
     ///
-    /// dockerd runs its init with `--version` and understands only tini's answer, `tini version NUMBER`. tini's may have a
-    /// commit behind it, which old versions of Docker compare with the one that they were built with, and warn; so there is none.
+    /// dockerd runs its init with `--version` and understands only tini's answer, `tini version NUMBER`. tini may add a commit, which old
+    /// versions of Docker compare with the one they were built with, and warn if it differs; so drainit adds none.
     pub(super) fn version(self) -> &'static str {
         match self {
             Self::Drainit | Self::DumbInit => concat!("drainit ", env!("CARGO_PKG_VERSION"), "\n"),

@@ -1,4 +1,4 @@
-//! What can be set, and the names under which it is: in the command line and in the environment.
+//! What can be set, and the name of each setting on the command line and in the environment.
 
 use super::FORWARD_TO;
 
@@ -38,7 +38,7 @@ impl Setting {
     pub const POWEROFF: Self = Self::new("poweroff", "DRAINIT_POWEROFF");
     pub const REHEARSE: Self = Self::new("rehearse", "DRAINIT_REHEARSE");
     pub const LOG_FORMAT: Self = Self::new("log-format", "DRAINIT_LOG_FORMAT");
-    /// Has no flag of this name: `-v` and `-q` are its flags.
+    /// The only setting without a flag of its name: its flags are `-v` and `-q`.
     pub const LOG: Self = Self::new("log", "DRAINIT_LOG");
 
     /// Every setting.

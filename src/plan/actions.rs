@@ -1,4 +1,4 @@
-//! What the plan wants done.
+//! What the plan tells the loop to do.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ pub enum Action {
     BeginStop(StopReason),
     /// Forward a signal that is no request to stop.
     Forward { signal: Signal, to: Recipients },
-    /// Begin a stage: note which processes are there, then send the signal to the target, and CONT to those that are stopped.
+    /// Begin a stage: note which processes are there, send the signal to the target, and continue those that are stopped.
     Signal { signal: StopSignal, target: Target, cause: Cause },
-    /// Send the stage's signal to those that no rule has reached so far, because KILL would come next.
+    /// Send the stage's signal to the processes that the target left out and that have not got it otherwise, because KILL would come next.
     SignalOthers,
     /// Send the stage's signal to every process that has not got it: KILL comes soon.
     LastCall { until_kill: Duration },
@@ -25,8 +25,7 @@ pub enum Action {
     SayWaiting { since: Duration },
     /// Look which processes have ended: a rehearsal draws it.
     Observe,
-    /// Start a step, which has so much time, and report its end, if it is a process, as
-    /// [`Event::StepEnded`](super::Event::StepEnded).
+    /// Start a step, which has this much time. If it is a process, report its end as [`Event::StepEnded`](super::Event::StepEnded).
     StartStep { step: StepId, time_left: Duration },
     /// Send TERM to the step's group, if it has one.
     EndStep { step: StepId, why: StepEnd },
@@ -36,7 +35,7 @@ pub enum Action {
     KillStep,
     /// Send KILL to every process that is left.
     Kill(KillReason),
-    /// End.
+    /// End drainit.
     Leave(ExitReason),
 }
 
@@ -71,9 +70,9 @@ pub enum Recipients {
     Group,
     /// Main alone if it handles the signal, else its group.
     MainOrGroup,
-    /// Main is gone: the processes that drainit has adopted, in its place.
+    /// Main is gone: the processes that drainit has adopted get the signal in its place.
     Adopted,
-    /// As the one before, each alone if it handles the signal, else with those of its group.
+    /// Like `Adopted`: each process alone if it handles the signal, else with its group.
     AdoptedOrGroups,
     All,
 }
@@ -82,7 +81,7 @@ pub enum Recipients {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepId {
     pub when: When,
-    /// Its place among those of its time, from 0.
+    /// Its place among the steps that run at that time, from 0.
     pub at: usize,
 }
 
@@ -95,7 +94,7 @@ pub enum When {
     PostExit,
 }
 
-/// Why a step that is under way is ended.
+/// Why a step is ended before it ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepEnd {
     /// Its time has elapsed.
@@ -120,7 +119,7 @@ pub enum KillReason {
 pub enum ExitReason {
     /// No process is left.
     NoneLeft,
-    /// Some are left that KILL does not end.
+    /// Processes are left that KILL does not end.
     SomeCannotBeKilled,
 }
 

@@ -1,5 +1,5 @@
-//! The steps before a stop. Only if it was requested, as a preStop hook; bounded by their own timeout, and by the
-//! grace period, of which the processes keep enough to stop in.
+//! The steps before a stop. They run only if the stop was requested, like a preStop hook. They are bounded by their own timeout and by the
+//! grace period, part of which is kept for the processes to end in.
 
 use super::*;
 
@@ -27,7 +27,7 @@ impl Drain {
 }
 
 impl Plan {
-    /// Begins with the first step; signals at once if there is none, or no time for one.
+    /// Begins the first step. Signals at once if there is none, or no time for one.
     pub(super) fn drain(&mut self, now: Duration, signal: Signal) -> Actions {
         let ends = self.drain_ends(now);
         if self.policy.pre_stop.is_empty() || ends <= now {
@@ -82,7 +82,7 @@ impl Plan {
     }
 }
 
-/// When a step that is a sleep is over; others tell themselves.
+/// When a step that is a sleep is over; the end of any other step is an event.
 pub(super) fn slept(step: &Step, now: Duration) -> Option<Duration> {
     match step {
         Step::Sleep(duration) => Some(now.saturating_add(*duration)),

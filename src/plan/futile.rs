@@ -1,8 +1,8 @@
-//! Steps that are set and cannot be done: their time is over before it is their turn. That is known before the start.
+//! Steps that were given and cannot run as given, because their time is over before their turn. That is known before the start.
 
 use super::*;
 
-/// A step that is not done as it is set, whatever happens.
+/// A step that cannot run as it was given, whatever happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FutileStep {
     pub id: StepId,
@@ -10,12 +10,12 @@ pub struct FutileStep {
     pub begins: bool,
     /// How long the sleeps before it take.
     pub slept: Duration,
-    /// What all steps of its kind have.
+    /// The time that all steps of its kind have together.
     pub time: Duration,
 }
 
 impl StopPolicy {
-    /// The time that the steps before a stop have, all together: their own, or what the grace period leaves them.
+    /// The time that the steps before a stop have together: their own, or what the grace period leaves them.
     #[must_use]
     pub fn drain_time(&self) -> Duration {
         match self.grace_period {
@@ -24,7 +24,7 @@ impl StopPolicy {
         }
     }
 
-    /// The most that the steps after the last process have, all together.
+    /// The most time that the steps after the last process have together.
     fn post_exit_time(&self) -> Duration {
         match self.grace_period {
             Some(grace) => grace.max(POST_EXIT_LEAST).min(grace.saturating_add(KILL_PATIENCE)),
@@ -32,7 +32,7 @@ impl StopPolicy {
         }
     }
 
-    /// The steps that cannot begin, and the sleeps that cannot end.
+    /// The steps that cannot begin, and the sleeps that are cut off.
     #[must_use]
     pub fn futile_steps(&self) -> Vec<FutileStep> {
         let mut found = Vec::new();

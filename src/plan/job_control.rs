@@ -1,4 +1,4 @@
-//! Job control: the command has the terminal while it runs, and the shell that started drainit hears of its stops.
+//! Job control: the command has the terminal while it runs, and the shell that started drainit sees the command's stops.
 //!
 //! The command leads a process group of its own, so a shell that waits for drainit's group knows nothing of it. What the kernel
 //! would do for a command in that group is decided here (POSIX 11.1, "Job Access Control"):
@@ -9,36 +9,37 @@
 //! | TTIN, TTOU | another command of drainit's group | it waits until the terminal comes back |
 //! | TTIN, TTOU | any other group | drainit's group stops too |
 //! | TSTP, STOP | the command's group (Ctrl-Z went there) | drainit's group stops too |
-//! | TSTP | any other group | drainit stops too; a terminal has told the others of its group itself |
+//! | TSTP | any other group | drainit stops too; the terminal has signalled the others of its group itself |
 //! | STOP | any other group | nothing yet: no terminal was involved |
 //!
-//! A stop signal that comes to drainit while the command is stopped already stops drainit. When the command has ended, the processes that it has
-//! left behind stand for it.
+//! A stop signal that comes to drainit when the command is already stopped stops drainit too. When the command has ended, the processes
+//! that it has left behind take its place.
 //!
-//! If no shell could continue drainit, the kernel would not have stopped the command in its place, and nothing is stopped here. Then
-//! the command's group is continued, unless a process has sent the signal through drainit. For a command that wants a terminal that it
-//! cannot get, the kernel would let the call fail, because its group would be orphaned: so drainit, the parent in another group, leaves the session,
-//! once. If it cannot, the group gets HUP and CONT, as stopped groups do that no process can continue any more.
+//! If no shell could continue drainit, the kernel would not stop a command in drainit's group either, so drainit does not stop. Instead the
+//! command's group is continued, unless the signal was sent by a process and forwarded by drainit. The call of a command that wants a
+//! terminal that it cannot get would fail if the command's group were orphaned. drainit, its parent in another group, keeps the group from
+//! being orphaned, so drainit leaves the session, once. If it cannot, the group gets HUP and CONT, like any stopped group that no process
+//! can continue any more.
 
 use std::time::Duration;
 
 use crate::signal::{Signal, SignalSet};
 
-/// Between two looks at a group that is to go on.
+/// Time between two looks at a group that is to keep running.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long its last member may take to stop: a program may have something to put in order before it does.
+/// How long its last member may take to stop: a program may have to clean up before it stops.
 const LOOK_FOR: Duration = Duration::from_secs(2);
 
-/// Which group the terminal's foreground is.
+/// Whose group has the terminal's foreground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// drainit's own.
     Own,
-    /// One that has no member any more.
+    /// A group that has no members any more.
     Empty,
-    /// That of the process that was stopped.
+    /// The group of the process that was stopped.
     Job,
-    /// Another command of drainit's group: the rest of a pipeline, or of a script.
+    /// Another command that was started by drainit's group: the rest of a pipeline or a script.
     Sibling,
     /// Any other.
     Other,
@@ -51,13 +52,13 @@ pub struct Stopped {
     pub group: i32,
     pub by: Signal,
     pub terminal: Holder,
-    /// The kernel would stop drainit for this signal, and a shell could continue it.
+    /// Whether the kernel would stop drainit for this signal, and a shell could continue it.
     pub can_suspend: bool,
-    /// drainit is PID 1, whose processes a terminal from outside may have stopped.
+    /// Whether drainit is PID 1, whose processes may have been stopped by a terminal outside of the namespace.
     pub is_pid_one: bool,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobAction {
     Nothing,
@@ -65,7 +66,7 @@ pub enum JobAction {
     HandOver {
         group: i32,
     },
-    /// Stop drainit's whole group with this signal; `takes_back` says that its group gets the terminal first.
+    /// Stop drainit's whole group with this signal. If `takes_back`, the group gets the terminal first.
     SuspendGroup {
         signal: Signal,
         takes_back: bool,
@@ -84,7 +85,7 @@ pub enum JobAction {
     },
 }
 
-/// What drainit was stopped for.
+/// Why drainit was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspended {
     pub group: i32,
@@ -92,11 +93,11 @@ pub struct Suspended {
     pub in_foreground: bool,
 }
 
-/// A group that is to go on.
+/// A group that is to keep running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct GoesOn {
     group: i32,
-    /// When to look next whether any of it is stopped.
+    /// When to look next whether any member is stopped.
     next: Duration,
     until: Duration,
 }
@@ -106,11 +107,11 @@ struct GoesOn {
 pub struct JobControl {
     /// Which process of the job is stopped, and its group.
     stopped: Option<(i32, i32)>,
-    /// drainit was stopped, and has not taken the CONT yet that ended this.
+    /// drainit was stopped, and has not taken the CONT that continued it yet.
     suspended: Option<Suspended>,
-    /// What was forwarded: some process wants the command to have it.
+    /// What was forwarded: the sender wants the command to have it.
     forwarded: SignalSet,
-    /// Members of this group may stop a little later than the command, and are to go on.
+    /// Members of this group may stop a little later than the command, and are then to be continued.
     goes_on: Option<GoesOn>,
     /// The command's group was let go.
     has_let_go: bool,
@@ -155,7 +156,7 @@ impl JobControl {
         JobAction::LetGo { group }
     }
 
-    /// A stop signal came to drainit. While the job is stopped it is about drainit.
+    /// A stop signal came to drainit. While the job is stopped, it is meant for drainit.
     pub fn stop_signal(&mut self, signal: Signal, can_suspend: bool) -> JobAction {
         match self.stopped {
             Some((_, group)) if signal.is_of_terminal() && can_suspend => {
@@ -183,7 +184,7 @@ impl JobControl {
         self.stopped = self.stopped.filter(|(stopped, _)| *stopped != pid);
     }
 
-    /// A signal is forwarded. A key that made it is not a wish that the command stay stopped.
+    /// A signal is forwarded. If it came from a key, the command need not stay stopped.
     pub fn forwarded(&mut self, signal: Signal, by_key: bool) {
         if !(by_key && signal.is_of_terminal()) {
             self.forwarded = self.forwarded.with(signal);
@@ -204,13 +205,13 @@ impl JobControl {
         self.suspended.take()
     }
 
-    /// When to look again whether a group goes on.
+    /// When to look again whether a group keeps running.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         self.goes_on.map(|goes_on| goes_on.next)
     }
 
-    /// The time may have come; returns the group to look at, which is to be continued if any of it is stopped.
+    /// The time may have come. If it has, returns the group to look at, which is to be continued if any member is stopped.
     pub fn tick(&mut self, now: Duration) -> Option<i32> {
         let GoesOn { group, until, .. } = self.goes_on.filter(|goes_on| goes_on.next <= now)?;
         self.goes_on = (now < until).then(|| GoesOn { group, next: now.saturating_add(LOOK_EVERY), until });

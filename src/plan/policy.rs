@@ -1,36 +1,36 @@
-//! What a run is to do about signals and about its stop.
+//! What a run does about signals and about its stop.
 
 use std::time::Duration;
 
 use super::{Schedule, Step, Target};
 use crate::signal::{Signal, SignalSet};
 
-/// The stop policy as the plan takes it.
+/// The stop policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopPolicy {
-    /// What counts as a request to stop.
+    /// The signals that request a stop.
     pub stop_signals: SignalSet,
-    /// What is sent in a stop that no signal began: the first of the stop signals.
+    /// The signal of a stop that no signal began: the first of the stop signals.
     pub own_signal: Signal,
     pub rewrites: Rewrites,
     pub forward_to: Target,
-    /// What runs before the first signal, and only if the stop was requested.
+    /// Steps that run before the first signal, and only if the stop was requested.
     pub pre_stop: Vec<Step>,
-    /// For all of these together.
+    /// The time that they have together.
     pub pre_stop_timeout: Duration,
-    /// What runs after the last process has gone.
+    /// Steps that run after the last process has ended.
     pub post_exit: Vec<Step>,
-    /// From the stop request to KILL; none is no limit.
+    /// From the stop request to KILL; `None` is no limit.
     pub grace_period: Option<Duration>,
-    /// Which signals are sent, and when; none is the stop signal, for as long as the grace period lets.
+    /// Which signals are sent, and when; `None` is the stop signal alone, for as long as the grace period allows.
     pub schedule: Option<Schedule>,
-    /// How long to wait for processes that ignore the signal; none is as long as for others.
+    /// How long to wait for processes that ignore the signal; `None` is as long as for others.
     pub ignored_after: Option<Duration>,
     /// When a stop begins by itself.
     pub stop_after: Option<Duration>,
-    /// Main's own exit stops nothing.
+    /// Main's own exit begins no stop.
     pub wait_for_all: bool,
-    /// The ends of all processes are looked for all the time: a rehearsal draws them.
+    /// The loop looks for ended processes all the time, because a rehearsal draws them.
     pub observes: bool,
 }
 
@@ -54,7 +54,7 @@ impl Default for StopPolicy {
     }
 }
 
-/// A signal as it came, and what the rewriting makes of it.
+/// A signal as it was received, and what the rewriting makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopSignal {
     pub received: Signal,
@@ -74,7 +74,7 @@ impl StopSignal {
 pub struct Rewrite {
     /// What is sent instead; `None` is nothing.
     pub to: Option<Signal>,
-    /// Which processes it is for, if not those that every signal is for.
+    /// The target of this signal, if it differs from that of all signals.
     pub target: Option<Target>,
 }
 
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Rewrites {
 }
 
 impl Rewrites {
-    /// From now on `from` becomes this; a later rule for the same signal wins.
+    /// From now on `from` is rewritten like this; a later rule for the same signal wins.
     pub fn set(&mut self, from: Signal, rewrite: Rewrite) {
         if let Some(entry) = usize::try_from(from.number() - 1).ok().and_then(|at| self.0.get_mut(at)) {
             *entry = rewrite;

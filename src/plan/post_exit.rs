@@ -1,4 +1,4 @@
-//! The steps after the last process, whatever ended it: within what is left of the grace period.
+//! The steps after the last process, however it ended. They have what is left of the grace period.
 
 use super::drain::slept;
 use super::*;
@@ -10,11 +10,11 @@ pub(super) struct PostExit {
     /// The step that is under way.
     at: usize,
     doing: Doing,
-    /// Whether no child is left, that of the step included.
+    /// Whether no child is left, not even the step's process.
     alone: bool,
-    /// When the time for all of them is up; `None` when it was.
+    /// When the time for all of them is up; `None` once it is.
     ends: Option<Duration>,
-    /// When drainit leaves at the latest.
+    /// When drainit exits at the latest.
     leaves: Duration,
 }
 
@@ -24,7 +24,7 @@ enum Doing {
     Running,
     /// The step is a sleep until then.
     Sleeping(Duration),
-    /// No step is left; what they left behind is waited for.
+    /// No step is left; the processes that they left behind are waited for.
     Waiting,
 }
 
@@ -47,8 +47,8 @@ impl Plan {
         self.begin_post_exit_step(now, PostExit { reason, at: 0, doing, alone, ends: Some(ends), leaves })
     }
 
-    /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never past its end by more than KILL is given. If
-    /// no stop has begun, the period begins now.
+    /// What is left of the grace period, at least [`POST_EXIT_LEAST`], but never later than [`KILL_PATIENCE`] after its end. If no stop has
+    /// begun, the period begins now.
     fn post_exit_ends(&self, now: Duration) -> (Duration, Duration) {
         let begun_now = self.policy.grace_period.map(|grace| now.saturating_add(grace));
         match self.grace_ends.or(begun_now) {
@@ -107,7 +107,7 @@ impl Plan {
         }
     }
 
-    /// No process is left. While a step is under way that is told before its end is.
+    /// No process is left. If a step is under way, this is reported before the step's end.
     pub(super) fn alone_after_exit(&mut self, mut post_exit: PostExit) -> Actions {
         post_exit.alone = true;
         match post_exit.doing {
@@ -119,7 +119,7 @@ impl Plan {
         }
     }
 
-    /// The time has elapsed: the step that is under way is ended, none follows, and what the steps have left behind gets TERM.
+    /// The time is up: the step that is under way is ended, no other begins, and what the steps have left behind gets TERM.
     fn end_post_exit(&mut self, mut post_exit: PostExit, why: StepEnd) -> Actions {
         let ended = Action::EndStep { step: post_exit.step(), why };
         let steps_are_left = post_exit.at < self.policy.post_exit.len();
@@ -133,7 +133,7 @@ impl Plan {
         if steps_are_left { Actions::before(ended, actions) } else { actions }
     }
 
-    /// Behind the last step: what KILL cannot end has been waited for.
+    /// All steps are done. What KILL could not end has been waited for already.
     fn wait_after_steps(&mut self, post_exit: PostExit) -> Actions {
         if post_exit.alone || (post_exit.ends.is_some() && post_exit.reason == ExitReason::SomeCannotBeKilled)
         {

@@ -39,7 +39,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
     prop::collection::vec(stage, 1..4).prop_map(Schedule::new)
 }
 
-/// What is new of a policy with a drain and a schedule: put on top of a plain one.
+/// Adds a drain and a schedule to a plain policy.
 fn policies() -> impl Strategy<Value = StopPolicy> {
     let patience = prop::option::of((0..4_000_u64).prop_map(Duration::from_millis));
     let after = prop::option::weighted(0.2, (1..9_000_u64).prop_map(Duration::from_millis));
@@ -81,10 +81,10 @@ fn plain_policies() -> impl Strategy<Value = StopPolicy> {
 /// One thing that happens to a plan.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    /// What went before it, in milliseconds.
+    /// The time before it, in milliseconds.
     pause: u64,
     what: What,
-    /// What a look finds that the plan asks for in this turn.
+    /// What a look in this turn finds.
     found: Outlook,
 }
 
@@ -122,8 +122,8 @@ fn findings() -> impl Strategy<Value = Outlook> {
     ]
 }
 
-/// A plan in a world that cannot do what real ones cannot: main ends once, a step ends that was started, and after the last one
-/// has left there is nothing but a step.
+/// A plan in a world that does nothing impossible: main ends once, a step ends only if it was started, and after the last process has ended
+/// there is nothing but a step.
 struct World {
     plan: Plan,
     history: Vec<(Duration, Action)>,
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// `on_time` with the ticks that the loop delivers: each at its deadline.
+    /// If `on_time`, with the ticks that the loop delivers: each at its deadline.
     fn play(policy: &StopPolicy, story: &[Turn], on_time: bool) -> Self {
         let mut world = Self::new(policy);
         for turn in story {
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// Nothing dies: only the clock goes on, until nothing but looking is left to do.
+    /// No process ends: only the time goes on, until nothing but looks is left to do.
     fn let_time_pass(&mut self) {
         for _ in 0..1_000 {
             let Some(deadline) = self.plan.deadline() else { return };
@@ -294,7 +294,7 @@ proptest! {
         let mut world = World::play(&policy, &story, true);
         world.found = found;
         world.let_time_pass();
-        // One of thousands of years takes too many looks.
+        // A limit of thousands of years would take too many looks.
         if let Some(grace_ends) = world.plan.grace_ends.filter(|&ends| ends < Duration::from_secs(200)) {
             prop_assert_eq!(world.leaves(), 1);
             let left = world.history.last().map(|&(at, _)| at);
@@ -380,7 +380,7 @@ proptest! {
         let mut world = World::play(&policy, &story, on_time);
         world.found = found;
         world.let_time_pass();
-        // The scheduled ones, or the stop signal, and the TERM that goes before KILL.
+        // The scheduled ones or the stop signal, and the TERM that comes before KILL.
         let stages = 1 + policy.schedule.as_ref().map_or(1, |schedule| (0..).take_while(|&at| schedule.stage(at).is_some()).count());
         let signalled = world.actions().filter(|action| matches!(action, Action::Signal { .. })).count();
         let rest = world.actions().filter(|action| matches!(action, Action::SignalOthers)).count();

@@ -1,11 +1,11 @@
-//! Which signals a stop sends, to which processes, and how far apart.
+//! Which signals a stop sends, to which processes, and at what intervals.
 
 use std::time::Duration;
 
 use super::Target;
 use crate::signal::Signal;
 
-/// The signals of a stop, in order. KILL comes behind the last one unless that one waits for ever.
+/// The signals of a stop, in order. KILL follows the last one, unless that waits for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule(Vec<Stage>);
 
@@ -13,18 +13,18 @@ pub struct Schedule(Vec<Stage>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
     pub signal: Signal,
-    /// Where it goes, if not to the target of every signal.
+    /// Its target, if it is not the target of all signals.
     pub target: Option<Target>,
-    /// How long they have.
+    /// How long the processes have.
     pub patience: Patience,
 }
 
 /// How long to wait after a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// So long; then comes what is next.
+    /// This long; then the next stage begins.
     For(Duration),
-    /// For ever: nothing comes after it.
+    /// For ever: no stage follows.
     Forever,
 }
 

@@ -5,7 +5,7 @@ use super::schedule::Stage;
 use super::*;
 use crate::signal::SignalSet;
 
-/// How to get into a phase: a name, the options, the events that lead there, and the situation that it is compared with.
+/// How to get into a phase: a name, the options, the events that lead there, and the situation to compare it with.
 #[derive(Clone)]
 pub(super) struct Situation {
     pub(super) name: &'static str,
@@ -55,7 +55,7 @@ fn ending(post_exit: Vec<Step>) -> StopPolicy {
     StopPolicy { post_exit, ..StopPolicy::default() }
 }
 
-/// `--stop-schedule TERM@main/5/INT/1/KILL`, or as patient at the end as is said.
+/// `--stop-schedule TERM@main/5/INT/1/KILL`, with this patience at the end.
 fn scheduled(last: Patience) -> StopPolicy {
     let five = Patience::For(Duration::from_secs(5));
     let schedule = Schedule::new(vec![

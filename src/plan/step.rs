@@ -10,7 +10,7 @@ use std::time::Duration;
 pub enum Step {
     /// Run this program; at least one word.
     Command(Vec<OsString>),
-    /// Let this much time go by.
+    /// Let this much time pass.
     Sleep(Duration),
     /// Send this request.
     Http(Request),
@@ -22,16 +22,16 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub method: String,
-    /// What the server is called: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
+    /// The server's name in the request: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
     pub host: String,
-    /// Where it may listen, in the order to try.
+    /// The addresses to try, in this order.
     pub addresses: Vec<SocketAddr>,
     /// The path and the query.
     pub path: String,
 }
 
 impl fmt::Display for Step {
-    /// Without arguments and paths, which may hold secrets.
+    /// Without arguments and paths, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(words) => {

@@ -3,9 +3,9 @@
 use super::processes::ignoring::Outlook;
 use super::*;
 
-/// Between two looks for orphans that may be new, at least.
+/// The least time between two looks for new orphans.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// When to look for orphans after a signal; later every [`LOOK_EVERY`].
+/// When to look for orphans after a signal; afterwards every [`LOOK_EVERY`].
 const EARLY_LOOKS: [Duration; 5] = [
     Duration::from_millis(20),
     Duration::from_millis(50),
@@ -13,9 +13,9 @@ const EARLY_LOOKS: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(400),
 ];
-/// So long before KILL the processes that were not signalled are, but not before half of the time has elapsed.
+/// The last call comes this long before KILL, but not before half of the time has elapsed.
 pub(super) const LAST_CALL: Duration = Duration::from_secs(5);
-/// When to say which processes are waited for; every later time is twice the one before.
+/// When to say first which processes are waited for; each later time is twice the one before.
 pub(super) const FIRST_WARNING: Duration = Duration::from_secs(5);
 
 /// A stop that is under way.
@@ -29,7 +29,7 @@ pub(super) struct Stop {
     at: usize,
     /// When the stage began.
     began_at: Duration,
-    /// When the next stage begins; `None` if the schedule has no time for it.
+    /// When the next stage begins; `None` if the schedule sets no time for it.
     next_at: Option<Duration>,
     /// When to look for orphans, and whether the signal is ignored.
     look_at: Option<Duration>,
@@ -37,24 +37,24 @@ pub(super) struct Stop {
     looked_at: Duration,
     /// From when on looks judge whether waiting can help; `None` is never.
     judge_from: Option<Duration>,
-    /// When the processes that were not signalled are.
+    /// When the last call comes: the processes that were not signalled are signalled.
     last_call_at: Option<Duration>,
     /// When to say which processes are waited for.
     pub(super) say_at: Duration,
     /// When to look which processes have ended.
     observe_at: Option<Duration>,
-    /// The last look found that waiting is futile. A shell that ignores the signal, and whose job has just ended, may be about to
-    /// leave: the next look has to say the same.
+    /// The last look found that waiting is futile. A shell that ignores the signal, and whose job has just ended, may be about to exit: the
+    /// next look has to agree.
     was_futile: bool,
-    /// A look has found processes that were not signalled; what they start since is their own affair.
+    /// A look has found processes that were not signalled, and they were. What they have started since needs no signal.
     has_signalled_others: bool,
-    /// Whether TERM has been sent; it goes before KILL if another signal is ignored.
+    /// Whether TERM has been sent; if another signal is ignored, TERM comes before KILL.
     has_sent_term: bool,
     /// When KILL comes; `None` is never.
     limit: Option<Duration>,
 }
 
-/// What is sent, and to which processes.
+/// A signal, and the processes that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stage {
     /// `None` if a rewrite drops it.
@@ -70,7 +70,7 @@ impl Stop {
         earliest(Some(self.say_at), earliest(acting, looking))
     }
 
-    /// When it goes on, whatever the processes do.
+    /// When the next stage or KILL comes, whatever the processes do.
     pub(super) fn acts_at(&self) -> Option<Duration> {
         earliest(self.limit, self.next_at)
     }
@@ -124,7 +124,7 @@ impl Plan {
         match stop.stage.patience {
             Some(Patience::For(patience)) => stop.next_at = Some(now.saturating_add(patience)),
             Some(Patience::Forever) => stop.next_at = None,
-            // What is sent out of turn does not delay what comes.
+            // A TERM that is not part of the schedule does not delay what follows.
             None => {}
         }
         stop.stage = self.reachable(stop.stage);
@@ -143,8 +143,8 @@ impl Plan {
         }
     }
 
-    /// Main's pid and its group's number may be another process's once main is reaped: then the rule decides. What main would have been
-    /// sent in place of the signal is for main alone.
+    /// Once main is reaped, its pid and its group's number may belong to another process: then the rule decides. A signal that main alone
+    /// would have been sent in place of the one received is not for others.
     fn reachable(&self, stage: Stage) -> Stage {
         let to_others = |StopSignal { received, rewritten }| match stage.target {
             Target::Main => StopSignal::plain(received),
@@ -159,13 +159,13 @@ impl Plan {
         }
     }
 
-    /// No process can ignore what was not sent, and if the schedule has no end there is nothing to escalate to.
+    /// A signal that was not sent cannot be ignored, and a schedule without an end has nothing to escalate to.
     fn judging_begins(&self, now: Duration, stop: &Stop) -> Option<Duration> {
         let patience = self.policy.ignored_after?;
         (stop.stage.signal.is_some() && !stop.waits_for_ever()).then(|| now.saturating_add(patience))
     }
 
-    /// When the last call comes: only if the rule left some processes out, and a clock will send KILL.
+    /// When the last call comes: only if the rule may have left processes out, and the clock will bring KILL.
     fn last_call(&self, stop: &Stop) -> Option<Duration> {
         if stop.stage.target != Target::Auto || stop.stage.signal.is_none() {
             return None;
@@ -178,7 +178,7 @@ impl Plan {
         Some(kill_at.saturating_sub(LAST_CALL.min(half)))
     }
 
-    /// When a clock sends KILL: that of the whole stop, or the schedule behind its last stage.
+    /// When the clock brings KILL: the limit of the whole stop, or the end of the schedule's last stage.
     fn kill_at(&self, stop: &Stop) -> Option<Duration> {
         let is_last = self.scheduled(stop.at + 1).is_none();
         earliest(stop.limit, stop.next_at.filter(|_| is_last))
@@ -186,7 +186,7 @@ impl Plan {
 
     pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
         if let Some(held_until) = held(self.kill_at(&stop), now) {
-            // Frozen, or suspended: the processes may not even have taken the signals that wait for them.
+            // drainit was frozen or suspended, and the processes may have been too: they may not even have taken their pending signals.
             stop.limit = stop.limit.map(|limit| limit.max(held_until));
             stop.next_at = stop.next_at.map(|next| next.max(held_until));
             self.phase = Phase::Stopping(stop);
@@ -209,7 +209,7 @@ impl Plan {
         }
         if stop.say_at <= now {
             let since = now.saturating_sub(stop.signalled_at);
-            // Twice as late each time; what was missed while drainit was held is not said again.
+            // Twice as late each time; times that were missed while drainit was held are skipped.
             let mut next = stop.say_at.saturating_sub(stop.signalled_at);
             while next <= since {
                 next = next.saturating_mul(2).max(FIRST_WARNING);
@@ -238,7 +238,7 @@ impl Plan {
         Actions::one(Action::Look { judges })
     }
 
-    /// A child has ended, so that others may have been left behind and adopted.
+    /// A child has ended, so its children may have been orphaned and adopted.
     pub(super) fn look_soon(&mut self, now: Duration, mut stop: Stop) -> Actions {
         if stop.stage.signal.is_none() {
             return Actions::none();
@@ -252,7 +252,7 @@ impl Plan {
         self.look(now, stop)
     }
 
-    /// Main is gone: what it has left behind is looked for at once, and has the same patience.
+    /// Main is gone: look at once for what it has left behind, which has the same patience.
     pub(super) fn main_gone(&mut self, now: Duration, mut stop: Stop) -> Actions {
         stop.was_futile = false;
         if stop.judge_from.is_some() {
@@ -283,18 +283,18 @@ impl Plan {
             Some(Outlook::Unknown) => stop.judge_from = None,
             None => {}
         }
-        // If there are many to look at a look takes its time; most of it is to be left to them.
+        // A look at many processes takes time, and they need most of the processor themselves.
         let took = now.saturating_sub(stop.looked_at);
         stop.look_at = stop.look_at.map(|next| next.max(now.saturating_add(took.saturating_mul(4))));
         self.phase = Phase::Stopping(stop);
         Actions::none()
     }
 
-    /// The next stage; KILL behind the last one.
+    /// The next stage; KILL after the last one.
     fn next_stage(&mut self, now: Duration, stop: Stop, cause: Cause) -> Actions {
         let (at, stage) = match (self.scheduled(stop.at + 1), cause) {
             (Some(stage), _) => (stop.at + 1, stage),
-            // What ignores another signal may know TERM; KILL comes no later for it.
+            // A process that ignores another signal may handle TERM; KILL does not come later because of it.
             (None, Cause::Ignored(_)) if !stop.has_sent_term => {
                 let signal = Some(StopSignal::plain(Signal::TERM));
                 (stop.at + 1, Stage { signal, target: self.policy.forward_to, patience: None })
@@ -307,8 +307,8 @@ impl Plan {
         self.begin_stage(now, Stop { at, stage, ..stop }, cause)
     }
 
-    /// A stop signal while a stop is under way restarts nothing, but after main's own exit it is the first request, and takes
-    /// the limit away that holds if there was none.
+    /// A stop signal during a stop restarts nothing. After main's own exit, though, it is the first request, so it lifts the limit that
+    /// holds if no grace period was set.
     pub(super) fn signal_while_stopping(&mut self, now: Duration, mut stop: Stop, signal: Signal) -> Actions {
         if !self.policy.stop_signals.contains(signal) {
             return self.forward(signal);
@@ -327,7 +327,7 @@ impl Plan {
     }
 }
 
-/// Until when KILL waits if drainit itself was held past its time; `None` if it was not.
+/// Until when KILL waits, if drainit was held past its time; `None` if it was not.
 fn held(limit: Option<Duration>, now: Duration) -> Option<Duration> {
     limit.filter(|limit| limit.saturating_add(HELD_AFTER) < now).map(|_| now.saturating_add(HELD_PATIENCE))
 }

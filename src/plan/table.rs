@@ -1,7 +1,7 @@
-//! The whole policy as one document, checked in: a change of behaviour is a visible difference.
+//! The whole policy as one document, checked in, so that a change of behaviour shows as a difference.
 //!
-//! `docs/policy.md` is for people: it has what changes something, and only if it differs from the situation that it is compared with.
-//! `policy-table.txt` beside this file has every row.
+//! `docs/policy.md` is for people: it has the rows that change something, and only if they differ from the situation that they are compared
+//! with. `policy-table.txt` beside this file has every row.
 
 use std::fmt::Write;
 
@@ -38,18 +38,18 @@ for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 25
 look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal.
 ";
 
-/// A line of a table: when, what happens, what drainit does, where it is then.
+/// A row of a table: the time, the event, what drainit does, and the phase that follows.
 #[derive(Clone, PartialEq, Eq)]
 struct Row {
     at: String,
     event: String,
     then: String,
     next: String,
-    /// It changes something.
+    /// Whether it changes anything.
     matters: bool,
 }
 
-/// The events that may happen at 10.6, and a repeated request at 11.
+/// The events that may happen at 10.6 s, and a repeated request at 11 s.
 fn events() -> Vec<(u64, Event)> {
     let looks = [Outlook::KeepWaiting, Outlook::SignalOthersFirst, Outlook::Futile, Outlook::Unknown];
     let events = [
@@ -67,7 +67,7 @@ fn events() -> Vec<(u64, Event)> {
     rows
 }
 
-/// Whether the loop can report it there at all.
+/// Whether the loop can report it in this situation at all.
 fn can_happen(plan: &Plan, event: Event) -> bool {
     match (event, plan.phase) {
         (Event::MainEnded, _) => plan.main_lives,
@@ -87,7 +87,8 @@ fn start(situation: &Situation) -> Plan {
     plan
 }
 
-/// What happens as time goes by: every tick at its time, up to 40. Looks, which find that waiting may help, and repeated KILLs are left out.
+/// What happens as time passes: every tick at its time, up to 40 s. Looks, which find that waiting may help, and repeated KILLs are left
+/// out.
 fn timeline(situation: &Situation) -> Vec<Row> {
     let mut plan = start(situation);
     let mut rows: Vec<Row> = Vec::new();
@@ -135,7 +136,7 @@ fn write_rows(text: &mut String, rows: &[&Row]) {
     }
 }
 
-/// The document, with every row or with those that tell something.
+/// The document, with every row or only with those that matter.
 fn render(head: &str, is_whole: bool) -> String {
     let mut text = head.to_owned();
     let situations = situations();

@@ -1,4 +1,4 @@
-//! Events and actions in words: those of `docs/policy.md` and of the log at its most detailed.
+//! Events and actions in words, as in `docs/policy.md` and in the log at its most detailed.
 
 use std::fmt;
 use std::time::Duration;
@@ -84,7 +84,7 @@ struct Seconds(Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without floating-point numbers: what prints them is 8 KB.
+        // Without floating-point numbers: the code that prints them takes 8 KB.
         let digits = format!("{}.{:09}", self.0.as_secs(), self.0.subsec_nanos());
         write!(f, "{} s", digits.trim_end_matches('0').trim_end_matches('.'))
     }

@@ -1,7 +1,7 @@
-//! The facts that the rules ask for, read from /proc. What the texts mean is pure.
+//! The facts that the rules need, read from /proc. What the texts mean is decided by pure functions.
 //!
-//! Everything here is answered by the kernel from its own memory: links are read and never followed, because a file behind one may
-//! belong to a file system that does not answer.
+//! The kernel answers everything here from its own memory: links are read and never followed, because the file behind one may belong to a
+//! file system that does not answer.
 
 use std::ffi::c_long;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,16 +13,16 @@ use crate::plan::processes::ignoring::Closer;
 use crate::plan::processes::shells::Shell;
 use crate::sys::{process as own, procfs};
 
-/// The null device, as its link is named.
+/// The null device, as its link names it.
 const NULL: &[u8] = b"/dev/null";
 
-/// The pipe that drainit itself reads from: it was there before the command, so whatever writes into it is no descendant.
+/// The pipe that is drainit's own stdin: it was there before the command, so no descendant writes into it.
 #[must_use]
 pub fn own_stdin() -> Option<u64> {
     pipe_of(own::id(), "fd/0")
 }
 
-/// Reads one fact of a process. `own_stdin` is what [`own_stdin`] has found.
+/// Reads one fact of a process. `own_stdin` is the result of [`own_stdin`].
 pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts) {
     let pid = process.pid;
     match fact {
@@ -34,7 +34,7 @@ pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut F
         }
         Fact::Stdin => {
             facts.stdin = Some(match stdin_of(pid) {
-                // It has no writer to be looked for. All that share it have the same.
+                // It has no writer to look for, and is the same for every process that shares it.
                 Stdin::Pipe(pipe) if Some(pipe) == own_stdin => Stdin::Other(pipe),
                 other @ (Stdin::Pipe(_)
                 | Stdin::Closed
@@ -49,18 +49,18 @@ pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut F
     }
 }
 
-/// What `status` tells now; nothing is known of a process that is gone.
+/// What `status` shows now; nothing for a process that is gone.
 #[must_use]
 pub fn status_of(pid: i32) -> Status {
     let Some(text) = procfs::whole_file(pid, "status") else { return Status::default() };
     let status = told::status_without_zeros(status::parse(&text));
-    // Any thread may take a signal that was sent to the process, and the file counts for the first thread alone.
+    // Any thread may take a signal that was sent to the process, and this file counts for the first thread alone.
     let is_alone = status::value(&text, b"Threads:").is_none_or(|threads| threads == "1");
     let switches = if is_alone { status.switches } else { switches_of_threads(pid) };
     Status { switches, ..status }
 }
 
-/// So many threads are looked at; what a process with more of them has done is not known.
+/// At most so many threads are read; with more it is not known how often the process has gone to sleep.
 const THREADS: usize = 128;
 
 fn switches_of_threads(pid: i32) -> Option<u64> {
@@ -75,14 +75,14 @@ fn switches_of_threads(pid: i32) -> Option<u64> {
     threads.iter().map(switches).sum()
 }
 
-/// What has to be known of a process that may be ignoring a signal.
+/// What has to be known of a process before it counts as one that ignores the signal.
 #[must_use]
 pub fn closer(process: &Process) -> Closer {
     let pid = process.pid;
     Closer { status: status_of(pid), call: call_of(pid), moved: moved_by(process) }
 }
 
-/// What it has read and written, in bytes; `None` if that may not be read.
+/// The bytes that it has read and written; `None` if reading them is not allowed.
 #[must_use]
 pub fn moved_by(process: &Process) -> Option<u64> {
     procfs::whole_file_as_owner(process.pid, "io").and_then(|text| moved(&text))
@@ -94,7 +94,7 @@ pub fn awaits_signals(pid: i32) -> bool {
     call_of(pid) == Call::AwaitsSignals
 }
 
-/// Its file is short, whatever the process does; reading it takes no memory.
+/// The file is short, whatever the process does, so reading it allocates nothing.
 fn call_of(pid: i32) -> Call {
     let mut buffer = procfs::buffer();
     let of = |text: &[u8]| match call(text) {
@@ -115,13 +115,13 @@ fn call_of(pid: i32) -> Call {
     }
 }
 
-/// An argument of a call, counted from 1, if it is as small as a descriptor.
+/// An argument of a call, counted from 1, if it is small enough for a descriptor.
 fn argument(text: &[u8], number: usize) -> Option<u32> {
     let word = text.split(u8::is_ascii_whitespace).nth(number)?.strip_prefix(b"0x")?;
     u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()
 }
 
-/// `NUMBER ARGUMENTS...`, or `running`, or -1 if it is blocked outside of a call.
+/// `NUMBER ARGUMENTS...`, or `running`, or -1 if the process is blocked outside of a call.
 #[must_use]
 pub fn call(text: &[u8]) -> Call {
     if text.starts_with(b"running") {
@@ -131,7 +131,7 @@ pub fn call(text: &[u8]) -> Call {
     number.and_then(|word| word.parse().ok()).map_or(Call::Hidden, by_number)
 }
 
-/// The calls that tell what a process waits for.
+/// The calls that show what a process waits for.
 const CALLS: [(c_long, Call); 6] = [
     (procfs::RT_SIGTIMEDWAIT, Call::AwaitsSignals),
     (procfs::RT_SIGTIMEDWAIT_TIME64, Call::AwaitsSignals),
@@ -145,7 +145,7 @@ fn by_number(number: c_long) -> Call {
     CALLS.iter().find(|(known, _)| *known == number).map_or(Call::Other, |&(_, call)| call)
 }
 
-/// What it has read and written, whatever that was (`rchar`, `wchar`).
+/// The bytes that it has read and written, through files, pipes and sockets alike (`rchar`, `wchar`).
 #[must_use]
 pub fn moved(text: &[u8]) -> Option<u64> {
     let value = |name: &[u8]| {
@@ -157,7 +157,7 @@ pub fn moved(text: &[u8]) -> Option<u64> {
 
 fn stdin_of(pid: i32) -> Stdin {
     let Some(link) = procfs::link(pid, "fd/0") else {
-        // Without the right to look, even the folder cannot be read.
+        // Without permission, even the folder cannot be read.
         return if procfs::link(pid, "cwd").is_some() { Stdin::Closed } else { Stdin::Hidden };
     };
     if let Some(pipe) = pipe_number(&link) {
@@ -167,7 +167,7 @@ fn stdin_of(pid: i32) -> Stdin {
     stdin(&link, info.as_deref().unwrap_or_default())
 }
 
-/// What a descriptor 0 is, whose link is this and whose `fdinfo` is this.
+/// What descriptor 0 is, from its link and its `fdinfo`.
 #[must_use]
 pub fn stdin(link: &[u8], info: &[u8]) -> Stdin {
     let field = |name: &[u8]| {
@@ -180,7 +180,7 @@ pub fn stdin(link: &[u8], info: &[u8]) -> Stdin {
         return Stdin::ReadOnlyNull;
     }
     let mut hasher = DefaultHasher::new();
-    // Whether it is closed on exec is the descriptor's affair, not the file's.
+    // Close-on-exec belongs to the descriptor, not to the file.
     (link, flags & !procfs::CLOSED_ON_EXEC, field(b"mnt_id:"), field(b"ino:")).hash(&mut hasher);
     Stdin::Other(hasher.finish())
 }

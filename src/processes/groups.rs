@@ -1,12 +1,12 @@
-//! Process groups, as far as a terminal is concerned.
+//! Process groups, as far as the terminal is concerned.
 
 use super::{look_at, stat};
 use crate::plan::processes::Process;
 use crate::sys::{process as own, procfs};
 
-/// Whether this process group is orphaned: no member has a parent in the same session and another group, as a shell is (POSIX 3.264).
+/// Whether this process group is orphaned: no member has a parent in the same session and in another group, such as a shell (POSIX 3.264).
 ///
-/// Without /proc only this process is known.
+/// Without /proc only drainit's own parent is checked.
 #[must_use]
 pub fn is_orphaned(group: i32) -> bool {
     let Some(session) = own::session_of(own::id()) else { return true };
@@ -30,7 +30,7 @@ pub fn has_stopped(group: i32) -> bool {
     any(&|process| process.group == group && process.state == b'T')
 }
 
-/// Whether this process group was started by another process of our group: another command of the same pipeline or script.
+/// Whether this process group was started by another process of drainit's group: it is another command of the same pipeline or script.
 #[must_use]
 pub fn is_held_by_sibling(group: i32) -> bool {
     let parent =

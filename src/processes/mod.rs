@@ -1,4 +1,4 @@
-//! Reads /proc into the table that the rules of [`plan::processes`](crate::plan::processes) are about. The parsers are pure.
+//! Reads /proc into the table that the rules of [`plan::processes`](crate::plan::processes) work on. The parsers are pure.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use crate::plan::processes::{Disposition, Process, Table, tree};
 use crate::signal::Signal;
 use crate::sys::{clock, memory, process as own, procfs};
 
-/// As PID 1, which has just killed all: every process that lives, or has died of KILL and was not reaped yet.
+/// For PID 1, which has just sent KILL to all: every process that lives, or that has died of KILL and was not reaped yet.
 #[must_use]
 pub fn look_at_killed() -> Option<Table> {
     if !procfs::is_ours() {
@@ -33,7 +33,7 @@ pub fn look_at_killed() -> Option<Table> {
     Some(Table::new(killed))
 }
 
-/// The living descendants of this process, adopted ones included; `None` if /proc cannot tell.
+/// The living descendants of this process, adopted ones included; `None` if /proc cannot show them all.
 ///
 /// A process that was started from outside of the namespace (`kubectl exec`: its parent is 0) is no descendant, nor are its children.
 #[must_use]
@@ -41,18 +41,18 @@ pub fn look() -> Option<Table> {
     look_while(|| true)
 }
 
-/// So many processes are read between two looks at the clock.
+/// How many processes are read between two looks at the clock.
 const AT_ONCE: usize = 64;
-/// What a stop may take for each process that is there: for the tree, for what is known of it, for what is said of it.
+/// The memory, per process, that a stop may need: for the tree, the facts, and the lines about it.
 const ROOM_FOR_EACH: usize = 1024;
 
-/// The same, given up as soon as `goes_on` says so: what waits for the clock does not wait for a look.
+/// As [`look`], but given up as soon as `goes_on` returns false: a deadline does not wait for a look.
 #[must_use]
 pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
     if !procfs::is_ours() {
         return None;
     }
-    // None of these can go before it is reaped here: a /proc that does not show them hides processes (hidepid, proc(5)).
+    // A child stays in /proc until it is reaped here, so a /proc that does not show it hides processes (hidepid, proc(5)).
     let children = procfs::own_children().unwrap_or_default();
     let mut all = Vec::new();
     let readable = procfs::each_process_while(|_, line| {
@@ -60,7 +60,7 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
         all.extend(stat::parse(line).filter(|_| has_room));
         has_room && (!all.len().is_multiple_of(AT_ONCE) || goes_on())
     });
-    // Without memory a stop is coarser, but there is one.
+    // Without memory the look fails: a stop without a table is less exact, but still works.
     let readable = readable && memory::is_there(all.len() * ROOM_FOR_EACH);
     let mut shown: Vec<i32> = all.iter().map(|process| process.pid).collect();
     shown.sort_unstable();
@@ -77,13 +77,13 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
     })
 }
 
-/// What a process does about a signal, as far as one look can tell; `None` if it cannot be looked at.
+/// What a process does about a signal, as far as one look shows; `None` if it cannot be read.
 #[must_use]
 pub fn disposition(process: &Process, signal: Signal) -> Option<Disposition> {
     process.disposition(signal).or_else(|| Some(facts::status_of(process.pid).signals?.disposition(signal)))
 }
 
-/// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`, as far as that can be told.
+/// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`, as far as that can be read.
 #[must_use]
 pub fn handles(pid: i32, signal: Signal) -> bool {
     handles_as(look_at(pid).as_ref(), signal)
@@ -92,18 +92,18 @@ pub fn handles(pid: i32, signal: Signal) -> bool {
 fn handles_as(process: Option<&Process>, signal: Signal) -> bool {
     let Some(process) = process else { return false };
     match disposition(process, signal) {
-        // A process whose signals are not told answers: nothing is known of it.
+        // A process whose signals cannot be read counts as one that handles them.
         None | Some(Disposition::Caught | Disposition::Blocked) => true,
         Some(Disposition::Ignored | Disposition::Default) => facts::awaits_signals(process.pid),
     }
 }
 
-/// A process that is looked at again and again: its `stat` file is held open from the first look on.
+/// A process that is looked at repeatedly: its `stat` file is held open from the first look on.
 #[derive(Debug, Default)]
 pub struct Watched(Option<(i32, procfs::Stat)>);
 
 impl Watched {
-    /// The same as [`handles`], and no if /proc shows another namespace.
+    /// As [`handles`]; false if /proc shows another namespace.
     pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
         if self.0.as_ref().is_none_or(|(held, _)| *held != pid) {
             self.0 = procfs::Stat::open(pid).filter(|_| procfs::is_ours()).map(|file| (pid, file));
@@ -114,19 +114,19 @@ impl Watched {
     }
 }
 
-/// The same process as it is now; `None` if it is gone, or its number is another process's.
+/// The same process as it is now; `None` if it is gone, even if another one has its pid.
 #[must_use]
 pub fn look_again(known: &Process) -> Option<Process> {
     look_at(known.pid).filter(|now| now.is_same(known))
 }
 
-/// The process that has this number now.
+/// The process that has this pid now.
 #[must_use]
 pub fn look_at(pid: i32) -> Option<Process> {
     stat::parse(procfs::stat(pid, &mut procfs::buffer())?).map(told::without_zeros)
 }
 
-/// Now, as a moment that processes can be compared with.
+/// The present moment, in terms that processes can be compared with.
 #[must_use]
 pub fn moment() -> Moment {
     Moment { ticks: clock::boot_ticks(), last_pid: procfs::last_pid() }

@@ -3,8 +3,8 @@
 use crate::plan::processes::{Process, ProcessName, SignalState};
 use crate::signal::{Signal, SignalSet};
 
-/// Reads a `stat` line (proc(5)). The name stands in brackets and may itself hold brackets, blanks and newlines, so what
-/// follows is counted from the last closing one.
+/// Reads a `stat` line (proc(5)). The name stands in parentheses and may itself contain parentheses, blanks and newlines, so the fields are
+/// counted from the last closing one.
 #[must_use]
 pub fn parse(stat: &[u8]) -> Option<Process> {
     let open = stat.iter().position(|&byte| byte == b'(')?;
@@ -26,7 +26,7 @@ pub fn parse(stat: &[u8]) -> Option<Process> {
         (Some(blocked), Some(ignored), Some(caught)) => Some(SignalState { blocked, ignored, caught }),
         _ => None,
     };
-    // Field 52 is the wait status of a zombie, if this process may know it.
+    // Field 52 is the wait status of a zombie, if this process is allowed to see it.
     let status: Option<i32> = fields.nth(52 - 35).and_then(number);
     let has_died_of_kill =
         state == b'Z' && status.is_some_and(|status| status & 0x7f == Signal::KILL.number());

@@ -1,4 +1,4 @@
-//! What `/proc/PID/status` tells. Pure.
+//! What `/proc/PID/status` shows. Pure.
 
 use crate::plan::processes::SignalState;
 use crate::plan::processes::facts::Status;
@@ -12,7 +12,7 @@ pub fn parse(status: &[u8]) -> Status {
     let signals = || {
         Some(SignalState { blocked: set(b"SigBlk:")?, ignored: set(b"SigIgn:")?, caught: set(b"SigCgt:")? })
     };
-    // Its pids in our namespace and in those below, down to its own (since Linux 4.1).
+    // Its pids, from our namespace down to its own (since Linux 4.1).
     let mut pids = value(b"NSpid:").unwrap_or_default().split_ascii_whitespace();
     Status {
         signals: signals(),
@@ -25,7 +25,7 @@ pub fn parse(status: &[u8]) -> Status {
     }
 }
 
-/// What a line of a `status` file says after its name.
+/// The value in the line of a `status` file that has this name.
 #[must_use]
 pub fn value<'a>(status: &'a [u8], name: &[u8]) -> Option<&'a str> {
     let mut lines = status.split(|&byte| byte == b'\n');

@@ -1,5 +1,6 @@
-//! Whether this kernel tells of signals at all. One that is only much like Linux may leave the lines out of `status`, or have zeros there and in
-//! `stat`; then nothing is known of them, and zeros would say that every process has every signal at its default.
+//! Whether this kernel shows signals in /proc at all. A kernel that only resembles Linux may leave the lines out of `status`, or have zeros
+//! there and in `stat`. Then nothing is known of signals: taken literally, zeros would mean that every process has every signal at its
+//! default.
 
 use std::sync::OnceLock;
 
@@ -8,12 +9,12 @@ use crate::plan::processes::facts::Status;
 use crate::plan::processes::{Process, SignalState};
 use crate::sys::{process as own, procfs};
 
-/// What this process does about signals is never nothing: it blocks them.
+/// This process blocks its signals, so zeros in its own line cannot be true.
 pub(super) fn is_told(own: Option<SignalState>) -> bool {
     own.is_some_and(|own| own.blocked.bits() | own.ignored.bits() | own.caught.bits() != 0)
 }
 
-/// The process, without the signals that its `stat` line does not tell.
+/// The process, without its signals if its `stat` line has none.
 pub(super) fn without_zeros(process: Process) -> Process {
     static BY_STAT: OnceLock<bool> = OnceLock::new();
     let own = || stat::parse(procfs::stat(own::id(), &mut procfs::buffer())?)?.signals;

@@ -29,7 +29,7 @@ pub(super) fn name(bytes: &[u8]) -> ProcessName {
     process(1, bytes, b'S').name
 }
 
-/// A process of main's group that was there when TERM was sent at 5.2 s, which it catches, and that exited with 0.
+/// A process of main's group that was there when TERM was sent at 5.2 s, catches TERM, and exited with 0.
 pub(super) fn one(pid: i32, called: &str, ended: u64) -> ProcessRecord {
     ProcessRecord {
         pid,
@@ -100,7 +100,7 @@ pub(super) fn ignoring_shell() -> Record {
         signalled_at: Some(ms(5_200)),
         steps: vec![step(
             When::PreStop,
-            "http 127.0.0.1:80",
+            "command notify.sh",
             5_000,
             5_200,
             StepOutcome::Failed(Ended::Exited(1)),

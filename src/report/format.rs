@@ -3,23 +3,24 @@
 use std::time::Duration;
 
 use super::record::Record;
+use crate::outcome::Ended;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::signal::Signal;
 
 /// Shells run the trap for a signal when the command that they wait for has ended (POSIX, `trap`).
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"];
-/// The longest text from outside that is shown.
+/// The longest text from outside that is shown in full.
 const LONGEST_NAME: usize = 64;
-/// What is said of a process that another party has killed: the kernel, the runtime, an operator.
+/// The words for a process that was killed by another party: the kernel, the runtime, an operator.
 pub const FOREIGN_KILL: &str = "died of a KILL that drainit did not send";
-/// The same if the kernel has, as far as can be told.
+/// The words to add if that was the kernel, as far as can be seen.
 pub const OUT_OF_MEMORY: &str = ": its control group ran out of memory";
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
-/// A length of time: `3ms`, `1.2s`, `1m30s`, `2h5m`. Rounded down, so it is never more than went by.
+/// A length of time: `3ms`, `1.2s`, `1m30s`, `2h5m`. Rounded down, so it never exceeds the time that has passed.
 #[must_use]
 pub fn duration(time: Duration) -> String {
     let millis = milliseconds(time);
@@ -53,8 +54,8 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as they are in a process's name,
-/// as `\n` or `\x1b`; what is escaped already stays as it is.
+/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as in a process's
+/// name, as `\n` or `\x1b`; escapes that are already there stay.
 pub(super) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -66,13 +67,13 @@ pub(super) fn escaped(text: &str) -> String {
     shown
 }
 
-/// The same, short enough to leave room for what is said of it.
+/// The same, cut to leave room for the rest of the line.
 pub(super) fn name(text: &str) -> String {
     let start: String = text.chars().take(LONGEST_NAME + 1).collect();
     cut(&escaped(&start), LONGEST_NAME)
 }
 
-/// At most this many characters; a `~` at the end stands for what was cut.
+/// At most this many characters; a `~` at the end replaces what was cut off.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -92,7 +93,7 @@ pub(super) fn command(record: &Record) -> String {
     if record.command.is_empty() { "the command".to_owned() } else { name(&record.command) }
 }
 
-/// Main as a process if the stop found it alive, else the command's name.
+/// Main as a process if it was alive when the stop looked, else the command's name.
 pub(super) fn main(record: &Record) -> String {
     record.main().map_or_else(|| command(record), |main| process(main.name, main.pid))
 }
@@ -105,7 +106,7 @@ pub fn list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> St
     if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) }
 }
 
-/// The same for descriptions that hold commas: `a, b; c, d; 3 more`.
+/// The same for descriptions that contain commas: `a, b; c, d; 3 more`.
 #[must_use]
 pub fn long_list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> String {
     first_few(items, limit, describe).join("; ")
@@ -182,6 +183,14 @@ pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
     step.split_once(' ').map_or((step, None), |(kind, name)| (kind, Some(name)))
 }
 
+/// How a step failed. If drainit does the step itself, the exit code means nothing to the reader: the log says why it failed.
+pub(super) fn failure(step: &str, ended: Ended) -> String {
+    match (kind_and_name(step).0, ended) {
+        ("http" | "idle", Ended::Exited(_)) => "failed".to_owned(),
+        _ => ended.to_string(),
+    }
+}
+
 /// Whether the program of this name or path is a shell.
 #[must_use]
 pub fn is_shell(program: &str) -> bool {
@@ -194,13 +203,13 @@ pub fn is_shell(program: &str) -> bool {
 pub enum ShellWait<'a> {
     /// A foreground command: its trap runs afterwards.
     Foreground(&'a Process),
-    /// That, or its trap runs already.
+    /// The same, or it is in its trap already.
     Trap(&'a Process),
-    /// The same, of a shell that answers for its command because the two cannot be told apart.
+    /// A command of a shell that answers for it, because foreground and background cannot be told apart.
     Doubt(&'a Process),
 }
 
-/// A process that is waited for without having been sent the signal.
+/// A process that is waited for and was not sent the signal.
 #[must_use]
 pub fn not_sent(one: &Process, signal: Signal) -> String {
     format!("{}: {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
@@ -300,6 +309,18 @@ mod tests {
         assert_eq!(kind_and_name("sleep"), ("sleep", None));
         assert_eq!(kind_and_name("idle 8080"), ("idle", Some("8080")));
         assert_eq!(kind_and_name("command a b"), ("command", Some("a b")));
+    }
+
+    #[test]
+    fn a_step_that_drainit_carries_out_itself_has_no_exit_code() {
+        for (step, ended, words) in [
+            ("http 127.0.0.1:80", Ended::Exited(1), "failed"),
+            ("idle 80", Ended::Exited(2), "failed"),
+            ("idle 80", Ended::Killed(Signal::SEGV), "died of SEGV"),
+            ("command http", Ended::Exited(1), "exited with 1"),
+        ] {
+            assert_eq!(failure(step, ended), words, "{step}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Random records: whatever the types allow, whether it makes sense or not.
+//! Random records: anything that the types allow, whether it makes sense or not.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn ends() -> impl Strategy<Value = Ended> {
     prop_oneof![any::<u8>().prop_map(Ended::Exited), signals().prop_map(Ended::Killed)]
 }
 
-/// Text with everything in it that hurts a terminal, a log or a JSON reader.
+/// Text with all characters that can hurt a terminal, a log or a JSON reader.
 fn texts() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => prop::char::range(' ', '~'),
@@ -137,7 +137,7 @@ fn stops() -> impl Strategy<Value = StopRecord> {
     (times(), reason, signals()).prop_map(|(at, reason, signal)| StopRecord { at, reason, signal })
 }
 
-/// What a run begins with, what it meets, and how it ends.
+/// How a run begins, what happens in it, and how it ends.
 pub(super) fn records() -> impl Strategy<Value = Record> {
     let kill_reason = prop_oneof![Just(KillReason::Elapsed), signals().prop_map(KillReason::Ignored)];
     let begin = (texts(), maybe(any::<i32>()), maybe(times()), maybe(stops()), maybe(times()));

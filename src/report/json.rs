@@ -15,13 +15,13 @@ use crate::outcome::Ended;
 use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
-/// Raised if a field changes or goes; new fields do not raise it.
+/// Raised if a field changes or is removed; new fields do not raise it.
 pub const SCHEMA: u8 = 2;
 
 /// The report, with the newline at its end.
 #[must_use]
 pub fn json(record: &Record) -> String {
-    // Serializing cannot fail: every key is a string, and nothing is written to but memory.
+    // Serializing cannot fail: every key is a string, and the text is written to memory.
     serde_json::to_string(&report(record)).map(|json| json + "\n").unwrap_or_default()
 }
 

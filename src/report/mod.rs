@@ -1,8 +1,8 @@
-//! What happened in a run, and how it is told. Pure.
+//! What happened in a run, and how it is reported. Pure.
 //!
-//! A record goes one way: [`record`] holds the facts as the supervisor notes them, [`format`] has the words for them, [`advice`] says what
-//! to change, and one of three renderers writes it all out: `json` for programs, `termination` for `kubectl describe pod`, [`rehearsal`]
-//! for a person.
+//! A record goes one way: [`record`] holds the facts as the supervisor notes them, [`format`] has the words for them, [`advice`] derives
+//! what to change, and one of three renderers writes it all out: `json` for programs, `termination` for `kubectl describe pod`,
+//! [`rehearsal`] for a person.
 
 #![forbid(unsafe_code)]
 

@@ -12,9 +12,9 @@ use crate::signal::Signal;
 
 /// How many processes are noted one by one, in the order in which they were found.
 pub const MAX_PROCESSES: usize = 256;
-/// How many more are told apart, to be counted.
+/// How many more are counted, each once.
 const MAX_COUNTED: usize = 1 << 16;
-/// What one selection notes and signals is noted and signalled within this time.
+/// Processes that one look signals are noted and signalled within this time of one another.
 pub(super) const TOGETHER: Duration = Duration::from_millis(100);
 /// How many of the last signals are kept.
 pub const MAX_SIGNALS: usize = 64;
@@ -35,17 +35,17 @@ pub struct Record {
     /// In the order in which they were started.
     pub steps: Vec<StepRecord>,
     pub sent: Sent,
-    /// The processes that were there when the stop's signal was sent, or turned up later in the stop; main first if it was there.
+    /// The processes that were there when the stop's signal was sent, or appeared later in the stop; main first if it was there.
     pub processes: Vec<ProcessRecord>,
-    /// How many more there were than [`MAX_PROCESSES`].
+    /// How many processes beyond [`MAX_PROCESSES`] there were.
     pub more_processes: u64,
-    /// Those, by pid and start time.
+    /// Their pids and start times.
     pub(crate) counted: BTreeSet<(i32, u64)>,
     /// When a step's group had to be killed.
     pub step_killed: Option<Timed<StepId>>,
-    /// When the stop went on early because a signal was ignored, and the signal it went on with.
+    /// When the stop went on early because a signal was ignored, and the signal that came next.
     pub escalated: Option<Timed<Signal>>,
-    /// A signal that stops other images came from outside before there was a stop, and began none.
+    /// A signal that stops other images came from outside before there was a stop, and it began none.
     pub unheeded: Option<Timed<Signal>>,
     /// Children that ended and were neither main, nor a step, nor noted in `processes`.
     pub orphans_reaped: u64,
@@ -103,7 +103,7 @@ pub struct StepRecord {
     pub began: Duration,
     /// `None` while it runs, or if its end was not seen.
     pub ended: Option<Timed<StepOutcome>>,
-    /// It waited for connections, and nothing was seen to happen on those that were left.
+    /// The step waited for connections, and nothing was seen to happen on the ones that were left.
     pub only_kept_alive: bool,
 }
 
@@ -114,7 +114,7 @@ pub enum StepOutcome {
     Failed(Ended),
     NotStarted,
     TimedOut,
-    /// Main ended meanwhile, and there was nothing left to drain.
+    /// Main ended while it ran, so there was nothing left to drain.
     Dropped,
 }
 
@@ -163,7 +163,7 @@ pub struct ProcessRecord {
     pub first_seen: Duration,
     /// When it was last seen alive, if it was looked at again.
     pub last_seen: Option<Duration>,
-    /// The kernel's letter for its state, as it was seen last (S, R, D, T, ...).
+    /// The kernel's letter for its state when it was last seen (S, R, D, T, ...).
     pub state: u8,
     /// What it did about the stop's signal just before that was sent; `None` if that is not known.
     pub disposition: Option<Disposition>,
@@ -185,9 +185,9 @@ pub enum ProcessEnd {
     LeftBehind,
 }
 
-/// Noting.
+/// How facts are noted.
 impl Record {
-    /// From now on noting a signal takes no memory.
+    /// From now on noting a signal allocates nothing.
     pub fn make_room(&mut self) {
         self.sent.last.reserve_exact(MAX_SIGNALS);
     }
@@ -201,7 +201,7 @@ impl Record {
         self.sent.last.push_back(SentSignal { at, signal, to });
     }
 
-    /// The record of this process, made now if there is none; `None` if there are too many.
+    /// The record of this process, made now if there is none; `None` if there are too many already.
     pub fn process(&mut self, now: Duration, process: &Process, is_main: bool) -> Option<&mut ProcessRecord> {
         let is_known = |known: &ProcessRecord| known.pid == process.pid && known.start == process.start;
         if let Some(at) = self.processes.iter().position(is_known) {
@@ -231,7 +231,7 @@ impl Record {
         self.processes.last_mut()
     }
 
-    /// A child was reaped that is neither main nor a step. The time is asked for only if the child is one of `processes`.
+    /// Notes a reaped child that is neither main nor a step. Reads the clock only if it is one of `processes`.
     pub fn note_reaped(&mut self, at: impl FnOnce() -> Duration, pid: i32, ended: Ended) {
         let process = self.processes.iter_mut().find(|process| process.pid == pid && process.ended.is_none());
         match process {
@@ -262,7 +262,7 @@ impl Record {
         self.exit_code.is_some()
     }
 
-    /// Whether there is nothing to tell: no process was killed or left behind, no KILL from elsewhere ended main, and every step did its work.
+    /// Whether all went well: no process was killed or left behind, no KILL from elsewhere ended main, and every step did its work.
     #[must_use]
     pub fn went_well(&self) -> bool {
         let step_went_well = |step: &StepRecord| {
@@ -275,7 +275,7 @@ impl Record {
             && !self.processes.iter().any(ProcessRecord::is_left_behind)
     }
 
-    /// Whether main died of a KILL that drainit did not send: the kernel that is out of memory, or an operator.
+    /// Whether main died of a KILL that was not drainit's, but the kernel's, for lack of memory, or an operator's.
     #[must_use]
     pub fn main_died_of_other_kill(&self) -> bool {
         self.main_ended.is_some_and(|end| {
@@ -294,13 +294,13 @@ impl Record {
         self.processes.iter().find(|process| process.is_main)
     }
 
-    /// When the last process had ended, of a run that is over.
+    /// When the last process had ended, in a run that is over.
     #[must_use]
     pub fn end(&self) -> Duration {
         self.ended_at.unwrap_or_default()
     }
 
-    /// From the beginning of the stop to its end; `None` if there was no stop, or it is not over.
+    /// The time from the beginning of the stop to its end; `None` if there was no stop, or it is not over.
     #[must_use]
     pub fn stop_took(&self) -> Option<Duration> {
         Some(self.ended_at?.saturating_sub(self.stop?.at))
@@ -319,27 +319,27 @@ impl Record {
         process.ended.or_else(|| main.map(|end| Timed { at: end.at, what: ProcessEnd::Reaped(end.what) }))
     }
 
-    /// How long it kept the stop waiting after it was signalled; `None` if it was not, or if that is not over.
+    /// How long it kept the stop waiting after it was signalled; `None` if it was not signalled, or is still waited for.
     #[must_use]
     pub fn waited(&self, process: &ProcessRecord) -> Option<Duration> {
         let until = self.end_of(process).map(|end| end.at).or(self.ended_at)?;
         Some(until.saturating_sub(process.signalled?.at))
     }
 
-    /// Whether it turned up after the first signal. The look that comes with a signal takes a moment.
+    /// Whether it appeared after the first signal. The look that comes with a signal takes a moment.
     #[must_use]
     pub fn began_later(&self, process: &ProcessRecord) -> bool {
         self.signalled_at.is_some_and(|signalled| signalled.saturating_add(TOGETHER) < process.first_seen)
     }
 
-    /// How long it has been waited for since it was signalled, as far as was seen; `None` if it was not.
+    /// How long it has been waited for since it was signalled, as far as was seen; `None` if it was not signalled.
     #[must_use]
     pub fn waited_so_far(&self, process: &ProcessRecord) -> Option<Duration> {
         let until = self.end_of(process).map(|end| end.at).or(self.ended_at).or(process.last_seen)?;
         Some(until.saturating_sub(process.signalled?.at))
     }
 
-    /// Whether it was there when KILL was sent, and did not end in another way.
+    /// Whether it was there when KILL was sent, and ended of that.
     #[must_use]
     pub fn was_killed(&self, process: &ProcessRecord) -> bool {
         let (Some(killed), Some(end)) = (self.killed, self.end_of(process)) else { return false };
@@ -350,9 +350,9 @@ impl Record {
         }
     }
 
-    /// Whether a signal to this receiver was one to this process.
+    /// Whether a signal to this receiver went to this process, too.
     ///
-    /// A group is main's, so a process is in it if it is in the group that main was seen in, or was started in.
+    /// The receiver "group" is main's group, so a process belongs to it if main was seen in its group, or was started in it.
     #[must_use]
     pub fn reaches(&self, to: Receiver, process: &ProcessRecord) -> bool {
         match to {
@@ -367,14 +367,14 @@ impl Record {
         }
     }
 
-    /// The signal that a process ignored, and the next other one that it was sent.
+    /// The signal that a process ignored, and the next, different one that it was sent.
     #[must_use]
     pub fn ignored_then_sent(&self, process: &ProcessRecord) -> Option<(Timed<Signal>, Timed<Signal>)> {
         let ignored = process.ignored()?;
         let ended = self.end_of(process).map(|end| end.at);
         let mut sent = self.sent.last.iter();
         let next = sent.find(|sent| {
-            // CONT only follows others, and KILL is told of apart.
+            // CONT only follows others, and KILL is reported separately.
             let is_other = sent.signal != ignored.what && !matches!(sent.signal, Signal::CONT | Signal::KILL);
             let was_there = ignored.at < sent.at && ended.is_none_or(|end| sent.at <= end);
             is_other && was_there && self.reaches(sent.to, process)

@@ -1,9 +1,9 @@
-//! Processes that are told of as one: commands that a loop starts one after the other would fill a page.
+//! Processes that are reported as one: commands that a loop starts one after the other would fill a page.
 
 use super::format;
 use super::record::ProcessRecord;
 
-/// One process, or several of the same name and parent of which each began after the one before had gone.
+/// One process, or several of the same name and parent, each of which began after the one before had ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repeats<'a> {
     first: &'a ProcessRecord,
@@ -11,7 +11,7 @@ pub(super) struct Repeats<'a> {
 }
 
 impl<'a> Repeats<'a> {
-    /// In the order of the first ones.
+    /// In the order of their first processes.
     pub(super) fn of(processes: impl IntoIterator<Item = &'a ProcessRecord>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         for process in processes {
@@ -35,7 +35,7 @@ impl<'a> Repeats<'a> {
         1 + self.rest.len()
     }
 
-    /// `sleep (7)`, or `sleep` with how often it was there.
+    /// `sleep (7)`, or `sleep, 12 times`.
     pub(super) fn name(&self) -> String {
         match self.count() {
             1 => format::process(self.first.name, self.first.pid),
@@ -43,7 +43,7 @@ impl<'a> Repeats<'a> {
         }
     }
 
-    /// `, 12 times`; nothing of one process.
+    /// `, 12 times`; empty for one process.
     pub(super) fn times(&self) -> String {
         if self.count() == 1 { String::new() } else { format!(", {} times", self.count()) }
     }

@@ -1,4 +1,4 @@
-//! Checks what [`json`] writes against the schema, and the schema against its description.
+//! Checks the output of [`json`] against the schema, and the schema against its description.
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value has null where it has nothing")]
 
@@ -27,7 +27,7 @@ fn schema() -> Value {
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::validator_for(&schema()).expect("a valid schema"));
 
-/// What is wrong with this report; nothing if it is empty.
+/// What is wrong with this report; empty if it is valid.
 fn problem(report: &str) -> String {
     let lines = report.bytes().filter(|&byte| byte == b'\n').count();
     if lines != 1 || !report.ends_with("}\n") || !report.starts_with("{\"schema\":2,\"version\":") {
@@ -44,7 +44,7 @@ fn problem(report: &str) -> String {
     }
 }
 
-/// The report as a value, after it was found good.
+/// The report as a value, checked first.
 fn checked(record: &Record) -> Value {
     let report = json(record);
     assert_eq!(problem(&report), "");
@@ -198,7 +198,7 @@ proptest! {
     }
 }
 
-/// What a `$ref` stands for, together with what stands beside it.
+/// The schema that a `$ref` leads to, together with the keywords beside it.
 fn resolved<'a>(root: &'a Value, part: &'a Value) -> Vec<&'a Value> {
     let mut parts = vec![part];
     if let Some(reference) = part["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
@@ -262,7 +262,7 @@ fn whether_a_field_may_be_null_is_described() {
                 .as_array()
                 .is_some_and(|values| values.iter().any(|value| *value == Value::Null || value == "null"))
         };
-        // Of the parts of a reference all must allow it.
+        // All parts of a reference must allow a value.
         let parts = resolved(&root, part);
         let nullable = parts.iter().all(|part| {
             let limits = [&part["type"], &part["enum"]].into_iter().filter(|limit| !limit.is_null());

@@ -33,7 +33,7 @@ pub fn message(record: &Record) -> Option<String> {
     Some(fitted(&lines, &advice))
 }
 
-/// What is known while the stop is under way, true at the moment when it is written: if the runtime's KILL comes, it is the last word.
+/// The message while the stop is under way, true at the moment when it is written: if the runtime's KILL comes, it is the last word.
 #[must_use]
 pub fn message_ahead(record: &Record, now: Duration) -> String {
     let since = record.stop.map_or(now, |stop| now.saturating_sub(stop.at));
@@ -67,7 +67,7 @@ fn advice_lines(record: &Record) -> Vec<String> {
     advice(record).into_iter().map(|sentence| format!("  advice: {sentence}\n")).collect()
 }
 
-/// As many lines as there is room for; the advice behind them has up to half of it.
+/// As many lines as there is room for. The advice after them has up to half of the room.
 fn fitted(lines: &[String], advice: &[String]) -> String {
     let mut end = String::new();
     for line in advice {
@@ -96,9 +96,9 @@ fn fitted(lines: &[String], advice: &[String]) -> String {
 enum Trouble {
     LeftBehind,
     Killed,
-    /// KILL was sent, and what became of it is not known.
+    /// KILL was sent, and it is not known what became of the process.
     EndUnknown,
-    /// It ignored the signal and ended by itself later.
+    /// It ignored the signal and ended later by itself.
     Ignored,
 }
 
@@ -118,7 +118,7 @@ fn trouble(record: &Record, process: &ProcessRecord) -> Option<Trouble> {
     }
 }
 
-/// The worst of what a loop's commands went through.
+/// The worst trouble of any of a loop's commands.
 fn worst(record: &Record, repeats: &Repeats<'_>) -> Option<Trouble> {
     let is_one = |kind: &Trouble| repeats.all().any(|one| trouble(record, one) == Some(*kind));
     Trouble::WORST_FIRST.into_iter().find(is_one)
@@ -215,7 +215,7 @@ fn step(step: &StepRecord) -> Option<String> {
     let after = step.took().map(format::duration).unwrap_or_default();
     let outcome = match step.ended.map(|end| end.what) {
         Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(ended)) => format!("{ended} after {after}"),
+        Some(StepOutcome::Failed(ended)) => format!("{} after {after}", format::failure(&step.name, ended)),
         Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
         Some(StepOutcome::TimedOut) => format!("timed out after {after}"),
         None => "its end was not seen".to_owned(),
@@ -435,7 +435,7 @@ drainit: stopped by TERM from outside the container; the stop was not over when 
         assert_eq!((record.processes.len(), record.more_processes), (MAX_PROCESSES, 47));
         let text = message(&record).expect("a message");
         assert!((LIMIT - 200..=LIMIT).contains(&text.len()), "{}", text.len());
-        // The stuck processes, the killed one, the line on those not listed, and four steps; then three lines of advice, whatever there is.
+        // The stuck processes, the killed one, the line on those not listed, and four steps; then three lines of advice, however long the rest is.
         let advice = text.lines().filter(|line| line.starts_with("  advice: ")).count();
         assert_eq!(advice, 3, "{text}");
         let told = text.lines().count() - 2 - advice;

@@ -1,7 +1,7 @@
-//! What the variables of tini, dumb-init and catatonit say, by their own rules: an image that was made for one of them is not to
-//! be refused, whatever stands in them.
+//! What the variables of tini, dumb-init and catatonit mean, by those programs' own rules: an image that was made for one of them is not
+//! refused, whatever their values are.
 //!
-//! drainit's own variables win. `TINI_SUBREAPER` is not read, because it asks for what is done anyway.
+//! drainit's own variables win. `TINI_SUBREAPER` is not read, because it requests what drainit does anyway.
 
 use log::LevelFilter;
 
@@ -18,7 +18,7 @@ const CATATONIT_DEBUG: &str = "CATATONIT_DEBUG";
 pub const VARIABLES: [&str; 5] =
     [TINI_KILL_PROCESS_GROUP, TINI_VERBOSITY, DUMB_INIT_DEBUG, DUMB_INIT_SETSID, CATATONIT_DEBUG];
 
-/// tini's is on when it is there at all; dumb-init's is off only when it is `0`.
+/// tini's is on if it is set at all; dumb-init's is off only if it is `0`.
 pub(super) fn target(values: &Values<'_>) -> Option<Target> {
     if values.foreign(TINI_KILL_PROCESS_GROUP).is_some() {
         return Some(Target::Group);
@@ -26,7 +26,7 @@ pub(super) fn target(values: &Values<'_>) -> Option<Target> {
     values.foreign(DUMB_INIT_SETSID).is_some_and(|value| value == "0").then_some(Target::Main)
 }
 
-/// dumb-init's is on when it is `1`, catatonit's when it is there at all. The loudest wins.
+/// dumb-init's is on if it is `1`, catatonit's if it is set at all. The loudest wins.
 pub(super) fn log_level(values: &Values<'_>) -> Option<LevelFilter> {
     let debug = values.foreign(DUMB_INIT_DEBUG).is_some_and(|value| value == "1")
         || values.foreign(CATATONIT_DEBUG).is_some();
@@ -34,7 +34,7 @@ pub(super) fn log_level(values: &Values<'_>) -> Option<LevelFilter> {
     debug.then_some(LevelFilter::Debug).max(tini)
 }
 
-/// What C's `atoi` reads: the number at the beginning, 0 if there is none; tini takes a negative one for a huge one.
+/// The result of C's `atoi`: the number at the beginning, or 0; tini takes a negative one for a huge one.
 fn tini_level(text: &[u8]) -> LevelFilter {
     let text = text.trim_ascii_start();
     let (is_negative, digits) = match text {

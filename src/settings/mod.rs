@@ -23,43 +23,43 @@ use crate::signal::Signal;
 use values::Values;
 pub use values::{LogFormat, UsageError, User};
 
-/// The grace period of a rehearsal, if none was set: a job is not to hang.
+/// The grace period of a rehearsal, if none was set: a CI job must not hang.
 const REHEARSAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The command and its arguments; at least one word, but for a pause.
+    /// The command and its arguments; empty only for a pause.
     pub command: Vec<OsString>,
-    /// Nothing is to be run.
+    /// Whether no command is run (`--pause`).
     pub pause: bool,
     /// How signals are forwarded and how a stop goes.
     pub stop: StopPolicy,
-    /// What becomes of the command's exit code.
+    /// How the command's exit code is replaced.
     pub exit_map: ExitMap,
-    /// What the init and the command get when their parent dies.
+    /// The signal that drainit and the command get when their parent dies.
     pub parent_death_signal: Option<Signal>,
-    /// Whether the init dies of the signal that the command died of.
+    /// Whether drainit dies of the signal that the command died of.
     pub propagate_signal: bool,
-    /// Each orphan that is reaped is worth a warning.
+    /// Whether each reaped orphan is a warning.
     pub warn_on_reap: bool,
-    /// It stands in for tini, whose words scripts look for.
+    /// Whether it replaces tini, whose words scripts look for.
     pub is_tini: bool,
     /// The user that the command runs as, if not drainit's own.
     pub user: Option<User>,
     /// The command's working directory, if not the one that drainit was started in.
     pub directory: Option<OsString>,
-    /// This is PID 1 of a machine, which is powered off at the end.
+    /// Whether this is PID 1 of a machine, which is powered off at the end.
     pub power_off: bool,
     /// Where the report goes.
     pub report: Option<ReportTo>,
     /// Where the termination message goes.
     pub termination_log: Option<PathBuf>,
-    /// When a stop begins that is only a rehearsal.
+    /// When the stop of a rehearsal begins; `None` if this is no rehearsal.
     pub rehearse: Option<Duration>,
-    /// What is said on stderr.
+    /// The least severe lines that are written to stderr.
     pub log_level: LevelFilter,
-    /// How it is said.
+    /// Their format.
     pub log_format: LogFormat,
 }
 
@@ -90,10 +90,10 @@ impl Settings {
         }
     }
 
-    /// Puts together what was typed and what `variable` finds in the environment; what was typed wins.
+    /// Combines what was typed with what `variable` finds in the environment; what was typed wins.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first value that is wrong.
     pub fn new(typed: Typed, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, UsageError> {
         let values = Values::new(&typed, &variable);
         let mut settings = Self {
@@ -129,7 +129,7 @@ impl Settings {
     }
 }
 
-/// A path; in the environment also on or off, because there is no other way to say it without one.
+/// A path; in the environment also on or off, because the environment has no other way to set it without a path.
 fn termination_log(values: &Values<'_>) -> Result<Option<PathBuf>, UsageError> {
     let found = values.raw(Setting::TERMINATION_LOG)?;
     Ok(found.and_then(|path| match path.to_str().map(values::on_or_off) {

@@ -1,4 +1,4 @@
-//! `--stop-schedule`: which signals, to which processes, how far apart.
+//! `--stop-schedule`: which signals, to which processes, at what intervals.
 
 use super::values;
 use crate::plan::schedule::Stage;
@@ -41,7 +41,7 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     Ok(Schedule::new(stages))
 }
 
-/// Says which part is wrong.
+/// Names the part that is wrong.
 fn named(part: &str) -> impl Fn(String) -> String {
     move |why| format!("'{part}': {why}")
 }

@@ -1,4 +1,4 @@
-//! The steps that run before the processes are signalled, and after the last one has gone.
+//! The steps that run before the processes are signalled, and after the last one has ended.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,7 @@ use crate::plan::{Request, Step};
 /// How one kind of step is given.
 type Kind = (Setting, Separator, fn(&str) -> Result<Step, String>);
 
-/// In the order in which steps from the environment are carried out.
+/// The order in which the environment's steps run.
 const PRE_STOP: [Kind; 4] = [
     (Setting::PRE_STOP_SLEEP, Separator::Comma, sleep),
     (Setting::PRE_STOP, Separator::Newline, command),
@@ -32,7 +32,7 @@ pub(super) fn post_exit(values: &Values<'_>) -> Result<Vec<Step>, UsageError> {
     steps(values, &POST_EXIT)
 }
 
-/// The environment's steps of the kinds that were not typed, then those that were typed in their order.
+/// First the environment's steps of kinds that were not typed, then those that were typed, in their order.
 fn steps(values: &Values<'_>, kinds: &[Kind]) -> Result<Vec<Step>, UsageError> {
     let mut steps = Vec::new();
     let mut typed = Vec::new();
@@ -44,7 +44,7 @@ fn steps(values: &Values<'_>, kinds: &[Kind]) -> Result<Vec<Step>, UsageError> {
             }
         }
     }
-    // No two were typed at one place.
+    // No two were typed at the same place.
     typed.sort_unstable_by_key(|&(place, _)| place);
     steps.extend(typed.into_iter().map(|(_, step)| step));
     Ok(steps)

@@ -6,7 +6,7 @@ use crate::cli::{InvokedAs, Setting};
 use crate::plan::{Rewrite, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
 
-/// Under the name of another init, as that one has it.
+/// Under another init's name, the defaults of that init.
 fn default_target(name: InvokedAs) -> Target {
     match name {
         InvokedAs::Drainit => Target::Auto,

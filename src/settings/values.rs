@@ -1,5 +1,5 @@
-//! One value from one place: the flag if it was typed, else the variable; read by the same function, refused with
-//! the same words. An empty variable counts as unset, as charts and compose files leave them.
+//! One value from one place: the flag if it was typed, else the variable. Both are read by the same function and refused with the same
+//! words. An empty variable counts as unset, because charts and compose files leave such variables behind.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::plan::Target;
 use crate::signal::{NAMES, Signal};
 use crate::text::{did_you_mean, nearest, one_line};
 
-/// What a line of the log looks like.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -45,21 +45,21 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// Where values come from.
+/// Where values come from: the command line and the environment.
 pub(super) struct Values<'a> {
     typed: &'a Typed,
     environment: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
-/// What stands between the values of one variable.
+/// What separates the values of one variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Separator {
     Comma,
-    /// For values that have commas in them: one per line.
+    /// For values that contain commas: one per line.
     Newline,
 }
 
-/// A value, and where it stands.
+/// A value, and where it was found.
 struct Found {
     text: OsString,
     setting: Setting,
@@ -77,7 +77,7 @@ impl Found {
     }
 
     fn refuse(&self, why: &str) -> UsageError {
-        // A value may hold anything, a newline too; the message is one line.
+        // A value may contain anything, even a newline; the message is one line.
         let value = one_line(&self.text.to_string_lossy());
         let (place, name) = match self.typed_at {
             Some(_) => ("for --", self.setting.name()),
@@ -101,7 +101,7 @@ impl<'a> Values<'a> {
         self.last(setting).map(|found| found.read(read)).transpose()
     }
 
-    /// Hands over each value of an option that may be repeated; a variable has them between commas.
+    /// Passes on each value of an option that may be repeated; in a variable they are separated by commas.
     pub(super) fn each(
         &self,
         setting: Setting,
@@ -110,7 +110,7 @@ impl<'a> Values<'a> {
         self.all(setting, Separator::Comma).iter().try_for_each(|found| found.read(&mut *take))
     }
 
-    /// The values of such an option, each with its place on the command line, which values of the environment have not.
+    /// The values of such an option, each with its place on the command line; values from the environment have none.
     pub(super) fn placed<T>(
         &self,
         setting: Setting,
@@ -124,7 +124,7 @@ impl<'a> Values<'a> {
         Ok(values)
     }
 
-    /// A path: any bytes but none at all.
+    /// A path: any bytes, but not empty.
     pub(super) fn raw(&self, setting: Setting) -> Result<Option<OsString>, UsageError> {
         match self.last(setting) {
             Some(found) if found.text.is_empty() => Err(found.refuse("it is empty")),
@@ -137,7 +137,7 @@ impl<'a> Values<'a> {
         Ok(self.typed.is_on(setting) || self.variable(setting, on_or_off)?.unwrap_or(false))
     }
 
-    /// What the environment alone says.
+    /// The value in the environment alone.
     pub(super) fn variable<T>(
         &self,
         setting: Setting,
@@ -146,12 +146,12 @@ impl<'a> Values<'a> {
         self.in_environment(setting).map(|found| found.read(read)).transpose()
     }
 
-    /// A variable of another program: its own rules say what an empty one means.
+    /// A variable of another program, by whose rules even an empty one may count.
     pub(super) fn foreign(&self, variable: &str) -> Option<OsString> {
         (self.environment)(variable)
     }
 
-    /// `--forward-to` in its short form, which replaces the variable too.
+    /// The short form of `--forward-to`, which overrides the variable too.
     pub(super) fn short_target(&self) -> Option<&'static str> {
         self.typed.short_target()
     }
@@ -191,7 +191,7 @@ fn split(found: Found, separator: Separator) -> Vec<Found> {
     };
     match separator {
         Separator::Comma => text.split(',').map(part).collect(),
-        // The last line may end as lines do, and blocks of text have empty ones.
+        // The last line may end in a newline, and blocks of text have empty lines.
         Separator::Newline => text.lines().filter(|line| !line.trim().is_empty()).map(part).collect(),
     }
 }
@@ -204,7 +204,7 @@ pub(super) fn signal(text: &str) -> Result<Signal, String> {
     })
 }
 
-/// One of these words; the error names them, and the nearest.
+/// One of these words; the error lists them, and suggests the nearest.
 pub(super) fn one_of<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
     let lower = text.to_ascii_lowercase();
     if let Some((_, value)) = known.iter().find(|(word, _)| *word == lower) {
@@ -232,7 +232,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    // The library's own words name units that are of no use here.
+    // The library's error names units that are of no use here.
     humantime::parse_duration(text).map_err(|_| DURATION.to_owned())
 }
 
@@ -257,7 +257,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `UID` or `UID:GID`. A user without a group gets group 0, as Docker's `--user` if no passwd names another one.
+/// `UID` or `UID:GID`. A user without a group gets group 0, like Docker's `--user` if passwd has no entry.
 pub(super) fn user(text: &str) -> Result<User, String> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
     Ok(User { uid: id(uid)?, gid: id(gid)? })

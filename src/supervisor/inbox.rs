@@ -1,4 +1,4 @@
-//! The inbox: raw signals become events of the plan here, and nowhere else.
+//! The inbox: here, and nowhere else, raw signals become events of the plan.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::text::plain;
 pub(super) struct Inbox {
     queue: SignalQueue,
     own_pid: i32,
-    /// The last one that was taken, SIGCHLD too.
+    /// The last signal that was taken, SIGCHLD included.
     last: Option<Received>,
     has_waited: bool,
 }
@@ -41,7 +41,7 @@ impl Inbox {
 
     /// Waits for a signal, for at most `timeout`; `None` is for ever.
     pub(super) fn take(&mut self, timeout: Option<Duration>) -> Option<Received> {
-        // The first turn still belongs to the start: the stack that only they needed goes when both are over.
+        // The start and the first turn use more stack than the loop does later; it is given back before the first wait.
         if !std::mem::replace(&mut self.has_waited, true) {
             process::return_stack();
         }
@@ -55,11 +55,11 @@ impl Inbox {
         self.last
     }
 
-    /// What a received signal means to the plan. Not forwarded: news of our own children, what this process caused itself (the
-    /// PIPE of a log line that nothing reads), and a genuine fault.
+    /// What a received signal means to the plan. Not forwarded: news of drainit's own children, what this process caused itself (the PIPE
+    /// of a log line that is not read), and a genuine fault.
     pub(super) fn to_event(&self, received: Received) -> Option<Event> {
         let Received { signal, code, sender, sender_uid } = received;
-        // What this process has caused itself is not even worth a line: that line might be the cause.
+        // A signal that this process has caused itself is not logged: the line might be its cause.
         if signal == Signal::CHLD || sender == self.own_pid {
             return None;
         }

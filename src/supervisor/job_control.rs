@@ -1,4 +1,4 @@
-//! The command as a shell's job: what [`JobControl`] decides is observed and performed here.
+//! The command as a shell's job: this observes and performs what [`JobControl`] decides.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::sys::{kill, process};
 /// What is known of the terminal.
 #[derive(Debug, Default)]
 pub(super) struct Job {
-    /// There is one, so the command's stops matter.
+    /// There is a terminal, so the command's stops matter.
     has_terminal: bool,
-    /// A group was given the foreground.
+    /// The group that was given the foreground, if one was.
     handed_over: Option<HandedOver>,
     control: JobControl,
 }
@@ -27,14 +27,14 @@ pub(super) struct Job {
 /// A group was given the foreground.
 #[derive(Clone, Copy, Debug)]
 struct HandedOver {
-    /// The command's, or that of a process that stands for it. The terminal keeps the number of a group that is gone.
+    /// The command's group, or that of a process that has taken its place. The terminal keeps the number of a group that is gone.
     group: i32,
-    /// What the modes were.
+    /// The terminal's modes before that.
     modes: Option<Modes>,
 }
 
 impl Job {
-    /// Looks whether there is a terminal, and returns it if the command is to have it from the start.
+    /// Looks whether there is a terminal, and returns it if the command gets it from the start.
     pub(super) fn begin() -> (Self, Option<Terminal>) {
         let terminal = Terminal::open();
         let job = Self { has_terminal: terminal.is_some(), ..Self::default() };
@@ -55,8 +55,8 @@ impl Job {
         self.control.continued(pid);
     }
 
-    /// A signal is forwarded. One that a key made is not a wish that the command stay stopped, unless a shell outside of the namespace
-    /// has drainit as its job: that shell has seen the key, too. Returns the group that is to be continued: Ctrl-C after Ctrl-Z ends it.
+    /// A signal is forwarded. If it came from a key, the command need not stay stopped, unless a shell outside of the namespace has drainit
+    /// as its job: that shell has seen the key, too. Returns the group to continue: Ctrl-C after Ctrl-Z ends it.
     pub(super) fn forwarded(&mut self, signal: Signal, received: Option<Received>) -> Option<i32> {
         let by_key = received.is_some_and(|received| received.signal == signal && received.code > 0);
         self.control.forwarded(signal, by_key && tty::own_group() > 0);
@@ -67,7 +67,7 @@ impl Job {
         self.control.deadline()
     }
 
-    /// A process of the job was stopped. What a shell would have seen of it, it sees of drainit.
+    /// A process of the job was stopped. The shell sees drainit stop in its place.
     pub(super) fn stopped(&mut self, now: Duration, pid: i32, by: Signal, queue: &SignalQueue) {
         info!("{pid} was stopped by {by}");
         let Some(group) = process::group_of(pid) else { return };
@@ -127,7 +127,7 @@ impl Job {
         }
     }
 
-    /// Looks whether the group that is to go on does: its members may stop later than its leader. `main` is what lives of it.
+    /// Continues the group that is to keep running if a member has stopped later than its leader. `main` is main's pid while it lives.
     pub(super) fn continue_stragglers(&mut self, now: Duration, main: Option<i32>) {
         if let Some(group) = self.control.tick(now)
             && main == Some(group)
@@ -137,7 +137,7 @@ impl Job {
         }
     }
 
-    /// CONT came. Returns whether that was all about job control, and need not be forwarded.
+    /// CONT came. Returns whether it was only about job control, and need not be forwarded.
     pub(super) fn resumed(&mut self, main: Option<i32>) -> bool {
         let suspended = self.control.resumed();
         if !self.has_terminal {
@@ -156,7 +156,7 @@ impl Job {
                 continue_group(main);
                 true
             }
-            // What is left when the command is gone may be in many groups.
+            // The processes that are left when the command is gone may be in many groups, so CONT is forwarded.
             _ => false,
         }
     }
@@ -168,10 +168,11 @@ impl Job {
         }
     }
 
-    /// The command has ended. What is left of its group keeps the terminal; if nothing is, Ctrl-C would reach no process.
+    /// The command has ended. What is left of its group keeps the terminal; if nothing is, drainit takes it back, or Ctrl-C would reach no
+    /// process.
     ///
-    /// If the terminal was the command's, a Ctrl-C that it died of has not reached the others of drainit's group: a script goes
-    /// on that should not.
+    /// If the command had the terminal and died of a Ctrl-C, that key has not reached the other processes of drainit's group: a script
+    /// would go on.
     pub(super) fn command_ended(&mut self, pid: i32, ended: Ended, was_signalled: bool) {
         self.control.continued(pid);
         let Some(HandedOver { group, .. }) = self.handed_over else { return };
@@ -206,13 +207,13 @@ impl Job {
             terminal.set_modes(&modes);
         }
         if own > 0 && terminal.give_to(own) && !process::is_pid_one() {
-            // A process of it that wanted to read meanwhile was stopped.
+            // A process of the group that wanted to read meanwhile was stopped.
             log_failure("cannot continue our own group", kill::send_to_own_group(Signal::CONT));
         }
     }
 }
 
-/// Which group the terminal's foreground is, as seen from a process of `group`.
+/// Whose group has the terminal's foreground, seen from a process of `group`.
 fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
     let Some(terminal) = terminal else { return Holder::Other };
     let foreground = terminal.foreground();
@@ -229,10 +230,10 @@ fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
     }
 }
 
-/// Whether the terminal is there for this process alone: others of its group, in a pipeline or a script, need it.
+/// Whether drainit has the terminal to itself: other members of its group, in a pipeline or a script, would need it.
 ///
-/// A process that does not lead its group was started by one that did, and that may have left just now (`( drainit & )`): then the
-/// shell is about to take the terminal, and must not lose it again.
+/// A process that does not lead its group was started by one that did, and that may have just exited (`( drainit & )`): then the shell is
+/// about to take the terminal, and must not lose it again.
 fn is_drainits_alone(terminal: &Terminal) -> bool {
     let own = tty::own_group();
     own == process::id() && terminal.is_ours() && !tty::is_in_pipeline() && !processes::shares_group(own)
@@ -246,13 +247,13 @@ fn can_be_suspended(signal: Signal) -> bool {
 
 /// Stops drainit until it is continued.
 fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
-    // A CONT that is waiting already came after the stop, and a new stop signal would take it away.
+    // If a CONT is pending, it came after the stop, and a new stop signal would discard it.
     if !queue.has(Signal::CONT) {
         signals::suspend(signal, scope);
     }
 }
 
-/// The group of a child that was not reaped, so that its number cannot be another process's.
+/// Continues the group of a child that was not reaped, so that its number cannot belong to another group.
 pub(super) fn continue_group(group: i32) {
     log_failure("cannot continue the group", kill::send_to_group(group, Signal::CONT));
 }

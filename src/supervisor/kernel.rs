@@ -1,4 +1,4 @@
-//! What the stopper and the recorder see of the processes, and do to them. The tests run both against a kernel that is simulated.
+//! What the stopper and the recorder see of the processes, and do to them. Tests run both on a simulated kernel.
 
 use std::fmt::Debug;
 use std::io;
@@ -16,9 +16,9 @@ use crate::sys::{process as own, procfs, signals, tty};
 
 /// The kernel, as far as a stop needs it.
 pub(super) trait Kernel: Clone {
-    /// A process that keeps its number from being another one's.
+    /// A handle on a process, whatever becomes of its pid.
     type Pinned;
-    /// A process that is looked at again and again.
+    /// A process that is looked at repeatedly.
     type Watched: Default + Debug;
 
     /// The time since drainit started.
@@ -26,39 +26,39 @@ pub(super) trait Kernel: Clone {
     fn own_pid(&self) -> i32;
     fn own_group(&self) -> i32;
     fn ticks_per_second(&self) -> u64;
-    /// Lets a moment go by.
+    /// Lets this much time pass.
     fn pause(&self, time: Duration);
 
     /// Whether there is a /proc, and it shows our own namespace.
     fn is_proc_ours(&self) -> bool;
     /// The living descendants, unless `goes_on` ends the look.
     fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table>;
-    /// As PID 1, after KILL to all: what lives, or has died of it.
+    /// For PID 1, after KILL to all: the processes that live, or have died of it.
     fn killed(&self) -> Option<Table>;
-    /// The process that has this number.
+    /// The process with this pid.
     fn process(&self, pid: i32) -> Option<Process>;
-    /// Our own children, dead ones that were not reaped included.
+    /// drainit's own children, including dead ones that were not reaped.
     fn own_children(&self) -> Option<Vec<i32>>;
-    /// The children of a process that has one thread, dead ones that were not reaped included.
+    /// The children of a process that has one thread, including dead ones that were not reaped.
     fn children(&self, pid: i32) -> Option<Vec<i32>>;
     /// The pipe that drainit itself reads from.
     fn own_stdin(&self) -> Option<u64>;
     fn read(&self, process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut Facts);
     fn status(&self, pid: i32) -> Status;
     fn closer(&self, process: &Process) -> Closer;
-    /// What it has read and written, in bytes.
+    /// The bytes that it has read and written.
     fn moved(&self, process: &Process) -> Option<u64>;
     fn disposition(&self, process: &Process, signal: Signal) -> Option<Disposition>;
     fn handles(&self, pid: i32, signal: Signal) -> bool;
-    /// The same.
+    /// As `handles`, for a process that is looked at repeatedly.
     fn watched_handles(&self, watched: &mut Self::Watched, pid: i32, signal: Signal) -> bool;
-    /// Now, as a moment that processes can be compared with.
+    /// The present moment, in terms that processes can be compared with.
     fn moment(&self) -> Moment;
     fn group_of(&self, pid: i32) -> Option<i32>;
 
     fn pin(&self, pid: i32) -> Self::Pinned;
     fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()>;
-    /// Sends nothing.
+    /// Whether a signal would be allowed; sends none.
     fn may_signal(&self, pid: i32) -> io::Result<()>;
     /// To a child that was not reaped.
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
@@ -74,12 +74,12 @@ pub(super) trait Kernel: Clone {
         self.table_while(|| true)
     }
 
-    /// The same process as it is now; `None` if it is gone, or its number is another process's.
+    /// The same process as it is now; `None` if it is gone, even if another one has its pid.
     fn process_again(&self, known: &Process) -> Option<Process> {
         self.process(known.pid).filter(|now| now.is_same(known))
     }
 
-    /// Whether a bug of old is to be there again: only the simulated kernel ever says so, to show that the simulation finds it.
+    /// Whether an old bug is brought back: only the simulated kernel ever says so, to show that the simulation finds it.
     fn has_bug(&self, _: Bug) -> bool {
         false
     }
@@ -88,11 +88,11 @@ pub(super) trait Kernel: Clone {
 /// Bugs that drainit had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bug {
-    /// What had left before KILL was said to be killed.
+    /// Processes that had exited before KILL were reported as killed.
     PhantomKill,
-    /// Main has left its group between the look and the signal: nothing was sent to it.
+    /// If main left its group between the look and the signal, nothing was sent to it.
     GroupIsGone,
-    /// After a look that failed everything counted as not signalled.
+    /// After a failed look every process counted as not signalled.
     ForgetsAfterFailedLook,
 }
 

@@ -52,12 +52,12 @@ pub use steps::VARIABLES as VARIABLES_OF_STEPS;
 use steps::{Context, Steps};
 use stopper::{Stopper, left_behind};
 
-/// After so many dead children a look at the signals is due, however fast others die.
+/// After this many dead children signals have their turn, however fast others die.
 const REAP_AT_ONCE: usize = 4096;
-/// So many when the command has ended: what has ended with it is reaped first, because a look reads a file of each process that
-/// is still there, dead or not.
+/// The same when the command has ended: what ended with it is reaped first, because a look reads a file of each process that is still
+/// there, dead or not.
 const REAP_WITH_MAIN: usize = 1 << 15;
-/// Signals that stop some image or other: TERM, QUIT, INT, WINCH (httpd), PWR (LXC), RTMIN+3 (systemd).
+/// Signals that stop some images: TERM, QUIT, INT, WINCH (httpd), PWR (LXC), RTMIN+3 (systemd).
 const STOP_LIKE: SignalSet = SignalSet::from_bits(0)
     .with(Signal::TERM)
     .with(Signal::QUIT)
@@ -79,13 +79,13 @@ pub struct Supervisor {
     stopper: Stopper,
     steps: Steps,
     recorder: Recorder,
-    /// A step could not be started: no child's end will tell that no process is left.
+    /// A step could not be started. No child will end then, so the loop has to check for itself whether any is left.
     step_failed: bool,
     /// What happened before the loop began.
     pending: Option<Event>,
-    /// How loudly an orphan's end is said.
+    /// How an orphan's end is logged.
     reaped: ReapedLine,
-    /// How often the own control group had run out of memory at the start.
+    /// How often drainit's own control group had run out of memory at the start.
     oom_kills: Option<u64>,
     has_warned_of_no_stop: bool,
     exit_map: ExitMap,
@@ -95,9 +95,9 @@ pub struct Supervisor {
 /// The command that was started.
 #[derive(Clone, Copy, Debug)]
 enum Main {
-    /// Its pid, which is the number of the group that it was started in, too.
+    /// Its pid, which is also the number of the group that it was started in.
     Alive(i32),
-    /// Reaped: its number may be another process's.
+    /// Reaped: its pid may belong to another process.
     Gone(Ended),
 }
 
@@ -113,10 +113,10 @@ struct Reaping {
     more: bool,
 }
 
-/// What comes of an action.
+/// What follows from an action.
 enum Consequence {
     Nothing,
-    /// The plan has to hear of it at once.
+    /// The plan is told of this event at once.
     Report(Event),
     Leave(u8),
 }
@@ -128,7 +128,8 @@ impl Supervisor {
         let mut received = None;
         loop {
             let reaping = self.reap();
-            // A signal that came before a child's end was seen is still for that child: the end first, then the signal, last the clock.
+            // A signal that arrived before an end was noticed was meant for the process that ended. So the end comes first, then the
+            // signal, last the clock.
             let signal = received.and_then(|received| self.inbox.to_event(received));
             let signal = signal.filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events();
@@ -137,13 +138,13 @@ impl Supervisor {
                     return code;
                 }
             }
-            // Without a deadline no time has come, and the clock need not be read.
+            // Without a deadline no time can have come, and the clock need not be read.
             if self.plan.deadline().is_some()
                 && let Some(code) = self.handle(Event::Tick)
             {
                 return code;
             }
-            // A CONT of this turn has ended the stop that was seen before it.
+            // A CONT in this turn has ended the stop that was seen before it.
             let is_continued = received.is_some_and(|received| received.signal == Signal::CONT);
             self.update_job(reaping.stopped.filter(|_| !is_continued), signal);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
@@ -211,7 +212,7 @@ impl Supervisor {
         self.job.command_ended(pid, ended, self.stopper.signal().is_some());
     }
 
-    /// KILL came from elsewhere: from outside of the container, from another process, or from the kernel.
+    /// Main died of a KILL that drainit did not send: it came from outside of the container, from another process, or from the kernel.
     fn warn_of_a_foreign_kill(&mut self, pid: i32) {
         let is_out_of_memory =
             cgroup::oom_kills().zip(self.oom_kills).is_some_and(|(now, before)| before < now);
@@ -220,7 +221,7 @@ impl Supervisor {
         self.recorder.note_out_of_memory(is_out_of_memory);
     }
 
-    /// A signal that stops other images came from outside, and began no stop. Said once.
+    /// A signal that stops other images came from outside, and began no stop. Logged once.
     fn warn_of_no_stop(&mut self, signal: Signal) {
         let is_from_outside =
             self.inbox.last().is_some_and(|last| last.signal == signal && last.sender == 0 && last.code <= 0);
@@ -237,17 +238,17 @@ impl Supervisor {
         }
     }
 
-    /// Whether this child's stop is the job's: the command's own, and when that has ended that of any process that it has left behind.
+    /// Whether a stop of this child is a stop of the job: it is the command or, when that has ended, any process that it left behind.
     fn is_of_job(&self, pid: i32) -> bool {
         self.main.is(pid) || (self.main.pid().is_none() && !self.recorder.is_step(pid))
     }
 
-    /// Whether the event was meant for drainit as a shell's job, and has been seen to.
+    /// Whether the event was for drainit as a shell's job, and is dealt with.
     fn is_job_control(&mut self, event: Event) -> bool {
         event == Event::Signal(Signal::CONT) && self.job.resumed(self.main.pid())
     }
 
-    /// A new stop of the job, or a stop signal that came while it was stopped already.
+    /// Handles a new stop of the job, or a stop signal that came when it was stopped already.
     fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
         if !self.job.wants_stops() {
             return;
@@ -286,7 +287,7 @@ impl Supervisor {
         None
     }
 
-    /// Does what the plan says.
+    /// Performs what the plan says.
     fn perform(&mut self, action: Action) -> Consequence {
         trace!("action: {action}");
         self.stopper.set_limit(self.plan.limit());
@@ -310,7 +311,7 @@ impl Supervisor {
             Action::LastCall { until_kill } => self.stopper.last_call(until_kill, recorder),
             Action::Look { judges } => {
                 let outlook = self.stopper.look(judges, main, recorder);
-                // A look may need no more than main, and what other processes reap is only seen to be missing.
+                // A look may need no more than main, and the ends of processes that others reap show only as processes that are missing.
                 recorder.observe();
                 return Consequence::Report(Event::Looked(outlook));
             }
@@ -344,7 +345,7 @@ impl Supervisor {
         Consequence::Nothing
     }
 
-    /// Main's own, as `--remap-exit` has it; a stop that needed KILL is no success, so then main's own code stands.
+    /// Main's own code, replaced by `--remap-exit`. A stop that needed KILL is no success, so main's own code stays then.
     fn exit_code(&self, reason: ExitReason) -> u8 {
         if reason == ExitReason::SomeCannotBeKilled
             && let Some(left) = left_behind(processes::look().as_deref())
@@ -358,7 +359,7 @@ impl Supervisor {
         if self.stopper.is_killing() { ended.code() } else { self.exit_map.apply(ended.code()) }
     }
 
-    /// If the exit code is the command's own, and says that it died of a signal. Returns if nothing is to be propagated.
+    /// Dies of main's signal if the exit code is main's own and it died of a signal. Returns if there is nothing to propagate.
     fn die_as_the_command_did(&self, code: u8) {
         if let (true, Main::Gone(ended @ Ended::Killed(signal))) = (self.propagate_signal, self.main)
             && ended.code() == code
@@ -369,7 +370,7 @@ impl Supervisor {
 }
 
 impl Reaping {
-    /// That no process is left comes before the step's end, because after that end there may be one again: the next step.
+    /// "No child is left" comes before a step's end, because that end may start the next step, and with it a new child.
     fn events(&self) -> [Option<Event>; 2] {
         let ended = if self.none_left {
             Some(Event::NoneLeft)
@@ -402,7 +403,7 @@ impl Main {
     }
 }
 
-/// drainit's own variables, each to be taken out of an environment: a nested drainit would drain twice, and write one report over the other.
+/// drainit's own variables, each to be removed from an environment: a nested drainit would drain twice, and overwrite the report.
 fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
     let is_set = |name: &&str| process::variable(name).is_some();
     settings::variables().filter(is_set).map(|name| (name, None)).collect()

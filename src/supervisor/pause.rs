@@ -1,8 +1,8 @@
 //! A pause container: nothing is run, and the orphans of others are reaped until TERM or INT comes.
 //!
-//! There is no process to signal, to wait for or to kill. In a pid namespace that several containers share, the processes are the
-//! runtime's, which stops them before this one; the kernel kills what is still there when PID 1 leaves. If it
-//! is not PID 1, its children are those of a program that it took the place of, and are left alone.
+//! There is no process to signal, to wait for or to kill. In a pid namespace that several containers share, the processes belong to the
+//! runtime, which stops them before this one; the kernel kills what is still there when PID 1 exits. If it is not PID 1, its children were
+//! started by the program that it replaced by exec, and are left alone.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub fn pause(settings: &Settings) -> Result<u8, StartError> {
     }
 }
 
-/// Whether there may be more: a signal has its turn, however fast processes end.
+/// Whether there may be more to reap: signals have their turn first, however fast processes end.
 fn reap(settings: &Settings) -> bool {
     for _ in 0..REAP_AT_ONCE {
         match wait::reap(false) {

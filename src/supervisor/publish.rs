@@ -15,9 +15,9 @@ use crate::sys::report_file::ReportFile;
 use crate::sys::{output, tty};
 use crate::text::plain;
 
-/// What kubectl shows (Kubernetes, `terminationMessagePath`).
+/// The file that kubectl shows (Kubernetes, `terminationMessagePath`).
 const MESSAGE_SIZE: usize = 4096;
-/// Where there is no terminal.
+/// The width without a terminal.
 const PLAIN_WIDTH: usize = 80;
 
 /// Where the record goes.
@@ -41,8 +41,8 @@ struct TerminationLog {
 }
 
 impl Output {
-    /// Opens what has to be opened before the command starts: a report that cannot be written is an error up front. The termination log may
-    /// be missing if there is no kubelet.
+    /// Opens what has to be open before the command starts: a report that could not be written is an error up front. A missing termination
+    /// log is none, because there may be no kubelet.
     pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
         let report = match &settings.report {
             None => None,
@@ -62,7 +62,7 @@ impl Output {
         Ok(Self { report, termination_log, rehearsal: settings.is_rehearsal() })
     }
 
-    /// The record is kept for a test.
+    /// An output that only keeps the record, for a test.
     #[cfg(test)]
     pub(super) fn kept() -> Self {
         Self { report: Some(Report::Stderr), ..Self::default() }
@@ -77,7 +77,7 @@ impl Output {
         self.rehearsal
     }
 
-    /// What has to stay open.
+    /// The descriptors that have to stay open.
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let report = match &self.report {
             Some(Report::File(file)) => Some(file.descriptors()),
@@ -87,7 +87,7 @@ impl Output {
         report.into_iter().flatten().chain(log.into_iter().flatten()).collect()
     }
 
-    /// Writes what is known while the stop is under way: the runtime's KILL leaves no time to.
+    /// Writes what is known so far: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
         if let Some(Report::File(file)) = &mut self.report
             && file.can_be_replaced()
@@ -102,7 +102,7 @@ impl Output {
         }
     }
 
-    /// Writes everything, and returns the exit code: the rehearsal's if this was one.
+    /// Writes everything, and returns the exit code: the rehearsal's, if this is one.
     pub(super) fn write(&mut self, record: &Record, exit_code: u8) -> u8 {
         if self.rehearsal {
             output::write_stderr(rehearsal::text(record, canvas()).as_bytes());

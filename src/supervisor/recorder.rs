@@ -23,21 +23,21 @@ pub(super) struct Recorder<K = Linux> {
     record: Record,
     output: Output,
     main_pid: Option<i32>,
-    /// The process of the last step, whose pid is its group's number too, and whether it was reaped.
+    /// The process of the last step, whose pid is also its group's number, and whether it was reaped.
     step: Option<(i32, bool)>,
-    /// What the stop sent first.
+    /// The first signal of the stop.
     first_signal: Option<Signal>,
-    /// Shells, and what they waited for in the foreground when they were signalled.
+    /// Shells, and the foreground commands that they waited for when they were signalled.
     foreground: Vec<(i32, i32)>,
-    /// Shells of which cannot be told what they wait for.
+    /// Shells of which it is not known what they wait for.
     in_doubt: Vec<i32>,
     /// The last step is a sleep: it is over when the next thing happens.
     sleeps: Option<StepId>,
-    /// A warning has told of processes that are waited for.
+    /// A warning has named processes that are waited for.
     has_warned: bool,
-    /// Such a stop has ended.
+    /// A stop with such a warning has ended.
     was_slow: bool,
-    /// What has happened since the record was written ahead is worth writing.
+    /// Something worth writing has happened since the record was written ahead.
     is_dirty: bool,
 }
 
@@ -76,7 +76,7 @@ impl<K: Kernel> Recorder<K> {
             (StopReason::Signal(_), Some(received)) => {
                 report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
             }
-            // The parent had ended before its death could be told: as if that had told it.
+            // The parent had ended before the parent death signal was set: this counts as the signal.
             (StopReason::Signal(_), None) => report::StopReason::Signal { sender: 0, uid: 0 },
             (StopReason::OwnExit, _) => report::StopReason::OwnExit,
             (StopReason::Elapsed, _) => {
@@ -89,13 +89,13 @@ impl<K: Kernel> Recorder<K> {
         self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal });
     }
 
-    /// A signal came that begins a stop elsewhere, and began none here.
+    /// A signal came that stops other images, and began no stop here.
     pub(super) fn no_stop_began(&mut self, signal: Signal) {
         let at = self.kernel.now();
         self.record.unheeded.get_or_insert(Timed { at, what: signal });
     }
 
-    /// Main has ended: says what is left.
+    /// Main has ended: logs what is left.
     pub(super) fn say_left(&self) {
         let left = self.kernel.table().unwrap_or_default();
         let left = self.waiting(&left);
@@ -132,7 +132,7 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// These are there as a stage begins; main is noted first.
+    /// These processes are there as a stage begins; main is noted first.
     pub(super) fn present(&mut self, table: &Table) {
         if !self.output.is_wanted() {
             return;
@@ -183,12 +183,12 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// The shell waits for this command in the foreground.
+    /// The shell waits in the foreground for this command.
     pub(super) fn in_foreground(&mut self, shell: i32, command: i32) {
         self.foreground.push((shell, command));
     }
 
-    /// What this shell waits for cannot be told.
+    /// It is not known what this shell waits for.
     pub(super) fn in_doubt(&mut self, shell: i32) {
         self.in_doubt.push(shell);
     }
@@ -199,7 +199,7 @@ impl<K: Kernel> Recorder<K> {
         format!("{} after the stop began", format::duration(self.kernel.now().saturating_sub(began)))
     }
 
-    /// KILL is sent to these; what is missing had left before.
+    /// KILL is sent to these processes; those that are missing had ended before.
     pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
         self.is_dirty = true;
         if !self.kernel.has_bug(Bug::PhantomKill) {
@@ -229,7 +229,7 @@ impl<K: Kernel> Recorder<K> {
         self.record.foreign_kills += 1;
     }
 
-    /// Main did, and whether memory had run out.
+    /// Main died of a KILL from elsewhere; `is_so` if memory had run out.
     pub(super) fn note_out_of_memory(&mut self, is_so: bool) {
         self.record.out_of_memory = is_so;
     }
@@ -262,7 +262,7 @@ impl<K: Kernel> Recorder<K> {
         self.record.end_step(self.kernel.now(), id, outcome);
     }
 
-    /// A step waited for connections on which nothing happened.
+    /// The step waited for connections on which nothing happened.
     pub(super) fn only_kept_alive(&mut self, id: StepId) {
         for step in self.record.steps.iter_mut().filter(|step| step.id == id) {
             step.only_kept_alive = true;
@@ -274,12 +274,12 @@ impl<K: Kernel> Recorder<K> {
         self.record.step_killed = Some(Timed { at, what: id });
     }
 
-    /// Whether this is the process of the last step, and was not reaped.
+    /// Whether this is the process of the last step, and was not reaped yet.
     pub(super) fn is_step(&self, pid: i32) -> bool {
         self.step == Some((pid, false))
     }
 
-    /// Whether it belongs to the last step.
+    /// Whether it is in the group of the last step.
     pub(super) fn is_of_step(&self, process: &Process) -> bool {
         self.step.is_some_and(|(group, _)| group == process.group)
     }
@@ -290,7 +290,7 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// A look showed these: what is missing is gone, and what was there then was alive.
+    /// A look found these processes: those that are missing are gone, the others were alive then.
     pub(super) fn seen(&mut self, table: &Table) {
         if !self.output.is_wanted() {
             return;
@@ -304,7 +304,7 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// Looks which processes have ended: those that were reaped by their own parents are only seen to be missing.
+    /// Looks which processes have ended: those that their own parents reap just disappear.
     pub(super) fn observe(&mut self) {
         if !self.output.is_wanted() {
             return;
@@ -317,7 +317,7 @@ impl<K: Kernel> Recorder<K> {
             .for_each(|known| see_one(&self.kernel, known, now));
     }
 
-    /// Says which processes are waited for.
+    /// Logs which processes are waited for.
     pub(super) fn say_waiting(&mut self, since: Duration, signalled: &Signalled) {
         let (Some(table), Some(signal)) = (self.kernel.table(), signalled.signal()) else { return };
         self.seen(&table);
@@ -331,7 +331,7 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// The first few processes that are left, and what each does about the signal, if it was sent that.
+    /// The first few processes that are left, and what each does about the signal, if it was sent.
     pub(super) fn waited_for(&self, table: &Table, signal: Signal, signalled: &Signalled) -> String {
         let left = self.waiting(table);
         if left.is_empty() {
@@ -350,7 +350,7 @@ impl<K: Kernel> Recorder<K> {
         })
     }
 
-    /// What a shell waits for, as far as it was seen before the signal: afterwards it may be in its trap.
+    /// What a shell waits for, as seen before the signal: after it the shell may be in its trap.
     fn shell_waits<'a>(&self, shell: &Process, table: &'a Table) -> Option<ShellWait<'a>> {
         let in_front = self.foreground.iter().filter(|(known, _)| *known == shell.pid);
         let in_front = in_front.filter_map(|&(_, command)| table.find(command)).next();
@@ -367,7 +367,7 @@ impl<K: Kernel> Recorder<K> {
         table.iter().filter(|process| !self.is_of_step(process)).collect()
     }
 
-    /// No process is left, or those that are cannot be ended. Steps may follow.
+    /// No process is left, or those that are left cannot be ended. Steps may follow.
     pub(super) fn none_left(&mut self) {
         let now = self.kernel.now();
         self.record.ended_at.get_or_insert(now);
@@ -383,14 +383,14 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// Writes the record ahead if something has happened that is worth it: the runtime's KILL leaves no time to.
+    /// Writes the record ahead if something worth it has happened: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self) {
         if std::mem::take(&mut self.is_dirty) && self.output.is_wanted() {
             self.output.write_ahead(&self.record, self.kernel.now());
         }
     }
 
-    /// A rehearsal says it below its drawing, and without a report too little is noted to follow anything from.
+    /// A rehearsal prints the advice below its drawing. Without a report too little is noted to derive any.
     fn say_advice(&self) {
         let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
         let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
@@ -399,7 +399,7 @@ impl<K: Kernel> Recorder<K> {
         }
     }
 
-    /// The run is over. Writes what is wanted of it, and returns the exit code.
+    /// The run is over. Writes what was configured, and returns the exit code.
     pub(super) fn close(&mut self, reason: ExitReason, exit_code: u8) -> u8 {
         self.complete(reason, exit_code);
         self.say_advice();
@@ -418,7 +418,7 @@ impl<K: Kernel> Recorder<K> {
         &self.record
     }
 
-    /// Nothing will be added to the record.
+    /// Completes the record: nothing is added to it afterwards.
     pub(super) fn complete(&mut self, reason: ExitReason, exit_code: u8) {
         let now = self.kernel.now();
         self.end_sleep(now);
@@ -432,7 +432,7 @@ impl<K: Kernel> Recorder<K> {
     }
 }
 
-/// Whether it is still there. A zombie that is our own child is about to be reaped, and then its status is known.
+/// Notes whether it is still there. A zombie that is drainit's own child is about to be reaped, which gives its status.
 fn see_one(kernel: &impl Kernel, known: &mut report::ProcessRecord, now: Duration) {
     let seen = kernel.process(known.pid).filter(|seen| seen.start == known.start);
     match seen {

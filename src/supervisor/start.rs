@@ -1,4 +1,4 @@
-//! What is done before the loop: the place of an init is taken, and the command started.
+//! What happens before the loop: drainit becomes an init, and starts the command.
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -29,7 +29,7 @@ impl Supervisor {
     /// Starts the command.
     ///
     /// # Errors
-    /// Nothing was started, and why.
+    /// Why nothing was started.
     pub fn start(settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
         let clock = Clock::start();
         let kernel = Linux { clock };
@@ -63,7 +63,7 @@ impl Supervisor {
     }
 }
 
-/// Returns what has happened already: the parent may be gone before its death could be told.
+/// Makes this process an init. Returns the parent death signal as an event if the parent had ended before it could be set.
 pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
     let is_pid_one = process::is_pid_one();
     if !is_pid_one && let Err(error) = process::become_subreaper() {
@@ -79,7 +79,7 @@ pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
     })
 }
 
-/// What is said of an orphan that was reaped, in tini's words, which scripts look for.
+/// How a reaped orphan is logged, in tini's words, which scripts look for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReapedLine {
     level: Level,
@@ -101,7 +101,7 @@ impl ReapedLine {
 
 fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), StartError> {
     let (mut job, terminal) = Job::begin();
-    // Before the command runs: it may be so quick to look that it would see where drainit was.
+    // Before the command runs: a quick command could see the directory that drainit was in.
     let left = Left::leave();
     let variables = own_variables();
     let spawn = Spawn {
@@ -121,7 +121,7 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
     if let Some(terminal) = &terminal {
         match started {
             Ok(pid) => job.note_handed_over(pid, modes),
-            // It may have had the terminal before it failed.
+            // The command may have had the terminal before it failed.
             Err(_) => _ = terminal.give_to(tty::own_group()),
         }
     }

@@ -1,4 +1,4 @@
-//! The steps: starting them, ending them, saying what became of them.
+//! The steps: starting them, ending them, logging how they ended.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -22,27 +22,27 @@ use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, Spaw
 use crate::text::plain;
 use crate::workers::{http, idle};
 
-/// What a step's command finds in its environment.
+/// Variables in the environment of a step's command.
 const MAIN_PID: &str = "DRAINIT_MAIN_PID";
 const RECEIVED_SIGNAL: &str = "DRAINIT_RECEIVED_SIGNAL";
 const DEADLINE: &str = "DRAINIT_DEADLINE_MS";
-/// All of these. A nested drainit finds them too.
+/// All of them. A nested drainit has them in its environment too.
 pub const VARIABLES: [&str; 3] = [MAIN_PID, RECEIVED_SIGNAL, DEADLINE];
 
-/// What a worker exits with when it has said why.
+/// A worker's exit code when it has logged why it failed.
 const FAILED: u8 = 1;
-/// The same if nothing was seen to happen on any connection that was left.
+/// The same, if nothing was seen to happen on any connection that was left.
 const ONLY_KEPT_ALIVE: u8 = 2;
 
 /// The steps of a run.
 #[derive(Debug)]
 pub(super) struct Steps {
     kernel: Linux,
-    /// Steps run where the command does, and as the command does.
+    /// Steps run in the command's directory, with its mask and its user.
     mask: SignalSet,
     directory: Option<OsString>,
     ids: Option<Ids>,
-    /// The last one that was a process.
+    /// The last step that was a process.
     last: Option<StepProcess>,
 }
 
@@ -50,17 +50,17 @@ pub(super) struct Steps {
 struct StepProcess {
     id: StepId,
     step: Step,
-    /// Its pid, which is its group's number too.
+    /// Its pid, which is also its group's number.
     pid: i32,
-    /// Reaped: the number may be another process's; the group's is not while it has members.
+    /// Reaped: the pid may belong to another process; the group's number may not while the group has members.
     is_gone: bool,
-    /// drainit has ended it, so that its end is no news.
+    /// drainit has ended it, so its end is not logged.
     is_ended: bool,
     /// Where the child says why it could not become the command.
     failure: Option<Failure>,
 }
 
-/// What a step is told.
+/// What a step's command learns from its environment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context {
     pub(super) main: Option<i32>,
@@ -69,7 +69,7 @@ pub(super) struct Context {
 }
 
 impl Steps {
-    /// drainit leaves the directory in which it was started; the steps come back to it.
+    /// drainit leaves the directory in which it was started; the steps go back to it.
     pub(super) fn new(kernel: Linux, settings: &Settings, mask: SignalSet) -> Self {
         let stop = &settings.stop;
         let directory = if stop.pre_stop.is_empty() && stop.post_exit.is_empty() {
@@ -116,13 +116,13 @@ impl Steps {
         }
     }
 
-    /// From a forked child: an exec may wait for a file system that does not answer, and this process must not.
+    /// Uses a forked child: an exec may wait for a file system that does not answer, and drainit must not.
     fn start_command(&self, command: &[OsString], context: Context) -> Result<(i32, Failure), SpawnError> {
         let main = context.main.map(|main| main.to_string().into());
         let signal = context.received.map(|signal| signal.to_string().into());
         let milliseconds = u64::try_from(context.time_left.as_millis()).unwrap_or(u64::MAX);
         let deadline = Some(milliseconds.to_string().into());
-        // The sockets that a manager passed are the command's, and closed here.
+        // The sockets that a manager passed on are the command's; drainit has closed them.
         let [pid, count, names] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map(|name| (name, None));
         let mut variables = own_variables();
         variables.extend([
@@ -148,7 +148,7 @@ impl Steps {
         spawn.start_forked()
     }
 
-    /// What goes wrong in the child is said there.
+    /// The child logs its own errors.
     fn start_worker(&self, id: StepId, step: &Step, time: Duration) -> Result<i32, SpawnError> {
         let work = || match step {
             Step::Http(request) => http::request(request).map_err(|why| (why, FAILED)),
@@ -188,7 +188,11 @@ impl Steps {
         let said_itself = is_worker && matches!(ended, Ended::Exited(FAILED | ONLY_KEPT_ALIVE));
         if let (Step::Idle(port), true) = (step, is_good) {
             info!("{name}: port {port} is idle");
-        } else if is_good || is_ended || said_itself {
+        } else if is_worker && is_good {
+            info!("{name} is done");
+        } else if said_itself {
+            info!("{name} failed");
+        } else if is_good || is_ended {
             info!("{name} {ended}");
         } else {
             warn!("{name} {ended}");
@@ -205,7 +209,7 @@ impl Steps {
             }
             StepEnd::NoTimeLeft => {
                 warn!("{name} is left out: there is no time for it");
-                // It was never begun, but the report is to show it.
+                // It never began, but the report has to show it.
                 recorder.begin_step(id, step);
                 return recorder.end_step(id, StepOutcome::NotStarted);
             }
@@ -231,7 +235,7 @@ impl Steps {
         self.signal(&[Signal::KILL], recorder);
     }
 
-    /// TERM to what the steps after the end have left behind, wherever it is.
+    /// Sends TERM to the processes that the steps after the end have left behind, whatever their group.
     pub(super) fn signal_leftovers(&self) {
         let table = processes::look().unwrap_or_default();
         let reaches = |process: &&Process| {
@@ -243,14 +247,14 @@ impl Steps {
         }
     }
 
-    /// Whether a process is left of the last step that was one.
+    /// Whether any process is left of the last step that was a process.
     fn has_members(&self, recorder: &Recorder) -> bool {
         let Some(process) = &self.last else { return false };
         let is_left = |table: Table| table.iter().any(|one| recorder.is_of_step(one));
         !process.is_gone || processes::look().is_some_and(is_left)
     }
 
-    /// The group as a whole while its number is surely its own; else those that are in it.
+    /// Signals the group as a whole while its number surely belongs to it; else its members one by one.
     fn signal(&self, signals: &[Signal], recorder: &Recorder) {
         let Some(process) = &self.last else { return };
         if !process.is_gone {

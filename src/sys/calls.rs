@@ -1,8 +1,8 @@
 //! System calls that 32-bit processors have twice.
 //!
-//! Their first calls for ids take 16 bits of them: 65536 would be root. Their first calls for times take 32 bits of the seconds, which end in
-//! 2038; Linux 5.1 brought those with 64. A kernel may be built without the old ones, and an old kernel, or a filter of system calls that is
-//! older than they are, refuses the new ones.
+//! The first calls for ids take 16 bits of them: 65536 would become root. The first calls for times take 32 bits of seconds, which end in
+//! 2038; Linux 5.1 added calls with 64. A kernel may be built without the old calls, and an old kernel, or a system call filter that is
+//! older than the new ones, refuses those.
 
 use std::ffi::c_void;
 use std::io;
@@ -26,7 +26,7 @@ pub(super) use libc::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timed {
     number: c_long,
-    /// Its older form, with [`Old`] for a time.
+    /// Its older form, which takes [`Old`] as its time.
     old: Option<c_long>,
 }
 
@@ -40,7 +40,7 @@ mod timed {
         Timed { number: libc::SYS_rt_sigtimedwait, old: None };
 }
 
-/// The newer ones have the same number on every processor.
+/// The newer calls have the same number on every processor.
 #[cfg(target_pointer_width = "32")]
 mod timed {
     use super::Timed;
@@ -71,10 +71,10 @@ struct Old {
 }
 
 impl Timed {
-    /// Makes the call, which `make` does with its number and a pointer to the time: null for none.
+    /// Makes the call: `make` gets its number and a pointer to the time, null for none.
     ///
     /// # Errors
-    /// What the call says.
+    /// Those of the call.
     pub(super) fn until(
         self,
         timeout: Option<Duration>,
@@ -91,7 +91,7 @@ impl Timed {
         }
     }
 
-    /// Makes the call, which writes a time to where the pointer leads. Zero if it is refused.
+    /// Makes a call that writes a time to the pointer; returns zero if it is refused.
     pub(super) fn get(self, make: impl Fn(c_long, *mut c_void) -> c_long) -> Duration {
         let mut new = New { seconds: 0, nanoseconds: 0 };
         let result = super::check(make(self.number, (&raw mut new).cast()));
@@ -104,12 +104,12 @@ impl Timed {
     }
 }
 
-/// Filters that do not know a call say EPERM or ENOSYS, and neither is an answer of these calls.
+/// Filters refuse a call that they do not know with EPERM or ENOSYS; the calls themselves return neither.
 fn is_unknown(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
-/// ppoll(2) writes the time that is left to it.
+/// ppoll(2) writes the remaining time there.
 fn pointer<T>(time: Option<&mut T>) -> *mut c_void {
     time.map_or(ptr::null_mut(), |time| ptr::from_mut(time).cast())
 }
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(Old::from(past_2038).nanoseconds, 5);
     }
 
-    /// As on a 32-bit processor: the calls are refused by an old kernel, or an old filter.
+    /// As on a 32-bit processor where an old kernel, or an old filter, refuses calls.
     #[test]
     fn where_the_newer_call_is_unknown_the_older_one_is_made() {
         let call = Timed { number: 1, old: Some(2) };

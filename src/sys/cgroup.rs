@@ -1,6 +1,7 @@
-//! How often the kernel has killed a process of this process's own control group because memory ran out.
+//! How often the kernel has killed a process of drainit's own control group because memory ran out.
 //!
-//! Read from a cgroup file system alone: that is the kernel's own memory. What else may be mounted there could wait for another program.
+//! Read only from a cgroup file system, which is the kernel's own memory. Anything else that is mounted there could wait for another
+//! program.
 
 use super::procfs;
 
@@ -18,7 +19,7 @@ fn count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// The file, from this process's line in /proc/self/cgroup (cgroups(7)) and the place where that hierarchy is mounted (proc_pid_mountinfo(5)).
+/// The file's path, from this process's line in /proc/self/cgroup (cgroups(7)) and the mount of that hierarchy (proc_pid_mountinfo(5)).
 fn file(groups: &str, mounts: &str) -> Option<String> {
     let version_1 = groups.lines().find_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::calls::CLOCK_GETTIME;
 
-/// Time since the program began, on the clock that no one can set.
+/// Time since the program began, on a clock that cannot be set.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Duration);
 
@@ -22,14 +22,15 @@ impl Clock {
     }
 }
 
-/// By a system call: the kernel's own pages for this, vdso(7), would be looked up and mapped for the few times that an init asks.
+/// By a system call: the kernel's own pages for this, vdso(7), would have to be mapped and searched, and an init reads the clock only a few
+/// times.
 fn read(clock: libc::clockid_t) -> Duration {
     // SAFETY: the pointer is to a time of ours, as the call of that number has it; it stays zero if there is no such clock.
     let time = CLOCK_GETTIME.get(|number, time| unsafe { libc::syscall(number, clock, time) });
     if time.is_zero() { read_from_pages(clock) } else { time }
 }
 
-/// What a filter of system calls cannot refuse. With a clock that stands still no deadline would ever come.
+/// This way cannot be refused by a system call filter. If the clock stood still, no deadline would ever come.
 #[cold]
 fn read_from_pages(clock: libc::clockid_t) -> Duration {
     #[cfg(target_pointer_width = "64")]
@@ -39,7 +40,7 @@ fn read_from_pages(clock: libc::clockid_t) -> Duration {
         unsafe { libc::clock_gettime(clock, &raw mut time) };
         Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
-    // There the C library's time may be one of 32 bits.
+    // On 32-bit processors the C library's time may have 32 bits.
     #[cfg(target_pointer_width = "32")]
     {
         let _ = clock;
@@ -47,7 +48,7 @@ fn read_from_pages(clock: libc::clockid_t) -> Duration {
     }
 }
 
-/// Now, as the start time in `/proc/PID/stat` counts it: clock ticks since boot (proc(5), field 22).
+/// The present time as the start time in `/proc/PID/stat` counts it: clock ticks since boot (proc(5), field 22).
 #[must_use]
 pub fn boot_ticks() -> u64 {
     let now = read(libc::CLOCK_BOOTTIME);

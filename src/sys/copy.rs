@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Copies the program to that path, by rename: whoever runs what was there before keeps it, and nobody finds half of a program.
+/// Copies the program to that path by rename: a process that runs the file that was there before keeps it, and no process finds half a
+/// program.
 ///
 /// # Errors
-/// What could not be read, written or renamed; nothing is left beside the path then.
+/// What could not be read, written or renamed; then nothing is left beside the path.
 pub fn program_to(path: &OsStr) -> io::Result<()> {
     let path = Path::new(path);
     let name = path.file_name().filter(|_| !path.as_os_str().as_bytes().ends_with(b"/"));
@@ -35,6 +36,6 @@ fn copy(mut program: File, mut file: File) -> io::Result<()> {
             count => file.write_all(buffer.get(..count).unwrap_or_default())?,
         }
     }
-    // Whatever the umask says.
+    // Independent of the umask.
     file.set_permissions(Permissions::from_mode(0o755))
 }

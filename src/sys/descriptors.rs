@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{check, procfs};
 
-/// The lowest that is not a standard one.
+/// The lowest descriptor that is not a standard one.
 const LOWEST: i32 = libc::STDERR_FILENO + 1;
 
-/// The inherited descriptors are closed: one that is opened before would be closed with them.
+/// Whether the inherited descriptors are closed: one that is opened earlier would be closed with them.
 static MAY_OPEN: AtomicBool = AtomicBool::new(false);
 
 /// Whether a descriptor that is opened now stays open.
@@ -16,7 +16,7 @@ pub(super) fn may_open() -> bool {
     MAY_OPEN.load(Ordering::Relaxed)
 }
 
-/// If stdin is closed, what is opened takes its number, and would be taken for it.
+/// Moves a descriptor above the standard ones: if stdin is closed, a file that is opened takes its number, and would be taken for stdin.
 pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
     if opened.as_raw_fd() >= LOWEST {
         return Ok(opened);
@@ -29,7 +29,7 @@ pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Closes every descriptor above 2 but for `kept`, so that this process holds none of its starter's sockets, pipes and files open.
+/// Closes every descriptor above 2 except `kept`, so that no socket, pipe or file of drainit's starter stays open.
 pub fn close_inherited(kept: &[BorrowedFd<'_>]) {
     let mut kept: Vec<i32> = kept.iter().map(AsRawFd::as_raw_fd).collect();
     kept.sort_unstable();
@@ -51,7 +51,7 @@ pub fn close_inherited(kept: &[BorrowedFd<'_>]) {
     MAY_OPEN.store(true, Ordering::Relaxed);
 }
 
-/// Closes these and all between them; returns whether that could be done.
+/// Closes these two and all between them; returns whether that worked.
 fn close_range(first: i32, last: i32) -> bool {
     // SAFETY: nothing in this program holds a descriptor that the caller does not keep.
     first > last || check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).is_ok()

@@ -1,12 +1,11 @@
 //! Where the program begins: before the C library, and without Rust's runtime.
 //!
-//! PID 1 loses every signal that arrives while it has no handler and does not block it (the kernel drops what
-//! is at its default, see signal(7) and pid_namespaces(7)). The C library makes a dozen system calls before `main`, so blocking in
-//! `main` is late: the program's entry point is our own and its first instruction sequence is the one system
-//! call that blocks everything; then it goes on to the C library's `_start`.
+//! The kernel drops a signal to PID 1 that PID 1 neither handles nor blocks (signal(7), pid_namespaces(7)). The C library makes a dozen
+//! system calls before `main`, so blocking in `main` is late. The program therefore has an entry point of its own, which first makes the
+//! one system call that blocks everything, and then jumps to the C library's `_start`.
 //!
-//! Rust's own runtime start is left out too (`#![no_main]`, [`entry!`](crate::entry)): it would ignore SIGPIPE for us and for
-//! the command, open `/dev/null` where stdin is closed, and install handlers for faults.
+//! Rust's own runtime start is left out too (`#![no_main]`, [`entry!`](crate::entry)): it would ignore SIGPIPE for drainit and for the
+//! command, open `/dev/null` if stdin is closed, and install handlers for faults.
 
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
@@ -15,17 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(own_entry)]
 mod assembly;
 
-/// The words of the kernel's signal set: its first word has the first signals, on every processor.
+/// The kernel's signal set as words: its first word has the first signals, on every processor.
 const WORDS: usize = size_of::<u64>() / size_of::<usize>();
 
-/// Every signal that was not blocked when the program was started, as the entry point found it; none until then. (What begins as zero
-/// costs no page of the file.)
+/// Every signal that was not blocked when the program was started, as the entry point found it; none before. (A static that begins as zero
+/// takes no page of the file.)
 ///
-/// Where the entry point is not ours (other architectures, tests) it stays so, and "what `main` found" AND "what the entry found" is the right
-/// answer in both cases.
+/// Without our own entry point (other architectures, tests) this stays zero, and "what `main` found" AND "what the entry point found" is
+/// the right answer in both cases.
 static OPEN_AT_ENTRY: [AtomicUsize; WORDS] = [const { AtomicUsize::new(0) }; WORDS];
 
-/// The mask that the entry point found, all ones if it did not look.
+/// The mask that the entry point found; all ones if there was no such entry point.
 pub(super) fn mask_at_entry() -> u64 {
     let words = OPEN_AT_ENTRY.iter().rev().map(|word| word.load(Ordering::Relaxed));
     !words.fold(0, |mask, word| mask.unbounded_shl(usize::BITS) | word as u64)
@@ -53,7 +52,7 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 
 /// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
 ///
-/// The result is the exit status. The C library's own end is left out: there is nothing that it would have to write out or to call.
+/// The function's result is the exit status. The C library's own exit is skipped: there is nothing to flush, and no exit function to call.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {

@@ -1,4 +1,4 @@
-//! What file systems say of themselves.
+//! What file systems report about themselves.
 
 use std::fs::File;
 use std::mem::MaybeUninit;
@@ -18,7 +18,7 @@ const REMOTE: [u64; 10] = [
     0x6b41_4653,
 ];
 
-/// Whether another party may hold a call that goes to this file. If that cannot be told it may.
+/// Whether another party may stall a call on this file. If that is not known, it may.
 #[must_use]
 pub fn is_remote(file: &File) -> bool {
     let mut found = MaybeUninit::<libc::statfs>::zeroed();

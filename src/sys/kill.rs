@@ -1,7 +1,7 @@
 //! Sending signals.
 //!
-//! A number is signalled only while it cannot have been given to another process: our own children until we have reaped
-//! them, all others through a pidfd, checked against the start time after it was opened.
+//! A pid is signalled only while it cannot belong to another process: drainit's own children until they are reaped, all others through a
+//! pidfd whose process is checked against its start time after it was opened.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -12,11 +12,11 @@ use crate::signal::Signal;
 /// Sends `signal` to one process: a child of ours that has not been reaped.
 ///
 /// # Errors
-/// ESRCH if it is gone, EPERM if this user may not.
+/// ESRCH if it is gone, EPERM if this user may not signal it.
 pub fn send(pid: i32, signal: Signal) -> io::Result<()> {
     debug_assert!(pid > 0, "0 and below are groups");
     match kill(pid, signal) {
-        // A filter of system calls may refuse what it allows through a pidfd; if it is the process that refuses, it does so again.
+        // A system call filter may refuse this and allow a pidfd; if it was the process that refused, it does so again.
         Err(error) if !is_gone(&error) => {
             open_pidfd(pid).and_then(|pidfd| send_through(&pidfd, signal)).map_err(|_| error)
         }
@@ -62,7 +62,7 @@ pub fn may_signal(pid: i32) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::kill(pid, 0) })).map(drop)
 }
 
-/// Whether a process is in this process group, dead ones that were not reaped included. Sends nothing.
+/// Whether a process is in this process group; dead ones that were not reaped count. Sends nothing.
 #[must_use]
 pub fn has_members(group: i32) -> bool {
     debug_assert!(group > 1, "-1 would be every process");
@@ -82,10 +82,10 @@ fn kill(pid: i32, signal: Signal) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::kill(pid, signal.number()) })).map(drop)
 }
 
-/// A process that is not our child: its own parent may reap it at any time, and its number be given to another one.
+/// A process that is not our child: its own parent may reap it at any time, and its pid may be reused.
 ///
-/// Pin it, then check that it is still the same process, then send. If pidfds are refused (an old kernel, a seccomp profile: any error) a
-/// plain kill serves, right after the check.
+/// Pin it, then check that it is still the same process, then signal it. If pidfds are refused (by an old kernel or a seccomp profile, with
+/// any error), a plain kill right after the check replaces them.
 #[derive(Debug)]
 pub struct Pinned {
     pid: i32,
@@ -93,7 +93,7 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Pins the process that has this number now.
+    /// Pins the process that has this pid now.
     #[must_use]
     pub fn new(pid: i32) -> Self {
         Self { pid, descriptor: open_pidfd(pid).ok() }
@@ -106,7 +106,7 @@ impl Pinned {
     pub fn send(&self, signal: Signal) -> io::Result<()> {
         let Some(descriptor) = &self.descriptor else { return kill(self.pid, signal) };
         match send_through(descriptor, signal) {
-            // A profile that knows no pidfds refuses with what it likes; if the refusal is about the process, it comes again.
+            // A profile that knows no pidfds may refuse with any error; if the refusal is about the process, kill refuses too.
             Err(error) if error.raw_os_error() != Some(libc::ESRCH) => kill(self.pid, signal),
             result => result,
         }

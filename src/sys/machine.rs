@@ -1,19 +1,19 @@
-//! The machine itself, where this process is its init: the kernel panics when that one exits.
+//! The machine itself, if this process is its init: the kernel panics when that exits.
 
 use std::io;
 use std::path::Path;
 
 use super::{check, process};
 
-/// What `/proc/self/ns/pid` says in the first pid namespace (`PID_NS_INIT_INO` in the kernel's `linux/nsfs.h`).
+/// The link `/proc/self/ns/pid` in the first pid namespace (`PID_NS_INIT_INO` in the kernel's `linux/nsfs.h`).
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
-/// The first kernel thread, which starts all others. Its number is fixed, and its process group is the kernel's own, 0.
+/// The kernel thread that starts all others. Its number is fixed, and its process group is the kernel's own, 0.
 const KTHREADD: libc::pid_t = 2;
 
 /// Whether this process is PID 1 of the machine itself, not of a container.
 ///
-/// In a container this is one system call: there PID 1 has started nobody yet, or whom it has started has a process group with a
-/// number. Group 0 is also seen where the group is one outside of the namespace (under unshare), so it is no proof.
+/// In a container this is one system call: PID 1 has no process 2 there yet, or process 2 has a process group with a number. Group 0 is
+/// also shown for a group outside of the namespace (under unshare), so it is no proof.
 #[must_use]
 pub fn is_ours() -> bool {
     // SAFETY: getpgid takes a number and touches no memory.
@@ -21,8 +21,8 @@ pub fn is_ours() -> bool {
     group == 0 && process::is_pid_one() && is_first_pid_namespace()
 }
 
-/// The kernel starts its init without /proc. Then the call that an init makes anyway tells: in another pid namespace the
-/// kernel refuses it (EINVAL, since Linux 3.4).
+/// The kernel starts its init without /proc. Then the call that such an init makes anyway decides: in another pid namespace the kernel
+/// refuses it (EINVAL, since Linux 3.4).
 fn is_first_pid_namespace() -> bool {
     match std::fs::read_link("/proc/self/ns/pid") {
         Ok(namespace) => namespace.as_os_str() == FIRST_PID_NAMESPACE,
@@ -30,14 +30,14 @@ fn is_first_pid_namespace() -> bool {
     }
 }
 
-/// From now on Ctrl-Alt-Del sends PID 1 an INT, and no longer restarts the machine under everybody's feet.
+/// Makes Ctrl-Alt-Del send INT to PID 1, instead of restarting the machine at once.
 ///
-/// Returns whether that is so: not in a container (EINVAL), nor without the capability to restart the machine (EPERM).
+/// Returns whether that worked: it does not in a container (EINVAL), nor without the capability to restart the machine (EPERM).
 pub fn take_ctrl_alt_del() -> bool {
     reboot(libc::RB_DISABLE_CAD).is_ok()
 }
 
-/// Writes out what the file systems hold back, and switches the machine off. Returns only where that failed.
+/// Writes out the file systems' buffers, and switches the machine off. Returns only if that failed.
 ///
 /// # Errors
 /// EPERM without the capability for it.
@@ -47,10 +47,10 @@ pub fn power_off() -> io::Result<()> {
     reboot(if can_power_off(Path::new("/sys")) { libc::RB_POWER_OFF } else { libc::RB_AUTOBOOT })
 }
 
-/// A small virtual machine may have no ACPI and so no power switch. There the kernel would stop the processor and leave the machine
-/// as it is, for ever; what runs such a machine takes a restart as its end. Xen has a switch of its own.
+/// A small virtual machine may have no ACPI and so no power switch. The kernel would then stop the processor and leave the machine on for
+/// ever; the monitor of such a machine takes a restart as its end. Xen has a switch of its own.
 ///
-/// Where /sys is not mounted nobody knows, and the kernel does what it can.
+/// If /sys is not mounted this is not known, and the kernel does what it can.
 fn can_power_off(sys: &Path) -> bool {
     let without_acpi = cfg!(any(target_arch = "x86_64", target_arch = "x86")) && sys.join("kernel").exists();
     !without_acpi || sys.join("firmware/acpi").exists() || sys.join("hypervisor/type").exists()

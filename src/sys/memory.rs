@@ -1,19 +1,20 @@
-//! Memory that cannot be had.
+//! What to do when there is no memory.
 //!
-//! The system refuses memory when an address space or a cgroup is at its limit, and that may last. What has to be done then is done with a spare, which
-//! no page is taken for until it is needed; what would need much, a look at all processes, asks first ([`is_there`]) and is done without.
+//! The system refuses memory when an address space or a cgroup is at its limit, and that may last. drainit then uses a spare, which takes
+//! no page until it is needed. What would need much memory, a look at all processes, asks first ([`is_there`]) and is skipped if there is
+//! none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The spare is given away in pieces of this size.
+/// The spare is handed out in pieces of this size.
 const PIECE: usize = 64;
 const PIECES: usize = 4096;
 
-/// The system's allocator; if it has nothing, the spare serves, and if that is not enough `failed` is called, which must not need any. The standard
-/// library would abort, and that death by ABRT would look like the command's own.
+/// The system's allocator. If it has no memory the spare is used, and if that does not suffice `failed` is called, which must not allocate.
+/// The standard library would abort, and that death by ABRT would look like the command's own.
 #[derive(Debug)]
 pub struct Allocator {
     pub failed: fn() -> !,
@@ -78,7 +79,7 @@ impl Allocator {
     }
 }
 
-/// Whether so many bytes could be had now. Nothing is taken.
+/// Whether this many bytes could be allocated now. None are kept.
 #[must_use]
 pub fn is_there(bytes: usize) -> bool {
     let Ok(layout) = Layout::from_size_align(bytes.max(1), align_of::<u64>()) else { return false };
@@ -99,7 +100,7 @@ static SPARE: Spare = Spare {
 
 struct Spare {
     bytes: Bytes,
-    /// For each piece.
+    /// Whether each piece is in use.
     is_taken: [AtomicBool; PIECES],
 }
 
@@ -118,7 +119,7 @@ impl Spare {
         memory.addr().wrapping_sub(self.start().addr()) < PIECE * PIECES
     }
 
-    /// The first pieces in a row that are enough.
+    /// The first run of free pieces that is long enough.
     fn take(&self, layout: Layout) -> Option<*mut u8> {
         let wanted = layout.size().div_ceil(PIECE).max(1);
         if PIECE < layout.align() {
@@ -170,7 +171,7 @@ mod tests {
         assert!(given.iter().all(|&memory| spare.has(memory) && memory.addr() % PIECE == 0));
         assert_eq!(spare.take(layout(PIECE * (PIECES - 1000))), None, "so much is not left");
 
-        // What is between two others is used again, and all of it is there in the end.
+        // The gap between two others is used again, and all of it is free in the end.
         spare.give_back(given[3], layout(sizes[3]));
         assert_eq!(spare.take(layout(900)), Some(given[3]));
         spare.give_back(given[3], layout(900));

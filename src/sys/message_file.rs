@@ -1,5 +1,5 @@
-//! The termination log (Kubernetes, `terminationMessagePath`): a file that the command may write to as well. drainit only ever replaces or
-//! removes its own text, and only while the file still ends with exactly that.
+//! The termination log (Kubernetes, `terminationMessagePath`): a file that the command may write to as well. drainit replaces or removes
+//! only its own text, and only while the file still ends with exactly that text.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -14,29 +14,29 @@ use nix::sys::stat::Mode;
 
 use super::{descriptors, file_system};
 
-/// The file, or where it is to be.
+/// The file, or the place where it will be.
 #[derive(Debug)]
 pub struct MessageFile {
-    /// `None` until there is something to write, if there was no file.
+    /// `None` if there was no file, until there is something to write.
     file: Option<File>,
-    /// The folder that it is made in then, and its name.
+    /// The folder to make it in, and its name.
     place: Option<(OwnedFd, CString)>,
-    /// Where drainit's own text begins, and that text.
+    /// The offset of drainit's own text, and that text.
     own: Option<(u64, Vec<u8>)>,
-    /// The file is no longer drainit's to change.
+    /// Whether drainit may no longer change the file.
     is_lost: bool,
     can_be_replaced: bool,
 }
 
 impl MessageFile {
-    /// Opens the file if it is there; a link may lead to it now, but no longer when the command runs.
+    /// Opens the file if it exists. It may be a link now, but no longer when the command runs.
     ///
     /// # Errors
-    /// What open(2) says of the file, or of its folder.
+    /// Those of open(2), for the file or its folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let open = |read| OpenOptions::new().read(read).append(true).custom_flags(flags).open(path);
-        // A file that may only be written to is appended to at the end.
+        // A file that may only be written to gets its text at the very end.
         let opened = match open(true) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 open(false).map(|file| (file, false))
@@ -58,23 +58,23 @@ impl MessageFile {
         Ok(Self { file, place, own: None, is_lost: false, can_be_replaced })
     }
 
-    /// What has to stay open.
+    /// The descriptors that have to stay open.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let folder = self.place.as_ref().map(|(folder, _)| folder.as_fd());
         [self.file.as_ref().map(AsFd::as_fd), folder].into_iter().flatten()
     }
 
-    /// Whether what is written can be replaced, and removed, later.
+    /// Whether drainit's text can be replaced, or removed, later.
     #[must_use]
     pub fn can_be_replaced(&self) -> bool {
         self.can_be_replaced
     }
 
-    /// Puts this text behind what the command wrote, in place of drainit's own of before; the file gets no longer than `size`. Without a text
-    /// the file becomes what it was.
+    /// Puts this text after what the command wrote, in place of drainit's earlier text; the file gets no longer than `size`. Without a
+    /// text, restores what the command wrote.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's.
     pub fn write(&mut self, text: Option<&str>, size: usize) -> io::Result<()> {
         if self.is_lost || (text.is_none() && self.own.is_none()) {
             return Ok(());
@@ -97,7 +97,7 @@ impl MessageFile {
         if self.own.is_none() {
             file.write_all(text)?;
         } else {
-            // Of the two calls the first one leaves a text that is whole.
+            // In this order the file has a whole text after the first call.
             let mut padded = text.to_vec();
             let before = usize::try_from(length - start).unwrap_or(usize::MAX);
             padded.resize(padded.len().max(before.min(room)), b'\n');
@@ -113,7 +113,7 @@ impl MessageFile {
     }
 }
 
-/// A descriptor that appends ignores the place (pwrite(2), BUGS).
+/// A descriptor that appends ignores the offset (pwrite(2), BUGS).
 fn overwrite(file: &File, text: &[u8], at: u64) -> io::Result<()> {
     let flags = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFL)?;
     let flags = OFlag::from_bits_retain(flags);
@@ -123,13 +123,13 @@ fn overwrite(file: &File, text: &[u8], at: u64) -> io::Result<()> {
     written
 }
 
-/// Whether the file ends at the end of this text, and has it there.
+/// Whether the file ends where this text ends, and has it there.
 fn ends_with(file: &File, length: u64, start: u64, text: &[u8]) -> bool {
     let mut found = vec![0; text.len()];
     length == start + text.len() as u64 && file.read_exact_at(&mut found, start).is_ok() && found == text
 }
 
-/// As much as there is room for.
+/// The part of the text that fits.
 fn whole_lines(text: &[u8], room: usize) -> &[u8] {
     if text.len() <= room {
         return text;
@@ -147,7 +147,7 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
     Ok((descriptors::above_standard(folder)?, name))
 }
 
-/// A new file, not a link that the command has put there.
+/// Makes a new file; does not follow a link that the command has put there.
 fn create(place: Option<&(OwnedFd, CString)>) -> io::Result<File> {
     let (folder, name) = place.ok_or(io::ErrorKind::NotFound)?;
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;

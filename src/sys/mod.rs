@@ -1,7 +1,7 @@
 //! The kernel: the only place with system calls, and the only one with `unsafe`.
 //!
-//! What nix does without loss is used as it is. Raw calls stand where libraries lose something: signals 32 to 64,
-//! the wait status of a death by a real-time signal, a mask that C libraries would edit.
+//! What nix does without loss is used as it is. Raw calls are made if a library would lose something: signals 32 to 64, the wait status of
+//! a death by a real-time signal, a mask that C libraries would edit.
 
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 

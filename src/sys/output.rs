@@ -1,4 +1,4 @@
-//! Writing what is left to say at the end: never for longer than a moment, whatever the reader does.
+//! Writing what is left to say at the end: never for more than a moment, whatever the reader does.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ use super::clock::Clock;
 use super::stderr;
 use super::stderr::LONGEST_LINE;
 
-/// How long a reader may keep the end waiting, in milliseconds.
+/// How long a reader may delay the end, in milliseconds.
 const PATIENCE: i32 = 500;
 
-/// Writes several lines to stderr; gives up if they are not read for a moment. Returns whether all was taken.
+/// Writes several lines to stderr; gives up if they are not read for a moment. Returns whether all was written.
 pub fn write_stderr(text: &[u8]) -> bool {
     let mut stderr = stderr::Stderr::default();
     let clock = Clock::start();
@@ -22,17 +22,17 @@ pub fn write_stderr(text: &[u8]) -> bool {
     })
 }
 
-/// Writes all of it to stdout, and waits if that takes long. std's own way there has a lock, and a buffer for lines.
+/// Writes all of it to stdout, and waits as long as that takes. The standard library's way has a lock, and a buffer for lines.
 ///
 /// # Errors
-/// What write(2) says.
+/// Those of write(2).
 pub fn write_stdout(text: &[u8]) -> io::Result<()> {
     // SAFETY: nothing else in this program owns stdout, and it is not closed here.
     let stdout = ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) });
     (&*stdout).write_all(text)
 }
 
-/// Whether the file is what stdout or stderr write to.
+/// Whether the file is the one that stdout or stderr writes to.
 pub(super) fn is_standard(file: &File) -> io::Result<bool> {
     let found = file.metadata()?;
     let is_same = |descriptor: RawFd| {
@@ -46,7 +46,7 @@ pub(super) fn is_standard(file: &File) -> io::Result<bool> {
     Ok(found.is_file() && [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().any(is_same))
 }
 
-/// Waits until the descriptor takes more, for what is left of a moment that has begun with the clock.
+/// Waits until the descriptor takes more, for the rest of the moment that began with the clock.
 pub(super) fn is_ready(descriptor: i32, clock: Clock) -> bool {
     let left = PATIENCE.saturating_sub(i32::try_from(clock.now().as_millis()).unwrap_or(i32::MAX)).max(0);
     let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };

@@ -13,13 +13,13 @@ use nix::sys::stat::Mode;
 use super::check;
 use crate::signal::Signal;
 
-/// The pid, as this process's namespace sees it.
+/// The pid, in this process's namespace.
 #[must_use]
 pub fn id() -> i32 {
     std::process::id().cast_signed()
 }
 
-/// The parent, as this process's namespace sees it; 0 if it is outside.
+/// The parent's pid, in this process's namespace; 0 if the parent is outside.
 #[must_use]
 pub fn parent() -> i32 {
     nix::unistd::getppid().as_raw()
@@ -31,7 +31,7 @@ pub fn is_pid_one() -> bool {
     std::process::id() == 1
 }
 
-/// From now on orphaned descendants become children of this process (prctl(2), since Linux 3.4).
+/// Makes this process the parent of its orphaned descendants from now on (prctl(2), since Linux 3.4).
 ///
 /// # Errors
 /// EINVAL on older kernels.
@@ -48,7 +48,7 @@ pub fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(signal.number().cast_unsigned()))
 }
 
-/// What was set by [`set_parent_death_signal`]; 0 if nothing was.
+/// The signal set by [`set_parent_death_signal`]; 0 if none was.
 static PARENT_DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 /// Sets the parent death signal again: the kernel forgets it when ids change, the file system ones too (prctl(2)).
@@ -58,21 +58,21 @@ pub(super) fn renew_parent_death_signal() {
     }
 }
 
-/// The session of a process, if it is there.
+/// The session of a process, if the process exists.
 #[must_use]
 pub fn session_of(pid: i32) -> Option<i32> {
     nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
-/// The session that this process was started in, if it has left that; else 0.
+/// The session that this process was started in, if it has left it; else 0.
 static FIRST_SESSION: AtomicI32 = AtomicI32::new(0);
 
-/// This process has left this session.
+/// Notes that this process has left this session.
 pub(super) fn note_session(left: Option<i32>) {
     FIRST_SESSION.store(left.unwrap_or(0), Ordering::Relaxed);
 }
 
-/// The session that this process was started in, which is the one of what it has started.
+/// The session that this process was started in, and in which it starts its children.
 #[must_use]
 pub fn first_session() -> Option<i32> {
     match FIRST_SESSION.load(Ordering::Relaxed) {
@@ -81,13 +81,13 @@ pub fn first_session() -> Option<i32> {
     }
 }
 
-/// The process group of a process, if it is there.
+/// The process group of a process, if the process exists.
 #[must_use]
 pub fn group_of(pid: i32) -> Option<i32> {
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
-/// Whether this process may signal processes of that user (kill(2)). If that cannot be found out, it is taken to be so.
+/// Whether this process may signal processes of that user (kill(2)). If that is not known, it may.
 #[must_use]
 pub fn may_signal(uid: u32) -> bool {
     /// capability.h: 64 capabilities, as two words of each kind.
@@ -115,13 +115,13 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// This process's environment as execve(2) takes it.
+/// This process's environment in the form that execve(2) takes.
 pub(super) fn environment_pointer() -> *const *const c_char {
     // SAFETY: single-threaded, so nothing changes the environment meanwhile, and nothing in this program ever does.
     unsafe { environ }
 }
 
-/// The entries of this process's environment as they are, those that are not of the form `NAME=value` too.
+/// The entries of this process's environment, including those that are not of the form `NAME=value`.
 pub fn environment() -> impl Iterator<Item = &'static CStr> {
     let mut at = environment_pointer();
     std::iter::from_fn(move || {
@@ -140,13 +140,13 @@ pub fn environment() -> impl Iterator<Item = &'static CStr> {
     })
 }
 
-/// The value of a variable, as it is.
+/// The value of a variable, unchanged.
 #[must_use]
 pub fn variable(name: &str) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// Leaves the directory that it was started in, which may have to be unmounted.
+/// Leaves the directory that this process was started in, because it may have to be unmounted.
 pub fn leave_directory() {
     let _ = nix::unistd::chdir(c"/");
 }
@@ -156,18 +156,18 @@ pub fn leave_directory() {
 pub struct Left(OwnedFd);
 
 impl Left {
-    /// Leaves it so that a child can still begin there. `None` if no way back can be kept; then it was not left.
+    /// Leaves it in such a way that a child can still begin there. `None` if there is no way back; then it was not left.
     #[must_use]
     pub fn leave() -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let left = Self(nix::fcntl::open(c".", flags, Mode::empty()).ok()?);
-        // A directory that this user may be in, but not enter, has no way back.
+        // A directory that this user is in, but may not enter, has no way back.
         nix::unistd::fchdir(&left).ok()?;
         leave_directory();
         Some(left)
     }
 
-    /// Goes back: the command was not started, and what is said of it is about paths as they were.
+    /// Goes back: the command was not started, and the error message has paths relative to this directory.
     pub fn go_back(&self) {
         let _ = nix::unistd::fchdir(self);
     }
@@ -179,15 +179,15 @@ impl AsFd for Left {
     }
 }
 
-/// Gives back what is below this frame of the stack's memory: the start was deeper than the loop is when it waits.
+/// Gives back the memory of the stack below this frame: the start was deeper than the loop is when it waits.
 // Inlined, it could have another function's frame below its own.
 #[inline(never)]
 pub fn return_stack() {
-    /// What the loop has below this frame when it forwards a signal or reaps: it may not find memory for that any more.
+    /// The room below this frame that the loop needs to forward a signal or to reap: it may not get memory for that again.
     const KEPT: usize = if cfg!(debug_assertions) { 4 * 4096 } else { 2 * 4096 };
-    /// More than the start needs. A part of it may not be there, and is left out by the kernel.
+    /// More than the start needs. The kernel skips the part that is not there.
     const DEPTH: usize = 128 * 1024;
-    /// If pages are larger, the kernel refuses a start that is not one's (EINVAL), and nothing is given back.
+    /// If pages are larger, the kernel refuses an address that is not the start of one (EINVAL), and nothing is given back.
     const PAGE: usize = 4096;
 
     let here = MaybeUninit::<u8>::uninit();

@@ -14,16 +14,16 @@ use super::{calls, memory, process};
 
 const READ_ONLY: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
 
-/// More than the longest `stat`, which no user can lengthen.
+/// More than the longest `stat`, whose length no user can influence.
 const FILE_SIZE: usize = 4096;
 
-/// Whether /proc shows this process's own pid namespace: a foreign one, mounted from outside, has other numbers.
+/// Whether /proc shows this process's own pid namespace: one that was mounted outside shows other pids.
 #[must_use]
 pub fn is_ours() -> bool {
     let own = process::id().to_string();
     match nix::fcntl::readlink(c"/proc/self") {
         Ok(name) => name == own.as_str(),
-        // A filter of system calls may refuse that.
+        // A system call filter may refuse that.
         Err(_) => {
             let mut text = buffer();
             read_from(c"/proc/self/stat", &mut text)
@@ -32,29 +32,29 @@ pub fn is_ours() -> bool {
     }
 }
 
-/// Calls `visit` with the pid and the `stat` line of every process that is there, as long as it returns true.
+/// Calls `visit` with the pid and the `stat` line of every process, as long as it returns true.
 ///
 /// Returns whether all of /proc was read.
 pub fn each_process_while(mut visit: impl FnMut(i32, &[u8]) -> bool) -> bool {
     let Ok(mut proc) = open_directory(c"/proc") else { return false };
     let mut text = [0_u8; FILE_SIZE];
     for entry in proc.iter() {
-        // It would come again and again.
+        // The error would come again and again.
         let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
         let Some(pid) = parse_pid(name) else { continue };
         match read(pid, "stat", &mut text) {
             Ok(stat) if !visit(pid, stat) => return false,
-            // It is gone, or hidden from this user.
+            // The process is gone, or hidden from this user.
             Ok(_) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => {}
-            // No file can be opened, or no memory is left: what else is there would be missed, too.
+            // No file can be opened, or no memory is left: other processes would be missed, too.
             Err(_) => return false,
         }
     }
     true
 }
 
-/// The same for all of them.
+/// As [`each_process_while`], for every process.
 pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
     each_process_while(|pid, stat| {
         visit(pid, stat);
@@ -62,44 +62,44 @@ pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
     })
 }
 
-/// The `stat` line of one process, as long as it is there.
+/// The `stat` line of one process, while it exists.
 pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text).ok()
 }
 
-/// The `stat` file of one process, held open: looking at it again takes one call. It never shows another process of the same number.
+/// The `stat` file of one process, held open: to read it again takes one call. It never shows another process with the same pid.
 #[derive(Debug)]
 pub struct Stat(OwnedFd);
 
 impl Stat {
-    /// `None` if it is gone, or no file can be opened.
+    /// `None` if the process is gone, or no file can be opened.
     #[must_use]
     pub fn open(pid: i32) -> Option<Self> {
         open(pid, "stat").ok().map(Self)
     }
 
-    /// The line as it is now, as long as the process is there.
+    /// The present line, while the process exists.
     pub fn read<'a>(&self, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
         let length = nix::sys::uio::pread(&self.0, text, 0).ok()?;
         text.get(..length).filter(|text| !text.is_empty())
     }
 }
 
-/// The system call that a process is in, as long as it is there and may be looked at (proc(5), `/proc/PID/syscall`).
+/// The system call that a process is in, while it exists and may be read (proc(5), `/proc/PID/syscall`).
 pub fn system_call(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "syscall", text).ok()
 }
 
 /// The numbers of system calls, as `/proc/PID/syscall` shows them.
 pub const RT_SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
-/// On 32-bit processors; on others no call has its number.
+/// Only on 32-bit processors; on others no call has this number.
 pub const RT_SIGTIMEDWAIT_TIME64: libc::c_long = 421;
 pub const WAIT4: libc::c_long = libc::SYS_wait4;
 pub const WAITID: libc::c_long = libc::SYS_waitid;
 pub const RT_SIGSUSPEND: libc::c_long = libc::SYS_rt_sigsuspend;
 pub const READ: libc::c_long = libc::SYS_read;
 
-/// Whether a file with these flags (open(2)) was opened for reading alone.
+/// Whether a file with these flags (open(2)) was opened only for reading.
 #[must_use]
 pub fn is_read_only(flags: u32) -> bool {
     flags & libc::O_ACCMODE.cast_unsigned() == libc::O_RDONLY.cast_unsigned()
@@ -108,20 +108,20 @@ pub fn is_read_only(flags: u32) -> bool {
 /// A flag that `fdinfo` shows although it belongs to the descriptor.
 pub const CLOSED_ON_EXEC: u32 = libc::O_CLOEXEC.cast_unsigned();
 
-/// More than any file of /proc has: `status` names up to 65,536 groups.
+/// More than any file of /proc has: `status` lists up to 65,536 groups.
 const LONGEST: usize = 16 << 20;
 
-/// Room that is asked for at once. It is not asked for again while there is some left: the last read finds the end of the file.
+/// The least room to read into. More is allocated only when none is left: the last read has to find the end of the file.
 const ROOM: usize = FILE_SIZE - 64;
 
-/// A file of a process, to its end: a user can make some of them longer than any buffer. `None` if it is gone, may not be read, or there is
-/// no memory.
+/// The whole file of a process: a user can make some of them longer than any fixed buffer. `None` if it is gone, may not be read, or there
+/// is no memory.
 #[must_use]
 pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
     open(pid, name).and_then(|file| to_its_end(&file)).ok()
 }
 
-/// A file of the kernel's that is text, to its end. The standard library would begin again as often as the kernel says EINTR.
+/// A whole text file of the kernel. The standard library would repeat a read as often as the kernel returns EINTR.
 pub(super) fn text(path: &str) -> Option<String> {
     let file = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()).ok()?;
     String::from_utf8(to_its_end(&file).ok()?).ok()
@@ -149,20 +149,20 @@ fn to_its_end(file: &OwnedFd) -> nix::Result<Vec<u8>> {
     }
 }
 
-/// The same for a file that only a process's owner, or who may trace it, can read (ptrace(2)).
+/// As [`whole_file`], for a file that only the process's owner, or a user that may trace it, can read (ptrace(2)).
 #[must_use]
 pub fn whole_file_as_owner(pid: i32, name: &str) -> Option<Vec<u8>> {
     or_as_owner_of(pid, || open(pid, name).and_then(|file| to_its_end(&file)))
 }
 
-/// Where a link of a process leads, as the kernel names it. The file behind it is not touched.
+/// The target of a process's link, as the kernel names it. The file behind it is not touched.
 #[must_use]
 pub fn link(pid: i32, name: &str) -> Option<Vec<u8>> {
     let path = format!("/proc/{pid}/{name}");
     or_as_owner_of(pid, || nix::fcntl::readlink(path.as_str()).map(OsStringExt::into_vec))
 }
 
-/// Looks, and if that is refused once more with the file system ids of the process's owner.
+/// Reads, and if that is refused, reads once more with the file system ids of the process's owner.
 fn or_as_owner_of<T>(pid: i32, look: impl Fn() -> nix::Result<T>) -> Option<T> {
     match look() {
         Err(Errno::EACCES | Errno::EPERM) => as_owner_of(pid, || look().ok()),
@@ -170,15 +170,15 @@ fn or_as_owner_of<T>(pid: i32, look: impl Fn() -> nix::Result<T>) -> Option<T> {
     }
 }
 
-/// Does something with the file system ids of the process's owner.
+/// Calls a function with the file system ids of the process's owner.
 fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     let owner = nix::sys::stat::stat(format!("/proc/{pid}").as_str()).ok()?;
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    // SAFETY: a number only, and this program has one thread; a raw call, which tells no other ones.
+    // SAFETY: a number only. This program has one thread, and a raw call affects no other.
     let set_gid = |gid: u32| unsafe { libc::syscall(calls::SETFSGID, gid) };
     // SAFETY: as above.
     let set_uid = |uid: u32| unsafe { libc::syscall(calls::SETFSUID, uid) };
-    // The user may not change the group: that comes first, and is changed back last.
+    // The user may not change the group, so the group is changed first, and changed back last.
     set_gid(owner.st_gid);
     set_uid(owner.st_uid);
     let found = look();
@@ -188,15 +188,15 @@ fn as_owner_of<T>(pid: i32, look: impl FnOnce() -> Option<T>) -> Option<T> {
     found
 }
 
-/// The pid that this namespace has given away last; `None` if the kernel does not tell (`CONFIG_CHECKPOINT_RESTORE`). Not
-/// from `/proc/loadavg`, which may be a file of lxcfs in a container: another program would have to answer.
+/// The pid that this namespace has assigned last; `None` if the kernel does not show it (`CONFIG_CHECKPOINT_RESTORE`). Not from
+/// `/proc/loadavg`, which may be a file of lxcfs in a container: another program would have to answer.
 #[must_use]
 pub fn last_pid() -> Option<i32> {
     let mut text = [0; 32];
     std::str::from_utf8(read_from(c"/proc/sys/kernel/ns_last_pid", &mut text)?).ok()?.trim().parse().ok()
 }
 
-/// The numbers of a process's threads; `None` if it is gone.
+/// The ids of a process's threads; `None` if it is gone.
 #[must_use]
 pub fn threads(pid: i32) -> Option<Vec<i32>> {
     let path = CString::new(format!("/proc/{pid}/task")).ok()?;
@@ -205,7 +205,7 @@ pub fn threads(pid: i32) -> Option<Vec<i32>> {
     Some(numbers.filter_map(|entry| parse_pid(entry.file_name().to_bytes())).collect())
 }
 
-/// The children of this process, dead ones included; `None` where the kernel does not tell (`CONFIG_PROC_CHILDREN`).
+/// The children of this process, dead ones included; `None` if the kernel does not list them (`CONFIG_PROC_CHILDREN`).
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
     if !is_ours() {
@@ -223,13 +223,13 @@ fn read_children(file: &OwnedFd) -> Option<Vec<i32>> {
     }
 }
 
-/// The numbers in a list of children.
+/// The pids in a list of children.
 #[must_use]
 pub fn pids(text: &[u8]) -> Vec<i32> {
     text.split(u8::is_ascii_whitespace).filter_map(parse_pid).collect()
 }
 
-/// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not tell.
+/// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not list them.
 #[must_use]
 pub fn children(pid: i32) -> Option<Vec<i32>> {
     read_children(&open(pid, &format!("task/{pid}/children")).ok()?)
@@ -259,11 +259,11 @@ fn open(pid: i32, file: &str) -> nix::Result<OwnedFd> {
     write!(rest, "/proc/{pid}/{file}").map_err(|_| Errno::ENAMETOOLONG)?;
     let unused = rest.len();
     let path = path.get(..path.len() - unused).unwrap_or_default();
-    // By `openat`: musl's `open` sets the descriptor's flag a second time.
+    // By `openat`: musl's `open` makes another call to set close-on-exec again.
     nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty())
 }
 
-/// The open descriptors of this process; empty where /proc is missing.
+/// The open descriptors of this process; empty if /proc is missing.
 pub(super) fn own_descriptors() -> Vec<i32> {
     let Ok(mut folder) = open_directory(c"/proc/self/fd") else { return Vec::new() };
     let own = folder.as_raw_fd();

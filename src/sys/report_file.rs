@@ -25,15 +25,15 @@ pub struct ReportFile {
 
 #[derive(Debug)]
 enum Kind {
-    /// A pipe, a terminal, or a file that the command writes to as well: it is written once, at the end.
+    /// A pipe, a terminal, or a file that the command writes to as well. It is written once, at the end.
     Stream,
-    /// As is a file that another party may hold (NFS, FUSE).
+    /// A file that another party may stall (NFS, FUSE). It is written once, at the end.
     Remote,
     /// A regular file of drainit's own.
     Regular {
-        /// Where it is, if it can be replaced by another one.
+        /// Its place, if it can be replaced by a new file.
         place: Option<Place>,
-        /// How long the text in it is.
+        /// The length of the text in it.
         length: usize,
     },
 }
@@ -46,10 +46,10 @@ struct Place {
 }
 
 impl ReportFile {
-    /// Creates the file, or empties it: what an earlier run wrote there is not to be taken for this one's.
+    /// Creates the file, or empties it, so that an earlier run's report is not taken for this one's.
     ///
     /// # Errors
-    /// What open(2) says; also for a pipe that nothing reads.
+    /// Those of open(2); also for a pipe without a reader.
     pub fn open(path: &OsStr) -> io::Result<Self> {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let open = |append| {
@@ -63,7 +63,7 @@ impl ReportFile {
         };
         let mut file = open(false)?;
         let kind = if is_standard(&file)? {
-            // What the application writes there stays.
+            // What the command writes there must stay.
             file = open(true)?;
             Kind::Stream
         } else if !file.metadata()?.is_file() {
@@ -76,11 +76,11 @@ impl ReportFile {
                 Kind::Regular { place: Place::of(Path::new(path), &file), length: 0 }
             }
         };
-        // If a standard descriptor is closed the file took its number, and would get what is meant for that.
+        // If a standard descriptor is closed, the file got its number, and would be taken for it.
         Ok(Self { file: File::from(descriptors::above_standard(file.into())?), kind })
     }
 
-    /// What has to stay open.
+    /// The descriptors that have to stay open.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let folder = match &self.kind {
             Kind::Regular { place: Some(place), .. } => Some(place.folder.as_fd()),
@@ -89,16 +89,16 @@ impl ReportFile {
         [Some(self.file.as_fd()), folder].into_iter().flatten()
     }
 
-    /// Whether what is written is there at once, and can be replaced later.
+    /// Whether a write takes effect at once, and can be replaced later.
     #[must_use]
     pub fn can_be_replaced(&self) -> bool {
         matches!(self.kind, Kind::Regular { .. })
     }
 
-    /// Puts the text, which ends in a newline, in place of what was written before.
+    /// Replaces what was written before with this text, which ends in a newline.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's.
     pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let Kind::Regular { place, length } = &mut self.kind else { return self.append(text) };
         if let Some(Ok(file)) = place.as_ref().map(|place| place.replace(&self.file, text)) {
@@ -106,7 +106,7 @@ impl ReportFile {
             *length = text.len();
             return Ok(());
         }
-        // In one piece, and never shorter than before: the process may be killed at any moment.
+        // In one call, and never shorter than before: the process may be killed at any moment.
         *place = None;
         let mut text = text.to_vec();
         if text.len() < *length {
@@ -119,7 +119,7 @@ impl ReportFile {
         Ok(())
     }
 
-    /// A pipe that is full may keep it waiting for a moment.
+    /// A full pipe may delay it for a moment.
     fn append(&self, text: &[u8]) -> io::Result<()> {
         let clock = Clock::start();
         for piece in text.chunks(LONGEST_LINE) {
@@ -139,7 +139,7 @@ impl ReportFile {
 }
 
 impl Place {
-    /// Where the path leads, if the file is there itself: a link is written through, and stays.
+    /// The path's folder and name, if the file itself is there: a link is written through, and stays.
     fn of(path: &Path, file: &File) -> Option<Self> {
         let name = CString::new(path.file_name()?.as_bytes()).ok()?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -149,7 +149,7 @@ impl Place {
         place.holds(file).then_some(place)
     }
 
-    /// Whether this very file is there: not a link to it, nor what the command has put there.
+    /// Whether this very file is there: not a link to it, nor a file that the command has put there.
     fn holds(&self, file: &File) -> bool {
         let there = nix::sys::stat::fstatat(&self.folder, self.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
         let Ok((there, own)) = there.and_then(|there| Ok((there, nix::sys::stat::fstat(file)?))) else {
@@ -158,7 +158,7 @@ impl Place {
         (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
     }
 
-    /// Puts a new file with this text in place of the old one, which has to be there still. A mount point cannot be replaced.
+    /// Puts a new file with this text in place of the old one, if that is still there. A mount point cannot be replaced.
     fn replace(&self, old: &File, text: &[u8]) -> io::Result<File> {
         if !self.holds(old) {
             return Err(io::ErrorKind::NotFound.into());

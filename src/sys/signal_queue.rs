@@ -1,8 +1,8 @@
 //! The signals that were sent to this process, taken one by one.
 //!
-//! They are read from a signalfd. A signal that is blocked is then visible in `SigBlk` of `/proc/PID/status` at every moment, also while it
-//! is waited for. rt_sigtimedwait(2) takes the signals that it waits for out of that mask, and Kata's agent sends KILL in place of a TERM
-//! that status does not show.
+//! They are read from a signalfd. A blocked signal is then in `SigBlk` of `/proc/PID/status` at every moment, even while it is waited for.
+//! rt_sigtimedwait(2) takes the signals that it waits for out of that mask, and Kata's agent sends KILL in place of a TERM that `status`
+//! does not show.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -24,9 +24,9 @@ const EVERY: SignalSet = SignalSet::from_bits(u64::MAX);
 pub struct SignalQueue {
     source: Source,
     urgent: SignalSet,
-    /// Read along with the one before it.
+    /// A signal that was read together with the one before it.
     next: Option<Received>,
-    /// A read of the descriptor waits for a signal.
+    /// Whether a read of the descriptor waits for a signal.
     waits: bool,
 }
 
@@ -38,11 +38,11 @@ enum Source {
 }
 
 impl SignalQueue {
-    /// Opens the queue. Those in `urgent` are taken before all others: the kernel has the lowest number first, and a flood of that one would keep
-    /// a stop signal waiting.
+    /// Opens the queue. Signals in `urgent` are taken before all others: the kernel delivers the lowest number first, and a flood of that
+    /// one would keep a stop signal waiting.
     ///
     /// # Errors
-    /// Neither a descriptor nor the call can be waited with.
+    /// Neither a descriptor nor the call works.
     pub fn open(urgent: SignalSet) -> io::Result<Self> {
         let source = match open_descriptor() {
             Ok(descriptor) => Source::Descriptor(descriptor),
@@ -54,7 +54,7 @@ impl SignalQueue {
         Ok(Self { source, urgent, next: None, waits: true })
     }
 
-    /// What has to stay open.
+    /// The descriptor that has to stay open.
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.source {
@@ -63,7 +63,7 @@ impl SignalQueue {
         }
     }
 
-    /// Why there is no descriptor, and signals that are waited for are hidden from `SigBlk`.
+    /// Why there is no descriptor, so that signals are missing from `SigBlk` while they are waited for.
     #[must_use]
     pub fn refusal(&self) -> Option<&io::Error> {
         match &self.source {
@@ -78,7 +78,7 @@ impl SignalQueue {
     #[must_use]
     pub fn take(&mut self, timeout: Option<Duration>) -> Option<Received> {
         match (&self.source, self.next.take()) {
-            // There may be others behind it. If the look is refused, the order is the kernel's.
+            // Urgent signals may have come after it. If the look for them is refused, the kernel's order stands.
             (Source::Descriptor(_), Some(next)) => {
                 let first = if self.urgent.contains(next.signal) { None } else { self.look_for_urgent() };
                 if first.is_some() {
@@ -88,12 +88,12 @@ impl SignalQueue {
             }
             (Source::Descriptor(descriptor), None) => {
                 let waited = timeout.map_or(Ok(true), |timeout| is_readable(descriptor, timeout));
-                // With a deadline it must not wait: STOP discards a CONT that was there a moment ago.
+                // With a deadline the read must not wait: a STOP may discard a CONT that was there a moment ago.
                 let waits = timeout.is_none();
                 if self.waits != waits {
                     match set_waits(descriptor, waits) {
                         Ok(()) => self.waits = waits,
-                        // Or else reading would be a busy loop.
+                        // Otherwise reading would be a busy loop.
                         Err(_) if waits => drop(is_readable(descriptor, Duration::MAX)),
                         Err(_) => {}
                     }
@@ -101,7 +101,7 @@ impl SignalQueue {
                 let [first, second] = match waited.map(|is_there| is_there.then(|| read(descriptor))) {
                     Ok(None) => return None,
                     Ok(Some(Ok(taken))) => taken,
-                    // A refusal that lasts must not hide the signals.
+                    // If the refusal lasts, signals still have to be taken.
                     Ok(Some(Err(error))) | Err(error) => {
                         let is_over =
                             matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
@@ -117,19 +117,19 @@ impl SignalQueue {
         }
     }
 
-    /// Whether the signal is about to be taken.
+    /// Whether the signal was read already, or is pending.
     #[must_use]
     pub fn has(&self, signal: Signal) -> bool {
         self.next.is_some_and(|next| next.signal == signal) || signals::is_pending(signal)
     }
 
-    /// Without a wait the call leaves the mask alone.
+    /// With a timeout of zero the call leaves the mask alone.
     fn look_for_urgent(&self) -> Option<Received> {
         signals::wait(self.urgent, Some(Duration::ZERO))
     }
 }
 
-/// A descriptor that every call of [`SignalQueue::take`] is allowed with.
+/// A descriptor on which every call of [`SignalQueue::take`] is allowed.
 fn open_descriptor() -> io::Result<OwnedFd> {
     let every = EVERY.bits();
     // SAFETY: the set is 8 bytes, as the size says; the kernel leaves out what cannot be taken.
@@ -164,7 +164,8 @@ fn set_waits(descriptor: &OwnedFd, waits: bool) -> nix::Result<()> {
     fcntl(descriptor, FcntlArg::F_SETFL(flags)).map(drop)
 }
 
-/// Reads a signal; waits for it if the descriptor is set to. If a second one is there too, it comes along: if none does, nothing else was pending.
+/// Reads a signal; waits for it if the descriptor is set to. A second one that is pending is read too: if there is none, nothing else was
+/// pending.
 fn read(descriptor: &OwnedFd) -> io::Result<[Option<Received>; 2]> {
     let mut infos = MaybeUninit::<[libc::signalfd_siginfo; 2]>::zeroed();
     // SAFETY: the pointer and the length are of one array of ours.
@@ -193,7 +194,7 @@ fn received(info: &libc::signalfd_siginfo) -> Option<Received> {
 mod tests {
     use super::*;
 
-    /// To this thread alone, where it is blocked: to the process, another thread of the tests would take it.
+    /// Sent to this thread alone, which blocks it: if it were sent to the process, another thread of the tests would take it.
     fn send(signal: Signal) {
         // SAFETY: no arguments.
         let thread = unsafe { libc::pthread_self() };
@@ -220,14 +221,14 @@ mod tests {
             [other, other, other, other, urgent].into_iter().for_each(send);
             let order: Vec<i32> = std::iter::from_fn(|| take(&mut queue)).collect();
             let place = order.iter().position(|number| *number == urgent.number());
-            // It may have been read behind another one, or that one before it was there.
+            // One other signal may come first: it was read in the same call, or before the urgent one was there.
             assert!(place.is_some_and(|place| place <= 1) && order.len() == 5, "{queue:?}: {order:?}");
             [other, urgent].into_iter().for_each(send);
             assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(37), Some(34), None]);
         }
     }
 
-    /// As between the look and the read, where a STOP takes a CONT back.
+    /// As if a STOP had taken a CONT back between the look and the read.
     #[test]
     fn with_a_deadline_nothing_but_the_look_waits() {
         let _ = signals::block_all();
@@ -238,7 +239,7 @@ mod tests {
         let Source::Descriptor(descriptor) = &queue.source else { panic!("{queue:?}") };
         let nothing = read(descriptor).expect_err("there is none left");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
-        // Without one it waits again.
+        // Without a deadline the read waits again.
         send(Signal::USR1);
         assert!(queue.take(None).is_some() && queue.waits);
     }

@@ -16,13 +16,13 @@ use crate::signal::{Signal, SignalSet};
 /// The size of the kernel's signal set on every architecture with 64 signals.
 const SET_SIZE: usize = size_of::<u64>();
 
-/// A signal that was sent to this process.
+/// A signal that was received by this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     pub signal: Signal,
-    /// `si_code` of sigaction(2): above 0 where the kernel made it.
+    /// `si_code` of sigaction(2): above 0 if the kernel made the signal.
     pub code: i32,
-    /// The sender's pid as this namespace sees it; 0 is outside of it, or the kernel.
+    /// The sender's pid in this namespace; 0 is a sender outside, or the kernel.
     pub sender: i32,
     /// The sender's real user id.
     pub sender_uid: u32,
@@ -37,7 +37,7 @@ pub fn block_all() -> io::Result<SignalSet> {
     Ok(SignalSet::from_bits(found & entry::mask_at_entry()))
 }
 
-/// Blocks these signals on top of those that are blocked already.
+/// Blocks these signals in addition to those that are blocked already.
 pub fn block(set: SignalSet) {
     let _ = change_mask(libc::SIG_BLOCK, set.bits());
 }
@@ -85,28 +85,28 @@ pub(super) fn is_pending(signal: Signal) -> bool {
     result.is_ok() && SignalSet::from_bits(pending).contains(signal)
 }
 
-/// Who is stopped along with this process.
+/// Which processes are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
     OwnGroup,
     OwnProcess,
 }
 
-/// Stops this process with one of the terminal's signals, and returns once it has been continued. The kernel does not stop who ignores the
-/// signal, nor whom no shell could continue (an orphaned process group, POSIX 2.4.3).
+/// Stops this process with one of the terminal's signals, and returns once it has been continued. The kernel does not stop a process that
+/// ignores the signal, nor one that no shell could continue (an orphaned process group, POSIX 2.4.3).
 ///
-/// After a continue CONT is waiting to be taken, or the next stop signal.
+/// When it has been continued, CONT is pending, or the next stop signal.
 pub fn suspend(signal: Signal, who: Stopped) {
     let target = if who == Stopped::OwnGroup { 0 } else { process::id() };
     // SAFETY: two numbers.
     unsafe { libc::kill(target, signal.number()) };
     let set = SignalSet::default().with(signal);
-    // The stop takes place in here.
+    // The stop happens here.
     unblock(set);
     block(set);
 }
 
-/// Whether this process ignores the signal, because who started it did.
+/// Whether this process ignores the signal, because its starter did.
 #[must_use]
 pub fn is_ignored(signal: Signal) -> bool {
     // SAFETY: nothing is changed.
@@ -114,15 +114,15 @@ pub fn is_ignored(signal: Signal) -> bool {
     action == Some(libc::SIG_IGN)
 }
 
-/// Ends this process as the signal would by default, so that its parent sees that death. Returns where that is not possible: PID 1
-/// cannot die of a signal of its own, and some signals end nobody.
+/// Ends this process as the signal would by default, so that its parent sees that death. Returns if that is not possible: PID 1 cannot die
+/// of its own signal, and some signals end no process.
 ///
-/// The library leaves out real-time signals, and takes IO, which kills on Linux, for one that does not: those are raised here.
+/// The library leaves out real-time signals, and does not know that IO kills on Linux: those are raised here.
 pub fn die_of(signal: Signal) {
     if process::is_pid_one() {
         return;
     }
-    // The command's core file, if there is one, is worth more than this process's.
+    // The command's core file, if there is one, must not be replaced by this process's.
     // SAFETY: a number only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     let _ = signal_hook::low_level::emulate_default_handler(signal.number());
@@ -132,8 +132,8 @@ pub fn die_of(signal: Signal) {
     unblock(SignalSet::default().with(signal));
 }
 
-/// Takes this signal, which this process has just caused itself, as if it had not been sent. Where somebody else sent it at the
-/// same moment, theirs is put back.
+/// Takes this signal, which this process has just caused itself, as if it had not been sent. If another process sent it at the same moment,
+/// that one is put back.
 pub(super) fn take_back(signal: Signal) {
     let set = SignalSet::default().with(signal);
     let mut info = MaybeUninit::zeroed();
@@ -145,14 +145,14 @@ pub(super) fn take_back(signal: Signal) {
     }
 }
 
-/// Sends this process what it has got already, with its sender. It only makes system calls.
+/// Sends this process a signal that it has taken, with its original sender. Makes only system calls.
 fn send_again(signal: Signal, info: &libc::siginfo_t) {
     let own = process::id();
     // SAFETY: the info is one that the kernel made, and outlives the call; a process may send itself any (rt_sigqueueinfo(2)).
     unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, own, signal.number(), ptr::from_ref(info)) };
 }
 
-/// `info` is zeroed memory; it is the caller's because copies of it would cost as much as all else here.
+/// `info` is zeroed memory of the caller: to copy it would cost as much as all else here.
 fn take(
     set: SignalSet,
     timeout: Option<Duration>,
@@ -174,7 +174,7 @@ fn take(
 /// Whether [`wait`] is allowed.
 ///
 /// # Errors
-/// What the kernel, or a filter of system calls, says to it.
+/// Those of the call, from the kernel or a system call filter.
 pub(super) fn check_wait() -> io::Result<()> {
     let nothing = 0_u64;
     let no_info = ptr::null_mut::<libc::siginfo_t>();
@@ -183,18 +183,18 @@ pub(super) fn check_wait() -> io::Result<()> {
         unsafe { libc::syscall(number, &raw const nothing, no_info, timeout, SET_SIZE) }
     });
     match waited {
-        // The time is over, and no signal has come; or a stop of this process was in between.
+        // The time is over without a signal, or this process was stopped meanwhile.
         Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Makes the signal ignored in this process and in what it starts.
+/// Makes this process, and what it starts, ignore the signal.
 pub fn ignore(signal: Signal) {
     set_disposition(signal, libc::SIG_IGN);
 }
 
-/// Gives the signal its default action back. It only makes a system call.
+/// Restores the signal's default action. Makes only a system call.
 pub fn restore_default(signal: Signal) {
     set_disposition(signal, libc::SIG_DFL);
 }
@@ -204,10 +204,10 @@ pub fn restore_default(signal: Signal) {
 struct KernelSigaction {
     handler: libc::sighandler_t,
     flags: libc::c_ulong,
-    /// arm64 has it for the sake of 32-bit programs; processors that Linux came to later have none.
+    /// arm64 has it for 32-bit programs; processors that Linux supports since later have none.
     #[cfg(not(any(target_arch = "riscv64", target_arch = "loongarch64")))]
     restorer: usize,
-    /// In words: as one number it would be 4 bytes further on where such a number is aligned to 8.
+    /// As words: one 64-bit number would start 4 bytes later if such numbers are aligned to 8.
     mask: [libc::c_ulong; SET_SIZE / size_of::<libc::c_ulong>()],
 }
 
@@ -232,7 +232,7 @@ fn set_disposition(signal: Signal, handler: libc::sighandler_t) {
     unsafe { change_action(signal, Some(&KernelSigaction::of(handler))) };
 }
 
-/// Sets what is done about the signal, if that is given, and returns the handler that it had.
+/// Sets the signal's action, if one is given, and returns the previous handler.
 ///
 /// # Safety
 /// A handler must be one for its flags.
@@ -246,8 +246,8 @@ unsafe fn change_action(signal: Signal, action: Option<&KernelSigaction>) -> Opt
     changed.is_ok().then_some(found.handler)
 }
 
-/// Gives SIGCHLD its default action: where it is ignored (inherited from who started us), the kernel reaps our children
-/// itself and their exit statuses are lost (wait(2), NOTES).
+/// Gives SIGCHLD its default action: if it is ignored (inherited from drainit's starter), the kernel reaps our children itself and their
+/// exit statuses are lost (wait(2), NOTES).
 pub fn reset_child_signal() {
     restore_default(Signal::CHLD);
 }

@@ -1,9 +1,9 @@
 //! Writing to stderr without ever waiting for its reader.
 //!
-//! Whoever reads our stderr may be slow, stuck or gone, and an init that waits for it hangs with all its children. Setting
-//! `O_NONBLOCK` would change the description that the command shares with us, so pipes and terminals are opened
-//! again; sockets can be told per message; files do not block. What cannot be opened again is polled first, and written in
-//! pieces of at most `PIPE_BUF`, which a pipe that polls as writable has room for.
+//! The reader of our stderr may be slow, stuck or gone, and an init that waits for it hangs with all its children. Setting `O_NONBLOCK`
+//! would change the open file that the command shares with us, so pipes and terminals are opened again; sockets take a flag per message;
+//! files do not block. A file that cannot be opened again is polled first, and written to in pieces of at most `PIPE_BUF`, for which a pipe
+//! that polls as writable has room.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -15,13 +15,13 @@ use super::descriptors::{above_standard, may_open};
 use super::{check, signals};
 use crate::signal::Signal;
 
-/// How often a line is tried again where there is room for it.
+/// How often to try a line again that was refused although there is room for it.
 const TRIES: usize = 16;
 
 /// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 pub const LONGEST_LINE: usize = libc::PIPE_BUF;
 
-/// How to write there without waiting.
+/// The way to write there without waiting.
 #[derive(Debug)]
 enum Way {
     Plainly,
@@ -30,7 +30,7 @@ enum Way {
     PollFirst,
 }
 
-/// stderr, as seen from a process that must not wait for it.
+/// stderr, for a process that must not wait for its reader.
 #[derive(Debug, Default)]
 pub struct Stderr {
     way: Option<Way>,
@@ -48,7 +48,7 @@ impl Stderr {
 }
 
 impl Way {
-    /// Before descriptors may be opened.
+    /// For the time before descriptors may be opened.
     fn early() -> Self {
         match kind_of(libc::STDERR_FILENO) {
             libc::S_IFSOCK => Self::AsMessage,
@@ -69,7 +69,7 @@ impl Way {
     }
 }
 
-/// What sort of file this is (`S_IFMT`, inode(7)); 0 where it is closed.
+/// The file's type (`S_IFMT`, inode(7)); 0 if it is closed.
 pub(super) fn kind_of(descriptor: RawFd) -> libc::mode_t {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the pointer is to a stat of ours; a closed descriptor is an error like any other.
@@ -82,7 +82,7 @@ pub(super) fn kind_of(descriptor: RawFd) -> libc::mode_t {
 fn write_to(way: &Way, line: &[u8]) -> bool {
     match way {
         Way::Plainly => write(libc::STDERR_FILENO, line),
-        // A terminal refuses, too, while somebody else is writing to it, although it has room: that is over at once.
+        // A terminal refuses, although it has room, while another process is writing to it: that is over at once.
         Way::Reopened(descriptor) => {
             let write = || write(descriptor.as_raw_fd(), cut(line));
             write() || (0..TRIES).any(|_| is_writable() && write())
@@ -114,7 +114,7 @@ fn write(descriptor: RawFd, line: &[u8]) -> bool {
     // SAFETY: the pointer and the length are of one slice.
     let written = unsafe { libc::write(descriptor, line.as_ptr().cast(), line.len()) };
     let result = check(libc::c_long::try_from(written).unwrap_or(-1));
-    // Nobody reads any more. The PIPE that this brings would wake the loop, which might have a word to say about that.
+    // There is no reader any more. The PIPE that this causes would wake the loop, which might log a line about it.
     if !was_pending && result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE)) {
         signals::take_back(Signal::PIPE);
     }

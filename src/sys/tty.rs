@@ -1,6 +1,6 @@
 //! The controlling terminal.
 //!
-//! A process that is not in its foreground may give it away only while TTOU is blocked (tcsetpgrp(3)); here every signal is.
+//! A process outside of its foreground may give it away only while TTOU is blocked (tcsetpgrp(3)); drainit blocks every signal.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,7 +15,7 @@ use super::{check, descriptors, kill, process, stderr};
 #[derive(Debug)]
 pub struct Terminal(OwnedFd);
 
-/// What a terminal does with what is typed: echo, lines, keys that send signals (termios(3)).
+/// How a terminal treats what is typed: echo, lines, keys that send signals (termios(3)).
 #[derive(Clone, Copy)]
 pub struct Modes(libc::termios);
 
@@ -25,7 +25,7 @@ impl Terminal {
     pub fn open() -> Option<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let opened = nix::fcntl::open(c"/dev/tty", flags, Mode::empty()).ok()?;
-        // If stderr is closed, what is said there must not come out here.
+        // If stderr is closed, log lines must not come out here.
         descriptors::above_standard(opened).ok().map(Self)
     }
 
@@ -33,35 +33,35 @@ impl Terminal {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         match own_group() {
-            // A group of the namespace outside has no number here, and neither has any other of those.
+            // A group of the outer namespace has the number 0 here, like any other such group, so numbers cannot be compared.
             0 => self.lets_us_read(),
             own => self.foreground() == Some(own),
         }
     }
 
-    /// Whether its foreground group has no member any more that could give it away, or read.
+    /// Whether its foreground group has no members any more that could give it away, or read.
     #[must_use]
     pub fn is_unheld(&self) -> bool {
         self.foreground().is_some_and(|group| group > 1 && !kill::has_members(group))
     }
 
-    /// The kernel refuses a read from the background while TTIN is blocked, also one of nothing (`EIO`, read(2)).
+    /// The kernel refuses a read from the background while TTIN is blocked, even of zero bytes (`EIO`, read(2)).
     fn lets_us_read(&self) -> bool {
         unistd::read(&self.0, &mut []).is_ok()
     }
 
-    /// The number of its foreground group, which may be that of a group that has no member any more.
+    /// The number of its foreground group, which may have no members any more.
     #[must_use]
     pub fn foreground(&self) -> Option<i32> {
         unistd::tcgetpgrp(&self.0).ok().map(Pid::as_raw)
     }
 
-    /// Makes this group the foreground group. Returns whether it is.
+    /// Makes this group the foreground group. Returns whether it is that now.
     pub fn give_to(&self, group: i32) -> bool {
         unistd::tcsetpgrp(&self.0, Pid::from_raw(group)).is_ok()
     }
 
-    /// Its modes as they are.
+    /// Its present modes.
     #[must_use]
     pub fn modes(&self) -> Option<Modes> {
         let mut modes = MaybeUninit::<libc::termios>::zeroed();
@@ -71,7 +71,7 @@ impl Terminal {
         Some(Modes(unsafe { modes.assume_init() }))
     }
 
-    /// Gives it these modes at once, whatever output is still on its way: a terminal that was halted (Ctrl-S) takes none.
+    /// Gives it these modes at once, without waiting for output: a terminal that was halted (Ctrl-S) takes none.
     pub fn set_modes(&self, modes: &Modes) {
         // SAFETY: the pointer is to a termios that outlives the call.
         unsafe { libc::tcsetattr(self.0.as_raw_fd(), libc::TCSANOW, &raw const modes.0) };
@@ -84,14 +84,14 @@ impl std::fmt::Debug for Modes {
     }
 }
 
-/// The process group of this process; 0 if that is one of the namespace outside.
+/// The process group of this process; 0 if it belongs to the outer namespace.
 #[must_use]
 pub fn own_group() -> i32 {
     unistd::getpgrp().as_raw()
 }
 
-/// Leaves the session, and with it the terminal: then no member of `group`, which is a child's, has a parent in that session because of this process.
-/// Returns whether that was possible: a group that this process leads must have no other member.
+/// Leaves the session, and with it the terminal. Then this process no longer keeps `group`, a child's group, from being orphaned. Returns
+/// whether that was possible: a group that this process leads must have no other member.
 pub fn leave_session(group: i32) -> bool {
     let before = process::session_of(process::id());
     let own = unistd::getpgrp();

@@ -7,14 +7,14 @@ use super::check;
 use crate::outcome::Ended;
 use crate::signal::Signal;
 
-/// What a look for dead children found.
+/// The result of looking for dead children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaped {
-    /// This child has ended and is gone; its number may be given to another process from now on.
+    /// This child has ended and is gone; from now on its pid may belong to another process.
     Child { pid: i32, ended: Ended },
     /// This child was stopped by a signal, and lives.
     Stopped { pid: i32, by: Signal },
-    /// This child was stopped, and goes on.
+    /// This child was stopped, and has been continued.
     Continued { pid: i32 },
     /// There are children, and all of them live.
     AllAlive,
@@ -25,19 +25,19 @@ pub enum Reaped {
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
 ///
-/// `__WALL` also finds children that a threading library made (wait(2)); the status is the kernel's own, so
-/// a death by a real-time signal comes through.
+/// `__WALL` also finds children made by a threading library (wait(2)). The status is the kernel's own, so a death by a real-time signal is
+/// not lost.
 pub fn reap(stops: bool) -> Reaped {
     let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
     loop {
-        // A filter of system calls may refuse either.
+        // A system call filter may refuse either.
         let found = match wait_any(options) {
             Err(error) if error.raw_os_error() != Some(libc::ECHILD) => wait_by_id(options),
             found => found,
         };
         match found {
             Ok((0, _)) => return Reaped::AllAlive,
-            // No other error says that there is no child (wait(2)); to leave would end those that there are.
+            // No other error means that there is no child (wait(2)), and drainit must not exit while it has some.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Reaped::NoChildren,
             Err(_) => return Reaped::AllAlive,
             Ok((pid, status)) => {
@@ -55,12 +55,12 @@ pub fn reap(stops: bool) -> Reaped {
     }
 }
 
-/// The signal that has stopped a child, if the status tells of a stop.
+/// The signal that has stopped a child, if the status is that of a stop.
 fn stopped_by(status: i32) -> Option<Signal> {
     if libc::WIFSTOPPED(status) { Signal::new(libc::WSTOPSIG(status)) } else { None }
 }
 
-/// wait4(2) itself: `waitpid` of the C libraries looks for a cancellation of threads before and after it.
+/// wait4(2) itself: the C libraries' `waitpid` also checks for a cancelled thread before and after it.
 fn wait_any(options: i32) -> io::Result<(i32, i32)> {
     let mut status = 0;
     let usage = ptr::null_mut::<libc::rusage>();
@@ -69,7 +69,7 @@ fn wait_any(options: i32) -> io::Result<(i32, i32)> {
     Ok((i32::try_from(pid).map_err(io::Error::other)?, status))
 }
 
-/// The same by waitid(2), which has all that wait4 has in other words.
+/// The same by waitid(2), which gives the same facts in another form.
 #[cold]
 fn wait_by_id(options: i32) -> io::Result<(i32, i32)> {
     // SAFETY: zeroed is a struct of numbers.
@@ -85,7 +85,7 @@ fn wait_by_id(options: i32) -> io::Result<(i32, i32)> {
     Ok((pid, as_status(info.si_code, status)))
 }
 
-/// What wait4 calls it: `code` is waitid's, `status` an exit code or a signal.
+/// wait4's status for these: `code` is waitid's, `status` an exit code or a signal.
 fn as_status(code: i32, status: i32) -> i32 {
     match code {
         libc::CLD_EXITED => (status & 0xff) << 8,
@@ -96,7 +96,7 @@ fn as_status(code: i32, status: i32) -> i32 {
     }
 }
 
-/// Waits for this child, which is about to end: one that could not be executed.
+/// Waits for this child, which is about to end because its program could not be executed.
 pub(super) fn wait_for(pid: i32) {
     let mut status = 0;
     // A stop and a continue of this process interrupt the wait, whatever is blocked.

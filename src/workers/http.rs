@@ -1,6 +1,6 @@
-//! A plain HTTP/1.1 request, as a kubelet's httpGet hook makes it: good is an answer of 2xx or 3xx.
+//! A plain HTTP/1.1 request, as a kubelet's httpGet hook makes it: an answer of 2xx or 3xx is a success.
 //!
-//! The answer's body is not read, a redirect is not followed. There is no timeout here: the plan ends this child.
+//! The answer's body is not read, and a redirect is not followed. There is no timeout here: the plan ends this child.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,14 +8,14 @@ use std::net::TcpStream;
 use crate::plan::Request;
 use crate::text::plain;
 
-/// More than a server sends as the head of an answer.
+/// More than the head of any server's answer.
 const HEAD_SIZE: usize = 64 * 1024;
 const HEADERS: usize = 4096;
 
 /// Sends the request, and waits for the head of the answer.
 ///
 /// # Errors
-/// Why it was no success, in words.
+/// Why the request failed, in words.
 pub fn request(request: &Request) -> Result<(), String> {
     let mut stream = connect(request)?;
     let Request { method, host, path, .. } = request;
@@ -31,7 +31,7 @@ pub fn request(request: &Request) -> Result<(), String> {
     }
 }
 
-/// The first address that takes the connection.
+/// A connection to the first address that accepts one.
 fn connect(request: &Request) -> Result<TcpStream, String> {
     let mut refusal = String::new();
     for address in &request.addresses {
@@ -44,7 +44,7 @@ fn connect(request: &Request) -> Result<TcpStream, String> {
     Err(refusal)
 }
 
-/// The status of the first answer that is a final one (RFC 9110, section 15.2: any number of 1xx may come before it).
+/// The status of the first final answer (RFC 9110, section 15.2: any number of 1xx may come before it).
 ///
 /// # Errors
 /// Why there is none.
@@ -70,11 +70,11 @@ pub fn read_status(stream: &mut impl Read) -> Result<u16, String> {
     }
 }
 
-/// The status of a whole head, and its length; `None` if it is not whole yet.
+/// The status of a complete head, and its length; `None` if it is not complete yet.
 fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
-    // Only the status counts: what is odd in the headers is no reason to call a drain a failure.
+    // Only the status counts: odd headers are no reason to call a drain a failure.
     let mut lenient = httparse::ParserConfig::default();
     lenient.allow_obsolete_multiline_headers_in_responses(true);
     lenient.allow_spaces_after_header_name_in_responses(true);

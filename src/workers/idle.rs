@@ -10,27 +10,27 @@ use crate::sys::clock::Clock;
 use crate::sys::signals;
 use crate::text::plain;
 
-/// Between two looks.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many looks in a row must find none: a connection may be on its way from the queue of one that listens.
+/// This many looks in a row must find none: a connection may still be in the queue of a listening socket.
 const LOOKS: u32 = 2;
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// How many connections are named.
 const NAMED: usize = 5;
-/// Being told to end so much before the time is up counts as having used it up.
+/// A TERM that comes this shortly before the time is up counts as the end of the time.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// What is said if nothing was seen to happen on any connection.
+/// The text for connections on which nothing was seen to happen.
 const KEPT_ALIVE: &str = ". Nothing was sent on them while drainit looked, as on connections that are kept alive: \
     have the server close those when it drains";
 
-/// Why it did not get to wait until none was left.
+/// Why the wait failed.
 #[derive(Debug)]
 pub struct NotIdle {
     /// In words.
     pub why: String,
-    /// Nothing was seen to happen on any of the connections that were left.
+    /// Nothing was seen to happen on any connection that was left.
     pub only_kept_alive: bool,
 }
 
@@ -40,12 +40,12 @@ impl From<String> for NotIdle {
     }
 }
 
-/// A connection on the port, at one look.
+/// A connection on the port, in one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Connection {
     remote: SocketAddr,
     state: State,
-    /// Bytes wait to be sent or to be read.
+    /// Whether bytes wait to be sent or read.
     has_bytes: bool,
 }
 
@@ -59,15 +59,15 @@ enum State {
     Closing,
 }
 
-/// Waits, for ever if need be: the init tells this process to end when the time is up.
+/// Waits until no connection is left, for ever if need be: drainit ends this process when the time is up.
 ///
 /// # Errors
-/// The tables of the connections cannot be read, or the time was up: then it says which connections were left.
+/// The tables of connections cannot be read, or the time is up: then the error names the connections that are left.
 pub fn wait(port: u16, time: Duration) -> Result<(), NotIdle> {
     let told_to_end = SignalSet::default().with(Signal::TERM);
     signals::block(told_to_end);
     let clock = Clock::start();
-    // Those that were there all the time, and on which nothing was seen to happen.
+    // Connections that were there all the time, and on which nothing was seen to happen.
     let mut unused: Option<Vec<SocketAddr>> = None;
     let mut found_none = 0;
     loop {
@@ -87,7 +87,7 @@ pub fn wait(port: u16, time: Duration) -> Result<(), NotIdle> {
     }
 }
 
-/// Which connections were left, and what that means.
+/// The error: which connections are left, and what that means.
 fn left(found: &[Connection], unused: &[SocketAddr]) -> NotIdle {
     let describe = |one: &Connection| {
         let state = match one.state {
@@ -108,7 +108,7 @@ fn left(found: &[Connection], unused: &[SocketAddr]) -> NotIdle {
     NotIdle { why: format!("{} {are} left: {named}{end}", found.len()), only_kept_alive }
 }
 
-/// Without IPv6 there is no table of it, but one there must be.
+/// Without IPv6 its table is missing, but at least one table must exist.
 fn connections(port: u16) -> Result<Vec<Connection>, String> {
     let mut found = Vec::new();
     let mut tables = 0;
@@ -125,10 +125,10 @@ fn connections(port: u16) -> Result<Vec<Connection>, String> {
     if tables == 0 { Err(problem) } else { Ok(found) }
 }
 
-/// How many connections on this local port one of the kernel's tables has.
+/// The number of connections on this local port in one of the kernel's tables.
 ///
 /// # Errors
-/// It cannot be read.
+/// The table cannot be read.
 pub fn count(table: impl BufRead, port: u16) -> io::Result<usize> {
     listed(table, port).map(|listed| listed.len())
 }
@@ -143,8 +143,8 @@ fn listed(table: impl BufRead, port: u16) -> io::Result<Vec<Connection>> {
     Ok(found)
 }
 
-/// The local port of a line of `/proc/net/tcp` (proc_pid_net(5)), and the connection, if that is with a client that may still be served, or
-/// has bytes that were not sent: `sl local_address rem_address st tx_queue:rx_queue ...`, in hexadecimal.
+/// The local port in a line of `/proc/net/tcp` (proc_pid_net(5)), and the connection, if its client may still be served or it has bytes
+/// that were not sent: `sl local_address rem_address st tx_queue:rx_queue ...`, in hexadecimal.
 fn connection(line: &str) -> Option<(u16, Connection)> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (local, remote, state, queues) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -154,7 +154,7 @@ fn connection(line: &str) -> Option<(u16, Connection)> {
         8 => State::ClosedByClient,
         // SYN_RECV, FIN_WAIT1, LAST_ACK, CLOSING.
         3 | 4 | 9 | 11 => State::Closing,
-        // SYN_SENT, FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN and what may come.
+        // SYN_SENT, FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN and any that may be added.
         _ => return None,
     };
     let has_bytes = queues.chars().any(|digit| !matches!(digit, '0' | ':'));

@@ -43,6 +43,22 @@ fn a_shell_in_front_of_a_server_that_is_killed_is_told() {
 }
 
 #[test]
+fn a_shell_that_has_become_the_server_is_none() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let script = folder.path().join("entrypoint.sh");
+    let family = "child{ name=worker catch=TERM:300ms ready hold } name=main ready hold";
+    std::fs::write(&script, format!("exec {WORKLOAD} {family}\n")).expect("our own folder");
+    let script = script.to_str().expect("text");
+    for command in [["sh", script], ["bash", script]] {
+        let mut running = Init::pid_one().flags(&["-v", "--report=-"]).command(&command).start();
+        running.ready(&["worker", "main"]).signal(Signal::TERM);
+        let run = running.finish();
+        run.exits(143);
+        assert!(advice(&run).iter().all(|sentence| !sentence.contains("shell")), "{run:#?}");
+    }
+}
+
+#[test]
 fn children_that_end_before_a_main_that_would_have_told_them_are_told() {
     for mode in BOTH {
         let family = "child{ name=worker catch=TERM:1ms ready hold } name=main catch=TERM:1500ms ready hold";

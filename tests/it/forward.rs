@@ -137,3 +137,73 @@ fn two_that_were_left_behind_in_one_group_get_a_signal_once_each() {
         assert_eq!(run.count("two got USR1"), 1, "{run:#?}");
     }
 }
+
+#[test]
+fn what_main_does_not_handle_is_for_its_group() {
+    let family = "child{ name=worker catch=USR1 catch=TERM:1ms ready hold } \
+                  session{ name=apart catch=USR1 catch=TERM:1ms ready hold } \
+                  name=main ignore=USR1 catch=TERM:1ms ready hold";
+    for mode in BOTH {
+        let mut init = Init::new(mode).workload(family).start();
+        init.ready(&["worker", "apart", "main"]);
+        init.signal(Signal::USR1).line("worker got USR1");
+        init.idle();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        assert_eq!((run.count("worker got USR1"), run.count("apart got USR1")), (1, 0), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_rewrite_names_its_own_target() {
+    let family =
+        "child{ name=worker catch=USR1,USR2,HUP ready hold } name=main catch=USR1,USR2,HUP ready hold";
+    for mode in BOTH {
+        for (flags, name) in [
+            (&["-g", "--rewrite", "USR1:USR2@main"][..], "main"),
+            (&["--rewrite", "HUP:HUP@main", "--rewrite", "USR1:USR2@group"], "both"),
+            (&["-c", "--rewrite", "USR1:USR2@all"], "both"),
+        ] {
+            let mut init = Init::new(mode).flags(flags).workload(family).start();
+            init.ready(&["worker", "main"]);
+            let reached: &[&str] = if name == "both" { &["main", "worker"] } else { &["main"] };
+            init.signal(Signal::USR1);
+            init.begins(&reached.iter().map(|name| format!("{name} got USR2")).collect::<Vec<_>>());
+            init.idle();
+            let run = init.end();
+            assert_eq!(run.count("worker got USR2"), reached.len() - 1, "{flags:?}: {run:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_signal_that_is_rewritten_for_main_reaches_the_others_as_it_came() {
+    // runsvdir wants HUP, and what it leaves behind would reload at one.
+    let family = "child{ name=below catch=HUP catch=TERM:1ms ready hold } name=main catch=HUP:1ms ready hold";
+    for mode in BOTH {
+        for flags in [&["-c", "--rewrite", "TERM:HUP"][..], &["--rewrite", "TERM:HUP@main"]] {
+            let mut init = Init::new(mode).flags(flags).workload(family).start();
+            init.ready(&["below", "main"]);
+            init.signal(Signal::TERM);
+            let run = init.finish();
+            run.exits(0).in_order(&["main got HUP", "below got TERM", "below finished"]);
+            assert_eq!(run.count("below got HUP"), 0, "{flags:?}: {run:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_signal_that_is_rewritten_is_for_those_that_handle_it() {
+    let family =
+        "daemon{ name=daemon catch=TERM:1ms ready hold } name=main catch=QUIT:1ms catch=TERM ready hold";
+    for mode in BOTH {
+        let mut init = Init::new(mode).flags(&["--rewrite", "TERM:QUIT"]).workload(family).start();
+        init.ready(&["daemon", "main"]);
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(0)
+            .in_order(&["main got QUIT", "main finished"])
+            .in_order(&["daemon got TERM", "daemon finished"]);
+        assert_eq!(run.count("main got TERM"), 0, "{run:#?}");
+    }
+}

@@ -64,11 +64,11 @@ fn the_pure_modules_know_no_clock_no_pid_and_no_log() {
     }
 }
 
-/// The rows of ARCHITECTURE.md's "Who may use whom", in its order: a module, and those that it uses.
+/// The rows of ARCHITECTURE.md's "Which module may use which", in its order: a module, and those that it uses.
 fn rows() -> Vec<(String, BTreeSet<String>)> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
     let page = std::fs::read_to_string(page).expect("a file of this project");
-    let (_, section) = page.split_once("## Who may use whom").expect("the section");
+    let (_, section) = page.split_once("## Which module may use which").expect("the section");
     let (table, _) = section.split_once("\n## ").expect("a section follows");
     let rows = table.lines().filter_map(|line| line.split_once(" -> "));
     rows.map(|(module, used)| {

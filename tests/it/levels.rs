@@ -60,6 +60,20 @@ fn an_idle_port_is_said_to_be_idle() {
     }
 }
 
+#[test]
+fn what_drainit_carries_out_itself_has_no_exit_code() {
+    let url = format!("http://127.0.0.1:{}/", closed_port());
+    let mut init = Init::pid_one()
+        .flags(&["-v", "--pre-stop-http", &url])
+        .workload("name=main catch=TERM:1ms ready hold")
+        .start();
+    init.ready(&["main"]).signal(Signal::TERM);
+    let run = init.finish();
+    let failed = |line: &&str| line.starts_with("pre-stop http ") && line.ends_with(" failed");
+    assert!(at(&run, "info").iter().any(failed), "{run:#?}");
+    assert!(run.stderr.iter().all(|line| !line.contains("exited with 1")), "{run:#?}");
+}
+
 /// What `{:?}` makes of Rust's types, and the names of ours.
 const OF_RUST: [&str; 14] = [
     "Some(",

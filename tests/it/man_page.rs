@@ -11,29 +11,31 @@ const FILE: &str = "docs/drainit.1";
 const ABOUT: &str = "container init that forwards signals, reaps orphans and exits last";
 
 const DESCRIPTION: &[&str] = &[
-    "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It forwards signals to \
-     it, reaps every orphan, and exits only when no child is left. Its exit status is the command's.",
+    "`drainit` starts COMMAND in a process group of its own, as PID 1 of a container or as an ordinary process. It forwards \
+     signals to COMMAND, reaps every orphan, and exits only when no child is left. Its exit status is that of COMMAND.",
     "Everything after COMMAND belongs to COMMAND, with or without `--`.",
-    "Before a stop it can drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards it says which \
-     processes were killed or kept the stop waiting. If all went well it says nothing, and it never writes to standard output.",
-    "A wrong option or value is one line on standard error that names it, and exit status 125. Nothing is started then.",
+    "A stop can begin with a drain: run a command, wait, send a request, or wait until a port has no connections. Afterwards drainit says \
+     which processes were killed or kept the stop waiting. If all went well it says nothing. Once COMMAND runs, drainit never writes to \
+     standard output.",
+    "If an option or a value is wrong, drainit names it in one line on standard error, starts nothing, and exits with 125.",
 ];
 
 /// Each is a word that stands out, and what it means.
 const STOP: &[(&str, &str)] = &[
     (
         "Drain",
-        "The `--pre-stop` steps run one after the other, within `--pre-stop-timeout`; the command goes on serving. Only a stop request drains, not \
-         the command's own exit.",
+        "The `--pre-stop` steps run one by one, within `--pre-stop-timeout`, while the command goes on serving. The command's own exit does not \
+         drain.",
     ),
     (
         "Signal",
-        "The signal, after `--rewrite`, or the first of `--stop-schedule` goes to the target. Stopped processes get CONT too.",
+        "The stop signal, after `--rewrite`, or the first signal of `--stop-schedule` goes to the target. Processes that are stopped, by STOP for \
+         example, get CONT too.",
     ),
     (
         "Wait",
-        "The command's exit is not the end. Processes that are left then and were not signalled are signalled, once. If waiting is in vain, \
-         because every process that is left ignores the signal, the stop goes on after `--ignored-after`.",
+        "The command's exit is not the end. Processes that are left and were not signalled are signalled, once. If every process that is \
+         left ignores the signal, the stop goes on after `--ignored-after`.",
     ),
     (
         "Kill",
@@ -42,10 +44,11 @@ const STOP: &[(&str, &str)] = &[
     ("After", "The `--post-exit` steps run after the last process has ended."),
 ];
 
-const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when `--stop-after` is over, or when the command exits by itself.";
+const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when `--stop-after` is over, or when the command exits by itself (not with \
+     `--wait-for-all`).";
 
-const CLOCKS: &str = "After a stop request nothing limits the stop but `--grace-period`; after the command's own exit it is ten seconds if \
-     neither that nor a schedule is given. Set the grace period a little below the runtime's own: Docker waits 10 s, Kubernetes 30 s.";
+const CLOCKS: &str = "After a stop request, only `--grace-period` and `--stop-schedule` limit the stop. After the command's own exit, the limit \
+     is ten seconds if neither is set. Set the grace period a little below the runtime's own: Docker waits 10 s, Kubernetes 30 s.";
 
 const SIGNALS: &[&str] = &[
     "Every signal that can be received is forwarded, real-time signals too, except CHLD, faults raised by the kernel, and signals that drainit \
@@ -54,32 +57,35 @@ const SIGNALS: &[&str] = &[
      64, whatever the C library says.",
 ];
 
-const ENVIRONMENT: &str = "Each variable says what its option says, and the option wins. An empty one counts as unset. Values of a \
-     repeatable option are separated by commas, commands and URLs by newlines. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.";
+const ENVIRONMENT: &str = "Each variable means what its option means, and the option wins. An empty variable counts as unset. Values \
+     of a repeatable option are separated by commas, commands and URLs by newlines. Switches take `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.";
 
 /// Variables that are not named after an option.
 const OTHER_VARIABLES: &[(&str, &str)] = &[
-    ("TINI_KILL_PROCESS_GROUP", "Same as `--forward-to` group, whatever its value."),
+    ("TINI_KILL_PROCESS_GROUP", "Same as `--forward-to group`, whatever its value."),
     ("TINI_VERBOSITY", "0 is `error`, 1 `warn`, 2 `info`, 3 `debug`, above that `trace`."),
-    ("TINI_SUBREAPER", "Requests what drainit does anyway."),
-    ("DUMB_INIT_SETSID", "Same as `--forward-to` main if it is `0`."),
+    ("TINI_SUBREAPER", "Same as `--subreaper`, which is always on."),
+    ("DUMB_INIT_SETSID", "Same as `--forward-to main` if it is `0`."),
     ("DUMB_INIT_DEBUG", "The log's level is `debug` if it is `1`."),
     ("CATATONIT_DEBUG", "The log's level is `debug`, whatever its value."),
-    ("LISTEN_PID", "If it names drainit, it names the command when that starts."),
-    ("NO_COLOR", "The drawing of `--rehearse` has no colour."),
+    ("LISTEN_PID", "If it is drainit's pid, drainit sets it to the command's."),
+    ("NO_COLOR", "If it is set, the drawing of `--rehearse` has no colour."),
 ];
 
 const FOR_STEPS: &[(&str, &str)] = &[
-    ("DRAINIT_MAIN_PID", "The command's pid, while it is there."),
+    ("DRAINIT_MAIN_PID", "The command's pid, while the command lives."),
     ("DRAINIT_RECEIVED_SIGNAL", "The signal that began this stop."),
-    ("DRAINIT_DEADLINE_MS", "The time that is left, in milliseconds."),
+    ("DRAINIT_DEADLINE_MS", "The time that is left for the steps, in milliseconds."),
 ];
 
+const REMAPPED: &str =
+    "`--remap-exit` changes the first two kinds. It does not turn a stop that needed KILL into a success.";
+
 const NAMES: &str = "Started as `docker-init`, `tini`, `tini-static`, `podman-init` or `catatonit`, drainit sends signals to the command alone \
-     if nothing else is said, and `--version` prints what dockerd understands.";
+     unless an option or a variable says otherwise, and `--version` prints what dockerd understands.";
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("A shell may die at once; its server is waited for.", "drainit -- ./entrypoint.sh"),
+    ("If the shell dies of TERM, its server is signalled and waited for.", "drainit -- ./entrypoint.sh"),
     ("nginx finishes its connections on QUIT.", "drainit --rewrite TERM:QUIT -- nginx -g 'daemon off;'"),
     (
         "Connections end before the server is signalled.",
@@ -179,9 +185,9 @@ fn body() -> Roff {
     paragraphs(&mut page, SIGNALS);
     page.control("SH", ["ENVIRONMENT"]).text(rich(ENVIRONMENT));
     list(&mut page, &variables());
-    paragraphs(&mut page, &["Others that are read:"]);
+    paragraphs(&mut page, &["Other variables that are read:"]);
     list(&mut page, OTHER_VARIABLES);
-    paragraphs(&mut page, &["The commands that are steps find these:"]);
+    paragraphs(&mut page, &["Commands that run as steps find these:"]);
     list(&mut page, FOR_STEPS);
     page.control("SH", ["EXIT STATUS"]);
     let codes: Vec<(String, String)> = docs::cells(options::FILE, "| code | meaning |")
@@ -189,13 +195,13 @@ fn body() -> Roff {
         .map(|row| (row[0].clone(), row[1].clone()))
         .collect();
     list(&mut page, &codes);
-    paragraphs(&mut page, &["`--remap-exit` changes the first two kinds."]);
+    paragraphs(&mut page, &[REMAPPED]);
     page.control("SH", ["FILES"]);
     list(
         &mut page,
         &[(
             cli::TERMINATION_LOG,
-            "Where `--termination-log` writes. Kubernetes shows it as the container's message.",
+            "The default file of `--termination-log`. Kubernetes shows it as the container's message.",
         )],
     );
     page.control("SH", ["NOTES"]);

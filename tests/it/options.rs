@@ -20,37 +20,37 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "rewrite",
         "none",
-        "Receive FROM, forward TO; `0` or `none` drops it. A process that does not handle TO gets FROM. A target, as in `HUP:HUP@main`, \
-         is for this signal alone. Repeatable.",
+        "Receive FROM, forward TO; `0` or `none` drops FROM. A process that does not handle TO gets FROM. A target, as in `HUP:HUP@main`, \
+         is for this signal only. Repeatable.",
     ),
     Entry(
         "forward-to",
         "`auto`",
-        "Which processes get the signals. `auto`: a stop goes to the command and further down by one rule, that a process that handles the \
-         signal answers for its descendants; any other signal goes to the command if it handles it, else to its process group. Or always \
-         the command's process `group`, the command alone (`main`), or every descendant (`all`).",
+        "Which processes get the signals. `auto`: a stop goes to the command and further down by one rule: a process that handles the \
+         signal answers for its descendants. Any other signal goes to the command if the command handles it, otherwise to its process \
+         group. `group`: the command's process group. `main`: the command alone. `all`: every descendant.",
     ),
     Entry("group", "", "Same as `--forward-to group`."),
     Entry("single-child", "", "Same as `--forward-to main`."),
     Entry(
         "pre-stop",
         "none",
-        "Drain step: run COMMAND before processes are signalled. Words are split as a shell splits them; no shell runs, and nothing is \
+        "Pre-stop step: run COMMAND before processes are signalled. Words are split as a shell splits them; no shell runs, and nothing is \
          expanded. Repeatable.",
     ),
-    Entry("pre-stop-sleep", "none", "Drain step: wait. Repeatable."),
+    Entry("pre-stop-sleep", "none", "Pre-stop step: wait. Repeatable."),
     Entry(
         "pre-stop-http",
         "none",
-        "Drain step: send a plain HTTP request to an IP address or localhost, GET if no method is given. 2xx and 3xx are success. \
+        "Pre-stop step: send a plain HTTP request to an IP address or localhost, GET if no method is given. 2xx and 3xx are success. \
          Repeatable.",
     ),
     Entry(
         "pre-stop-idle",
         "none",
-        "Drain step: wait until no TCP connection on this local port is left. Repeatable.",
+        "Pre-stop step: wait until no TCP connection on this local port is left. Repeatable.",
     ),
-    Entry("pre-stop-timeout", "`5s`", "Limit for all drain steps together."),
+    Entry("pre-stop-timeout", "`5s`", "Limit for all pre-stop steps together."),
     Entry(
         "grace-period",
         "none",
@@ -59,13 +59,13 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "stop-schedule",
         "none",
-        "Signals to send in turn, and how long to wait after each, instead of the one stop signal: `TERM/10s/QUIT/5s/KILL`. A signal may \
+        "Signals to send in turn instead of the one stop signal, and how long to wait after each: `TERM/10s/QUIT/5s/KILL`. A signal may \
          name its target: `TERM@main/5s/TERM@group/10s/KILL`. KILL comes last unless the last word is `forever`.",
     ),
     Entry(
         "ignored-after",
         "`2s`",
-        "When to give up on processes that ignore the signal; `never` waits for them too.",
+        "When to give up on processes that ignore the signal; `never` waits for them as for others.",
     ),
     Entry("stop-after", "never", "Begin a stop this long after the start."),
     Entry("post-exit", "none", "Run COMMAND after the last process has ended. Repeatable."),
@@ -78,7 +78,7 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "wait-for-all",
         "off",
-        "If the command exits by itself, signal nothing and stay until the last child has ended: for commands that put themselves into \
+        "If the command exits by itself, signal nothing and wait until the last child has ended. For commands that put themselves into \
          the background.",
     ),
     Entry(
@@ -94,13 +94,13 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "subreaper",
         "automatic",
-        "Accepted for compatibility with tini: if it is not PID 1, drainit always adopts the orphans among its descendants.",
+        "Accepted for tini's sake, and always on: if it is not PID 1, drainit adopts the orphans among its descendants.",
     ),
     Entry(
         "propagate-signal",
         "off",
-        "If the command died of a signal, die of the same one, so that the parent sees that rather than 128 + N. Has no effect as PID 1, \
-         which cannot, or if `--remap-exit` changes the code.",
+        "If the command died of a signal, die of the same one, so that the parent sees the signal rather than 128 + N. Has no effect if \
+         drainit is PID 1, which cannot die of a signal, or if `--remap-exit` changes the code.",
     ),
     Entry("warn-on-reap", "off", "Warn of each orphan that is reaped."),
     Entry(
@@ -124,7 +124,7 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "report",
         "none",
-        "Write what happened to FILE as JSON; `-` is stderr. A FILE that cannot be written is an error before anything is started.",
+        "Write what happened to FILE as JSON; `-` is stderr. If FILE cannot be written, nothing is started.",
     ),
     Entry(
         "termination-log",
@@ -134,8 +134,8 @@ const ENTRIES: &[Entry] = &[
     Entry(
         "rehearse",
         "none",
-        "Begin a stop after this time, draw it on stderr, and exit with 0 if it went well, else with 124. Its grace period is 30s if \
-         none is set.",
+        "Begin a stop after this time, draw it on stderr, and exit with 0 if it went well, else with 124. If no grace period is set, \
+         it is 30s.",
     ),
     Entry(
         "log-format",

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use drainit::signal::Signal;
+use drainit::sys::kill;
 
 use crate::harness::{BOTH, Init, Mode, WORKLOAD, wait_until};
 use crate::shells::{DASH, Try, once_and_finished, server};
@@ -175,12 +176,14 @@ fn of_a_group_those_that_refuse_the_signal_count_as_ignoring_it() {
             .command(&["sh", "-c", &script])
             .start();
         init.ready(&["other", "main"]);
+        let mine = |process: &drainit::plan::processes::Process| process.parent != init.pid();
+        let left = init.descendants().into_iter().find(mine).expect("the other one is main's child").pid;
         let begun = Instant::now();
         init.signal(Signal::TERM).line("main finished");
         let said = init.says("was refused");
         assert!(said.contains("TERM to workload ("), "{target}: {said}");
         init.says("waiting cannot help");
-        init.says("leaving behind");
+        init.says("left behind");
         let code = init.ended();
         assert!(begun.elapsed() < Duration::from_secs(15), "{target}");
         let text = fs::read_to_string(&report).expect("it is there");
@@ -188,16 +191,9 @@ fn of_a_group_those_that_refuse_the_signal_count_as_ignoring_it() {
         let refused =
             value["processes"].as_array().expect("a list").iter().filter(|it| !it["refused"].is_null());
         assert_eq!(refused.count(), 1, "{target}, {code}: {value:#}");
-        end_users(64322);
+        // What drainit had to leave behind.
+        kill::send(left, Signal::KILL).expect("it is there");
     }
-}
-
-/// What drainit had to leave behind.
-fn end_users(uid: u32) {
-    let status = std::process::Command::new("setpriv")
-        .args([&format!("--reuid={uid}"), "--clear-groups", "sh", "-c", "kill -s KILL -- -1"])
-        .status();
-    status.expect("setpriv is part of util-linux");
 }
 
 #[test]

@@ -4,13 +4,13 @@
 //!
 //! - a process that handles the signal (catches it, has it blocked, or takes it in `rt_sigtimedwait`) is signalled, and answers: how its
 //!   descendants end is its own affair;
-//! - one that has it at default is signalled and dies of it; those that it leaves behind become tops when drainit adopts them;
+//! - one that has it at default is signalled and dies of it; its children become tops when drainit adopts them;
 //! - one that ignores it is signalled and does not answer: each of its children is looked at in the same way;
-//! - a shell that catches it and waits for a foreground command answers for all but that command ([`shells`](super::shells));
+//! - a shell that catches it and waits for a foreground command answers for all its children but that command ([`shells`](super::shells));
 //! - one that has it at default and reads from a pipe that another descendant writes into is spared ([`readers`](super::readers)).
 //!
-//! So a shell and then the server behind it are signalled, a master's workers are not, and no process is signalled by a wrapper's TERM
-//! and by drainit's.
+//! So a shell and then the server below it are signalled, a master's workers are not, and no process gets both a wrapper's TERM and
+//! drainit's.
 
 use super::facts::{Call, Fact, FactTable, Reader, Stdin};
 use super::readers::Readers;
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use crate::plan::StopSignal;
 use crate::signal::Signal;
 
-/// Inits that take their signals in `rt_sigtimedwait` and forward them: known by name if the system call may not be read.
+/// Inits that take their signals in `rt_sigtimedwait` and forward them. They are recognised by name if the system call cannot be read.
 const INITS: [&[u8]; 8] = [
     b"drainit",
     b"tini",
@@ -44,9 +44,9 @@ pub struct Recipient {
 /// Why a process is signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It is main, or was left behind and adopted.
+    /// It is main, or an orphan that drainit has adopted.
     Top,
-    /// The shell with this pid waits for it, and runs its trap only afterwards.
+    /// The shell with this pid waits for it, and runs its trap only when it has ended.
     ForegroundOf(i32),
     /// Its parent, which has this pid, ignores the signal.
     BelowIgnoring(i32),
@@ -57,29 +57,29 @@ pub enum Why {
 pub struct Selection {
     /// In the order in which they are to be signalled.
     pub recipients: Vec<Recipient>,
-    /// Processes that are not signalled because they end with what writes into them.
+    /// Processes that are not signalled because they end when the process that writes to them does.
     pub spared: Vec<i32>,
     /// Processes that were looked at and handle the signal.
     pub handling: Vec<i32>,
-    /// Shells of which cannot be told what they wait for.
+    /// Shells of which it is not known what they wait for.
     pub in_doubt: Vec<i32>,
-    /// Shells that were asked what they wait for: what they said holds until they run ([`shells::has_slept`]).
+    /// Shells that catch the signal: what was found out about one holds until it runs ([`shells::has_slept`]).
     pub shells: Vec<i32>,
 }
 
-/// What the rule is asked.
+/// The input of the rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// All living descendants of drainit.
     pub table: &'a Table,
-    /// Where it begins, in this order.
+    /// Where the rule begins, in this order.
     pub tops: &'a [i32],
     pub signal: StopSignal,
-    /// What is unsettled (a shell between two commands) will not be looked at again.
+    /// What is unsettled (a shell between two commands) has to be decided now.
     pub is_last_look: bool,
 }
 
-/// Answers the question, or names what has to be read first; what was asked for before may be asked for again, if it may have changed.
+/// Applies the rule, or names the facts that it lacks. It may name a fact that is known already, if that may have changed.
 ///
 /// # Errors
 /// The facts that are missing.
@@ -102,7 +102,7 @@ pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, B
     if visit.facts.missing.is_empty() { Ok(visit.selection) } else { Err(visit.facts.missing) }
 }
 
-/// Which of these signals a process is sent, and whether it handles that one.
+/// Which of the two signals a process is sent, and what it does about that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reaction {
     signal: Signal,
@@ -121,9 +121,9 @@ struct Visit<'a, 'b> {
     facts: Reader<'b>,
     selection: Selection,
     seen: BTreeSet<i32>,
-    /// To be looked at, the next one last: a line of descent may be longer than a stack.
+    /// The processes still to be looked at, the next one last. No recursion: a line of descent may be longer than the stack allows.
     next: Vec<(i32, Why)>,
-    /// What may be spared; it is among the recipients until that is known.
+    /// Readers that may be spared; they stay among the recipients until that is decided.
     readers: Readers,
 }
 
@@ -154,7 +154,7 @@ impl Visit<'_, '_> {
         }
     }
 
-    /// What the process does about the signal that it is sent: the rewritten one if it handles that, else the one that came.
+    /// What the process does about the signal that it is sent: the rewritten one if it handles that, else the one that was received.
     fn reaction(&mut self, process: &Process) -> Option<Reaction> {
         let StopSignal { received, rewritten } = self.question.signal;
         if rewritten != received {
@@ -168,7 +168,7 @@ impl Visit<'_, '_> {
 
     fn how(&mut self, process: &Process, signal: Signal) -> Option<How> {
         let status = self.facts.status(process.pid)?;
-        // A process whose signals cannot be read answers: nothing is known of it.
+        // A process whose signals cannot be read counts as one that handles them.
         let Some(signals) = status.signals.or(process.signals.filter(|_| signal.number() < 32)) else {
             return Some(How::Handles);
         };
@@ -178,7 +178,7 @@ impl Visit<'_, '_> {
         let is_dropped =
             signals.ignored.contains(signal) || signal.is_ignored_by_default() || status.is_nested_init;
         if signals.blocked.contains(signal) {
-            // A shell blocks signals for the moment of a fork. What is blocked for longer is taken some day.
+            // A shell blocks signals for the moment of a fork. A signal that is blocked for longer is taken some day.
             if is_dropped && !self.question.is_last_look {
                 self.facts.again(process.pid, Fact::Status);
             }
@@ -196,7 +196,7 @@ impl Visit<'_, '_> {
         }
     }
 
-    /// Takes those out of the recipients that will end with what writes into them.
+    /// Removes the readers from the recipients that will end when their writer does.
     fn spare_readers(&mut self) {
         if self.readers.is_empty() {
             return;
@@ -208,7 +208,7 @@ impl Visit<'_, '_> {
         for process in table.iter().filter(|process| process.is_alive()) {
             let Some(outputs) = self.facts.outputs(process.pid) else { continue };
             for pipe in outputs.0.into_iter().flatten() {
-                // Parents are older than their children; the length is for times that were turned back.
+                // Parents are older than their children; the limit is for a clock that was turned back.
                 let line = std::iter::successors(Some(process), |at| table.find(at.parent)).take(table.len());
                 let first = line.map(|at| at.pid).find(|pid| signalled.contains(pid));
                 self.readers.writes(pipe, first.filter(|pid| readers.contains(pid)));

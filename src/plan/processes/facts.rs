@@ -1,4 +1,4 @@
-//! What has to be known of a process beyond its line in the table. It is read only if a rule asks for it, because each fact is another file
+//! What a rule has to know of a process beyond its line in the table. It is read only if a rule needs it, because each fact is another file
 //! of `/proc`; here it is plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,11 @@ use crate::signal::SignalSet;
 /// One thing that a rule has to know of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
-    /// Its signals, and what else `/proc/PID/status` tells.
+    /// Its signals, and what else `/proc/PID/status` shows.
     Status,
     /// The system call that it is in.
     Call,
-    /// Which shell it is, if it is one.
+    /// Whether it is a shell, and which.
     Shell,
     /// What its descriptor 0 is.
     Stdin,
@@ -22,7 +22,7 @@ pub enum Fact {
     Outputs,
 }
 
-/// What is known of one process. `None` is a fact that was not read yet.
+/// What is known of one process. `None` is a fact that has not been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub status: Option<Status>,
@@ -33,7 +33,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What is missing counts as hidden: there is no time to read it.
+    /// Facts that are missing count as hidden: there is no time left to read them.
     #[must_use]
     pub fn or_hidden(self) -> Self {
         Self {
@@ -61,50 +61,50 @@ impl Facts {
 /// What is known of each process, by pid.
 pub type FactTable = BTreeMap<i32, Facts>;
 
-/// What `/proc/PID/status` tells.
+/// What `/proc/PID/status` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// All 64 signals; `None` if the file cannot be read, or has no such lines (gVisor before 2026).
     pub signals: Option<SignalState>,
-    /// It is the first process of a pid namespace below ours: the kernel drops what it does not handle (pid_namespaces(7)).
+    /// It is the first process of a nested pid namespace: the kernel drops a signal that it does not handle (pid_namespaces(7)).
     pub is_nested_init: bool,
     /// Signals that were sent to it, and that it has not taken yet.
     pub pending: SignalSet,
-    /// How often it has waited: one that was told something has run since.
+    /// How often it has gone to sleep: if the number has not changed, the process has not run.
     pub switches: Option<u64>,
 }
 
-/// The system call that a process is in, as far as it tells what the process waits for.
+/// The system call that a process is in, if it shows what the process waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `rt_sigtimedwait`: it takes signals, and those that it waits for are missing from its mask.
     AwaitsSignals,
     /// `wait4` or `waitid`: a child.
     AwaitsChild,
-    /// `rt_sigsuspend`: a signal, by a handler.
+    /// `rt_sigsuspend`: it waits for a signal that has a handler.
     Suspended,
-    /// `read`, from this pipe if it is one, and more than one byte at once. The `read` of the shell language takes single bytes.
+    /// `read`, with the pipe if it is one, of more than one byte. (The shell command `read` reads single bytes.)
     Reads(Option<u64>),
     /// None: it runs.
     Running,
     Other,
-    /// It may not be looked at.
+    /// Reading it is not allowed.
     Hidden,
 }
 
-/// What a descriptor 0 is.
+/// What descriptor 0 is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdin {
     /// A pipe, by the number of its inode.
     Pipe(u64),
-    /// `/dev/null`, opened for reading alone, as bash does for background commands.
+    /// `/dev/null`, opened only for reading, as bash does for background commands.
     ReadOnlyNull,
-    /// Anything else. Two processes that share it have the same number here: it is made of the file's name, its inode, its mount
-    /// and the flags that it was opened with.
+    /// Anything else, as a hash of the file's name, its inode, its mount and its open flags: two processes that share it have the same
+    /// number here.
     Other(u64),
     /// It is closed.
     Closed,
-    /// It may not be looked at.
+    /// Reading it is not allowed.
     Hidden,
 }
 
@@ -120,7 +120,7 @@ impl Outputs {
     }
 }
 
-/// The facts as a rule sees them. What is missing is noted, so that it can be read and the rule be asked again.
+/// The facts as a rule sees them. Missing ones are noted, so that they can be read and the rule applied again.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     known: &'a FactTable,
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         self.get(pid, Fact::Outputs, |facts| facts.outputs)
     }
 
-    /// Asks for a fact once more: what is known of it is about to change.
+    /// Names a fact to be read once more, because it is about to change.
     pub(super) fn again(&mut self, pid: i32, fact: Fact) {
         self.missing.insert((pid, fact));
     }

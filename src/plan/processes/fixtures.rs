@@ -34,7 +34,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// A child of this parent that has everything at default, started in order of its pid.
+    /// A child of this parent with every signal at default. Start times follow the pids.
     pub(crate) fn new(pid: i32, parent: i32, name: &str) -> Self {
         let process = Process {
             name: ProcessName::new(name.as_bytes()),
@@ -106,7 +106,7 @@ impl Sample {
     }
 }
 
-/// The table of these, and all facts.
+/// A table of these processes, and all their facts.
 pub(crate) fn world(samples: &[Sample]) -> (Table, FactTable) {
     let table = Table::new(samples.iter().map(|sample| sample.process).collect());
     (table, samples.iter().map(|sample| (sample.process.pid, sample.facts)).collect())

@@ -1,11 +1,11 @@
-//! Whether waiting for those that are left can help.
+//! Whether it can help to wait for the processes that are left.
 //!
-//! While main lives it cannot if main ignores the signal and all others that were there when it was sent are gone: a job of a shell that
-//! ignores the signal is at work, a `sleep` that the shell's loop has started since is not. When main is gone it cannot if all ignore the
-//! signal.
+//! While main lives it cannot if main ignores the signal, and all others that were there when it was sent are gone: a job of a shell that
+//! ignores the signal is at work, a `sleep` that the shell's loop has started since is not. When main is gone it cannot if all processes
+//! ignore the signal.
 //!
-//! A process ignores the signal only if it did so when that was sent: a handler that wants to clean up undisturbed ignores it too, once it has
-//! got it. And one that is plainly at work is waited for although it ignores the signal.
+//! A process ignores the signal only if it did so when the signal was sent: a handler that cleans up undisturbed may ignore it afterwards,
+//! but has got it. And a process that is plainly at work is waited for although it ignores the signal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,28 +20,28 @@ use crate::signal::Signal;
 pub enum Outlook {
     /// Some process is at work, or has not taken the signal yet.
     KeepWaiting,
-    /// Waiting would be futile, but some have not been signalled.
+    /// Waiting would be futile, but some processes have not been signalled.
     SignalOthersFirst,
-    /// Those that are left ignore the signal.
+    /// The processes that are left ignore the signal.
     Futile,
     /// There is no /proc to look in.
     Unknown,
 }
 
-/// What a process uses is measured over this time at least, however close together the looks are: clock ticks are 10 ms long.
+/// Usage is measured over at least this time, however close together the looks are: clock ticks are 10 ms long.
 const WINDOW: Duration = Duration::from_millis(250);
-/// More than this part of one processor, over the whole of a window, is work.
+/// A process is at work if it uses more than one part in this many of a processor, over the whole of a window.
 const PART_OF_A_PROCESSOR: u128 = 10;
-/// As are more bytes than this for each [`WINDOW`] of it.
+/// It is also at work if it moves more bytes than this per [`WINDOW`].
 const MOVED: u128 = 64 * 1024;
 
-/// What a process has used of the machine.
+/// How much of the machine a process has used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub at: Duration,
     /// In clock ticks.
     pub cpu: u64,
-    /// What it has read and written, in bytes; `None` if that may not be read, or was not.
+    /// The bytes that it has read and written; `None` if that was not read, or could not be.
     pub moved: Option<u64>,
 }
 
@@ -50,12 +50,12 @@ pub struct Usage {
 enum Activity {
     AtWork,
     Idle,
-    /// There is no look that is long enough ago, or what it moves was not read then.
+    /// No look is old enough to compare with, or the bytes were not read then.
     NotKnownYet,
 }
 
 impl Usage {
-    /// From then to this.
+    /// What happened between `then` and this look.
     fn since(&self, then: &Self, ticks_per_second: u64) -> Activity {
         let window = self.at.saturating_sub(then.at);
         if window < WINDOW {
@@ -77,7 +77,7 @@ impl Usage {
     }
 }
 
-/// Two looks at a process: one that the next is compared with, and one that will take its place when it is long enough ago.
+/// Two looks at a process: the one that the next look is compared with, and a later one that takes its place when it is old enough.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     then: Usage,
@@ -89,7 +89,7 @@ impl Watched {
         Self { then: now, later: None }
     }
 
-    /// Takes a look, and says what the process did before it.
+    /// Notes a look, and says what the process did before it.
     fn look(&mut self, now: Usage, ticks_per_second: u64) -> Activity {
         if let Some(later) = self.later.filter(|later| later.at.saturating_add(WINDOW) <= now.at) {
             *self = Self::new(later);
@@ -108,16 +108,16 @@ pub struct Closer {
     pub moved: Option<u64>,
 }
 
-/// Looks again and again at those that are left, and remembers what they had used at the look before.
+/// Judges, look after look, and remembers what the processes had used at earlier looks.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreCheck {
-    /// It was worth waiting for at the last look; as long as that holds, no other process has to be looked at.
+    /// A process that was worth waiting for at the last look. As long as it is, no other process has to be looked at.
     worth_waiting_for: Option<Process>,
     /// By pid and start time.
     watched: BTreeMap<(i32, u64), Watched>,
 }
 
-/// What one look is about.
+/// The circumstances of one look.
 #[derive(Debug)]
 pub struct Look<'a> {
     pub now: Duration,
@@ -128,8 +128,8 @@ pub struct Look<'a> {
 }
 
 impl IgnoreCheck {
-    /// What was used when the signal was sent: the first look compares with that. `moved` reads what a process has moved, which main is asked
-    /// if it ignores the signal: then the first look may be all that there is.
+    /// Notes what the processes had used when the signal was sent: the first look compares with that. `moved` reads the bytes that main has
+    /// moved, if main ignores the signal: the first look may be the only one.
     pub fn begin(
         &mut self,
         now: Duration,
@@ -152,13 +152,13 @@ impl IgnoreCheck {
         self.worth_waiting_for.as_ref()
     }
 
-    /// Whether a process that did not ignore the signal when it was sent is reason enough to wait: it is, whatever it does now.
+    /// Whether this process is still worth waiting for: it is, whatever it does now, if it did not ignore the signal when that was sent.
     #[must_use]
     pub fn still_holds(signalled: &Signalled, process: &Process) -> bool {
         signalled.disposition(process).is_some_and(|then| then != Disposition::Ignored)
     }
 
-    /// Looks at those that are left. `closer` reads more of one process.
+    /// Judges the processes that are left. `closer` reads more about one of them.
     pub fn outlook(
         &mut self,
         look: &Look<'_>,
@@ -184,7 +184,7 @@ impl IgnoreCheck {
             let is_at_work = match activity {
                 Activity::AtWork => true,
                 Activity::Idle => false,
-                // What an ignoring loop starts again and again is no reason to wait.
+                // Short-lived commands that an ignoring loop starts again and again are no reason to wait.
                 Activity::NotKnownYet => signalled.was_there(process),
             };
             let ignores = || ignores_now(process, &seen, signalled.signal_of(process));
@@ -197,14 +197,15 @@ impl IgnoreCheck {
     }
 }
 
-/// Whether the signal does nothing to it, as far as it can be seen now.
+/// Whether the signal has no effect on it, as far as can be seen now.
 fn ignores_now(process: &Process, seen: &Closer, signal: Option<Signal>) -> bool {
     let Some(signal) = signal else { return false };
     let signals = seen.status.signals.or(process.signals.filter(|_| signal.number() < 32));
     let Some(signals) = signals else { return false };
     let is_dropped = signals.disposition(signal) == Disposition::Ignored
         || (seen.status.is_nested_init && signals.disposition(signal) == Disposition::Default);
-    // What is blocked, or waited for, is queued even if it is ignored. A process that runs may have come out of that wait a moment ago.
+    // A signal that is blocked or waited for is queued even if it is ignored. A process that is running may have just left
+    // `rt_sigtimedwait`.
     is_dropped
         && !signals.blocked.contains(signal)
         && !matches!(seen.call, Call::AwaitsSignals | Call::Running)
@@ -217,7 +218,7 @@ fn judge(
 ) -> (Outlook, Option<Process>) {
     let Look { table, main, .. } = *look;
     let Some(main) = main else {
-        // What ends with its writer is no reason to wait for that.
+        // A spared reader ends with its writer, so it is no reason to wait for the writer.
         let spares_all = table.iter().all(|process| signalled.is_spared(process));
         let counts = |process: &&Process| spares_all || !signalled.is_spared(process);
         let worth = table.iter().filter(counts).find(|process| !ignores(process)).copied();
@@ -241,7 +242,7 @@ fn judge(
     (if unsignalled { Outlook::SignalOthersFirst } else { Outlook::Futile }, None)
 }
 
-/// Whether it was signalled, or was started since by a process that was.
+/// Whether it was signalled, or was started after the signal by a process that was.
 fn is_of_signalled(process: &Process, table: &Table, signalled: &Signalled) -> bool {
     let mut at = process;
     for _ in 0..=table.len() {
@@ -308,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What is said of one that ignores TERM, by looks at these times, each with what it has moved.
+    /// What looks at these times find about a process that ignores TERM. Each look comes with the bytes moved so far.
     fn outlooks(begins: Option<u64>, looks: &[(u64, u64)]) -> Vec<Outlook> {
         let main = Sample::new(MAIN, 1, "main").ignores(&[Signal::TERM]);
         let (table, facts) = world(&[main]);

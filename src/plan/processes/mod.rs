@@ -1,13 +1,13 @@
-//! The processes below drainit as plain data, and the rules over them.
+//! The processes below drainit as plain data, and the rules about them.
 //!
 //! | file | rule |
 //! |---|---|
 //! | [`tree`] | which processes descend from drainit |
 //! | [`answering`] | which of them a stop signals: a process that handles the signal answers for its descendants |
 //! | [`shells`] | the exception: what a shell that catches the signal waits for in the foreground |
-//! | [`readers`] | what is spared because it ends with what writes into it |
+//! | [`readers`] | which processes are spared because they end with their writer |
 //! | [`signalled`] | which processes have been signalled, so that none is signalled twice in one stage |
-//! | [`ignoring`] | whether waiting for those that are left can help |
+//! | [`ignoring`] | whether it can help to wait for the processes that are left |
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ use std::fmt;
 
 use crate::signal::{Signal, SignalSet};
 
-/// One process, as one look at it showed it. The pid and the start time together name it for ever; the pid alone does not.
+/// One process, as one look showed it. Pid and start time together identify it for good; the pid alone does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: i32,
@@ -41,26 +41,26 @@ pub struct Process {
     /// The processor time that it has used, in clock ticks.
     pub cpu: u64,
     pub name: ProcessName,
-    /// It has died of KILL, and was not reaped yet; only if the kernel tells how it ended.
+    /// It has died of KILL and was not reaped yet; only if the kernel shows how it ended.
     pub has_died_of_kill: bool,
-    /// For signals 1 to 31 only, which is as far as `/proc/PID/stat` goes; `None` if it does not tell.
+    /// Signals 1 to 31 only, because `/proc/PID/stat` has no more; `None` if it does not show them.
     pub signals: Option<SignalState>,
 }
 
 impl Process {
-    /// Whether both are one process, seen at two times.
+    /// Whether both are the same process, seen at two times.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 
-    /// What names it for ever.
+    /// What identifies it for good.
     #[must_use]
     pub fn key(&self) -> (i32, u64) {
         (self.pid, self.start)
     }
 
-    /// Whether it can still do something. The kernel shows a leader that has ended as a zombie while its threads live on.
+    /// Whether it can still act. The kernel shows a leader that has ended as a zombie while its threads live on.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !matches!(self.state, b'Z' | b'X') || self.threads > 1
@@ -72,7 +72,7 @@ impl Process {
         self.state == b'T'
     }
 
-    /// Its disposition as its `stat` line tells it; `None` if that does not reach so far.
+    /// Its disposition according to its `stat` line; `None` for signals that the line does not have.
     #[must_use]
     pub fn disposition(&self, signal: Signal) -> Option<Disposition> {
         self.signals.filter(|_| signal.number() < 32).map(|signals| signals.disposition(signal))
@@ -84,7 +84,7 @@ impl Process {
 pub struct Table {
     /// Sorted by pid.
     processes: Vec<Process>,
-    /// Places in `processes`, sorted by the parent's pid, then by the pid.
+    /// Indices into `processes`, sorted by the parent's pid, then by the pid.
     by_parent: Vec<usize>,
 }
 
@@ -98,7 +98,7 @@ impl Table {
         Self { processes, by_parent }
     }
 
-    /// The process that has this number.
+    /// The process with this pid.
     #[must_use]
     pub fn find(&self, pid: i32) -> Option<&Process> {
         self.processes
@@ -133,7 +133,7 @@ pub struct SignalState {
 }
 
 impl SignalState {
-    /// What it does about this signal. A shell blocks signals for the moment of a fork, so a signal that is blocked and ignored counts as
+    /// Its disposition for this signal. A shell blocks signals for the moment of a fork, so a signal that is blocked and ignored counts as
     /// ignored.
     #[must_use]
     pub fn disposition(&self, signal: Signal) -> Disposition {
@@ -184,7 +184,7 @@ impl fmt::Display for Disposition {
 pub struct ProcessName([u8; 16]);
 
 impl ProcessName {
-    /// The first bytes of this one.
+    /// A name of the first bytes of `name`.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         let mut name = [0; 16];
@@ -194,7 +194,7 @@ impl ProcessName {
         Self(name)
     }
 
-    /// As the kernel has it.
+    /// Its bytes, as the kernel has them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());

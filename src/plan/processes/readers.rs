@@ -1,19 +1,19 @@
-//! What reads from a pipe of another descendant ends by itself, at end of file, and its death would be the writer's SIGPIPE: `server | tee log`
-//! would lose the last lines of the log. So such a reader is spared, as long as its writer is signalled, or answered for.
+//! A process that reads from a pipe of another descendant ends by itself, at end of file, and its death would give the writer a SIGPIPE:
+//! `server | tee log` would lose the last lines of the log. So such a reader is spared, as long as its writer gets the signal.
 //!
-//! A writer that would never hear of the stop (the reader's own descendant, or two that read from each other) spares nobody.
+//! A writer that would never get it (the reader's own descendant, or two processes that read from each other) spares no reader.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Readers that may be spared, and what writes into their pipes.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
-    /// The pipe that each reads from, in the order in which the rule came to them.
+    /// Each reader and its pipe, in the order in which the rule reached them.
     readers: Vec<(i32, u64)>,
     by_pipe: BTreeMap<u64, Vec<i32>>,
-    /// The pipes that the descendants of each reader, or itself, write into.
+    /// For each reader, the pipes that it or its descendants write into.
     below: BTreeMap<i32, BTreeSet<u64>>,
-    /// The pipes that others write into, who hear of the stop.
+    /// The pipes into which other processes write. Those get the signal.
     heard: BTreeSet<u64>,
 }
 
@@ -31,7 +31,7 @@ impl Readers {
         self.readers.iter().map(|&(reader, _)| reader).collect()
     }
 
-    /// A process writes into this pipe. It hears of the stop, unless it is this reader, or below it: then it does when that one has ended.
+    /// A process writes into this pipe. It gets the signal, unless it is this reader or below it: then it ends only after that reader.
     pub(super) fn writes(&mut self, pipe: u64, below: Option<i32>) {
         match below {
             Some(reader) => _ = self.below.entry(reader).or_default().insert(pipe),
@@ -43,13 +43,14 @@ impl Readers {
     pub(super) fn not_spared(&self) -> BTreeSet<i32> {
         let mut left = self.pids();
         let mut not_spared = BTreeSet::new();
-        // Pipes that will come to their end, with the reader whose end that is.
+        // Pipes that will come to their end, and the reader whose end causes it.
         let mut ending: Vec<(u64, Option<i32>)> = self.heard.iter().map(|&pipe| (pipe, None)).collect();
         let mut done: BTreeMap<u64, u8> = BTreeMap::new();
         let mut order = self.readers.iter();
         loop {
             while let Some((pipe, of)) = ending.pop() {
-                // Each reader of a pipe but one's own is spared the first time, and that one the second time.
+                // A reader may read its own pipe, and its end must not spare itself. So a pipe's end by a reader spares the pipe's other
+                // readers; if a second reader ends the pipe too, it also spares the first.
                 let times = done.entry(pipe).or_default();
                 if *times == 2 {
                     continue;

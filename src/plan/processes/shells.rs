@@ -1,27 +1,27 @@
 //! What a shell waits for in the foreground.
 //!
 //! A shell that catches a signal runs its trap only when its foreground command has ended (POSIX, "trap"), so it does not answer for that
-//! command: both are signalled. Behind a background command it is in `wait`, and its trap runs at once. What tells the two apart
-//! differs from shell to shell; each rule was found by experiment (`docs/decisions/a-handler-answers.md`).
+//! command: both are signalled. If its command is in the background, the shell is in `wait`, and its trap runs at once. What tells the two
+//! apart differs from shell to shell; each rule was found by experiment (`docs/decisions/a-handler-answers.md`).
 //!
-//! In doubt the shell answers: to tell a server twice what the trap tells it destroys work.
+//! If in doubt, the shell answers: a server that gets the signal a second time, after the trap's, may lose work.
 
 use super::facts::{Call, Fact, Facts, Reader, Stdin};
 use super::{Process, SignalState, Table};
 use crate::signal::{Signal, SignalSet};
 
-/// The shells that are told apart.
+/// The shells that differ in how they wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// dash, and busybox's ash: the system call tells.
+    /// dash, and busybox's ash: the system call shows what it waits for.
     Ash,
     Bash,
     Zsh,
-    /// A shell of another kind (ksh, mksh, fish): what it waits for cannot be told.
+    /// A shell of another kind (ksh, mksh, fish): it cannot be seen what it waits for.
     Other,
 }
 
-/// Programs of busybox, which share one file, that are no shells, but have children and may catch signals.
+/// Programs in busybox's one file that are no shells, but have children and may catch signals.
 const APPLETS: [&[u8]; 17] = [
     b"chpst",
     b"cron",
@@ -43,7 +43,7 @@ const APPLETS: [&[u8]; 17] = [
 ];
 
 impl Shell {
-    /// By the name of the program's file and, if that tells too little, by the process's own name.
+    /// By the name of the program's file or, if that is ambiguous, by the process's own name.
     #[must_use]
     pub fn of(file: Option<&[u8]>, name: &[u8]) -> Option<Self> {
         // A login shell's name begins with a dash; a file that was replaced ends in " (deleted)".
@@ -64,11 +64,11 @@ impl Shell {
 /// What a shell that catches the signal waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Waits {
-    /// For these in the foreground; its trap runs when they have ended.
+    /// For these processes in the foreground; its trap runs when they have ended.
     For(Vec<i32>),
     /// For nothing that keeps its trap from running.
     Freely,
-    /// That cannot be told, so it counts as answering for its children.
+    /// Unknown, so the shell counts as answering for its children.
     InDoubt,
     /// Facts are missing.
     NotKnownYet,
@@ -78,8 +78,8 @@ pub(super) enum Waits {
 /// has the same children.
 ///
 /// /proc is read one file after another while the shell goes on from command to command. `children` are those that live now, read before
-/// `now`, the shell itself, and `switches`, which is read last. A shell that sleeps now, and has not gone to sleep again since, has slept all
-/// the time.
+/// `now`, the shell itself, and `switches`, which is read last. If the shell sleeps now, and has not gone to sleep again since, it has
+/// slept all the time.
 #[must_use]
 pub fn has_slept(
     shell: i32,
@@ -101,7 +101,7 @@ pub fn has_slept(
 /// The signals that a background command of a shell without job control ignores (POSIX, "Asynchronous lists").
 const KEYS: SignalSet = SignalSet::from_bits(0).with(Signal::INT).with(Signal::QUIT);
 
-/// What this shell waits for. `is_last_look` says that a shell that runs will not be looked at again.
+/// What this shell waits for. If `is_last_look`, a shell that is running will not be looked at again.
 pub(super) fn waits(
     shell: Shell,
     process: &Process,
@@ -131,14 +131,14 @@ pub(super) fn waits(
 /// What is in the foreground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Front {
-    /// The youngest child, and what writes into it.
+    /// The youngest child, and the processes that write into it.
     Youngest,
     Nothing,
     Doubt,
 }
 
-/// dash and busybox wait for a foreground command in `wait4`, for `$(...)` in `read` from its pipe, and for `wait` in `rt_sigsuspend`. The `read` of
-/// the shell language reads from elsewhere, and a trap interrupts it.
+/// dash and busybox wait for a foreground command in `wait4`, for `$(...)` in `read` from its pipe, and for `wait` in `rt_sigsuspend`. The
+/// shell command `read` reads from elsewhere, and a trap interrupts it.
 fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look: bool) -> Option<Front> {
     match facts.call(shell.pid)? {
         Call::AwaitsChild => Some(Front::Youngest),
@@ -146,7 +146,7 @@ fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look
             Some(if is_captured(pipe, youngest, facts)? { Front::Youngest } else { Front::Nothing })
         }
         Call::Reads(None) | Call::Suspended | Call::AwaitsSignals => Some(Front::Nothing),
-        // Between two commands: it will be somewhere in a moment.
+        // It is between two commands, and will be in a call in a moment.
         Call::Running | Call::Other if !is_last_look => {
             facts.again(shell.pid, Fact::Call);
             None
@@ -163,13 +163,13 @@ fn ash(shell: &Process, youngest: &Process, facts: &mut Reader<'_>, is_last_look
     }
 }
 
-/// What a shell that reads from this pipe reads is what this command says: `$(...)`.
+/// Whether the shell reads the output of this command from this pipe, for `$(...)`.
 fn is_captured(pipe: u64, command: &Process, facts: &mut Reader<'_>) -> Option<bool> {
     let is_background = facts.status(command.pid)?.signals.is_some_and(|it| it.ignored.intersects(KEYS));
     Some(facts.outputs(command.pid)?.write_into(pipe) && !is_background)
 }
 
-/// zsh blocks INT only while it waits for a foreground command, and for `$(...)` it reads from its pipe.
+/// zsh blocks INT only while it waits for a foreground command; for `$(...)` it reads from the command's pipe.
 fn zsh(shell: &Process, youngest: &Process, facts: &mut Reader<'_>) -> Option<Front> {
     let signals = facts.status(shell.pid)?.signals.or(shell.signals);
     let Some(signals) = signals else { return Some(Front::Doubt) };
@@ -178,8 +178,9 @@ fn zsh(shell: &Process, youngest: &Process, facts: &mut Reader<'_>) -> Option<Fr
     Some(if is_in_front { Front::Youngest } else { Front::Nothing })
 }
 
-/// A background command of bash ignores INT and QUIT, and has a read-only `/dev/null` as its stdin. A program may have changed the first
-/// (node resets both and catches INT), so then the second tells, unless the shell reads what it says, for `$(...)`. In a group of its own (`set -m`) nothing does.
+/// A background command of bash ignores INT and QUIT, and has a read-only `/dev/null` as its stdin. A program may have changed the signals
+/// (node resets both and catches INT); then stdin decides, unless the shell reads the command's output, for `$(...)`. If the command is in
+/// a group of its own (`set -m`), neither decides.
 fn bash(shell: &Process, youngest: &Process, table: &Table, facts: &mut Reader<'_>) -> Option<Front> {
     let signals = facts.status(youngest.pid)?.signals.or(youngest.signals);
     let Some(signals) = signals else { return Some(Front::Doubt) };
@@ -201,9 +202,9 @@ fn bash(shell: &Process, youngest: &Process, table: &Table, facts: &mut Reader<'
     Some(match its {
         Stdin::ReadOnlyNull | Stdin::Hidden => Front::Doubt,
         its if its == own => Front::Youngest,
-        // Behind a pipe: in the background the first command of the pipeline has the null device.
+        // It reads from a pipe: if the pipeline is in the background, its first command has the null device.
         Stdin::Pipe(pipe) => match writer(pipe, youngest, shell.pid, table, facts)? {
-            // The first command of a pipeline in the background ignores them, whatever the others did about it.
+            // The first command of a background pipeline ignores the two signals, whatever the others have done about them.
             Some(writer) if writer.signals.is_some_and(|signals| signals.ignored.intersects(KEYS)) => {
                 Front::Nothing
             }
@@ -237,7 +238,7 @@ fn writer<'a>(
     found
 }
 
-/// The last command of a pipeline with its siblings that write into it, and into those.
+/// The last command of a pipeline, the siblings that write into it, those that write into them, and so on.
 fn pipeline(last: &Process, parent: i32, table: &Table, facts: &mut Reader<'_>) -> Option<Vec<i32>> {
     let siblings: Vec<&Process> = table.children(parent).collect();
     let mut members = vec![last.pid];

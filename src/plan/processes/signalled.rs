@@ -1,19 +1,21 @@
-//! Which processes a stage of the stop has signalled, so that none is signalled twice: a program that takes its signal once and gives it its
-//! default back (Go's `signal.NotifyContext`) dies of the second one in the middle of its work.
+//! Which processes a stage of the stop has signalled, so that none is signalled twice: a program that takes its signal once and then
+//! restores the default action (Go's `signal.NotifyContext`) dies of the second one in the middle of its work.
 //!
-//! Just before the first signal of a stage, all that are there are noted by pid and start time. Later an orphan that drainit adopts is
-//! signalled, unless
+//! Just before the first signal of a stage, every process is noted by pid and start time. Later an orphan that drainit adopts is signalled,
+//! unless
 //!
-//! - it was signalled before, or is spared because it ends with what writes into it;
-//! - it was started after the signal: what a signalled process starts is its way of ending (a last backup, a clean-up);
-//! - a process that it descended from handled the signal, and may have passed it on before it left (`trap 'kill $pid; exit' TERM`). Then it is signalled
-//!   at once only if it has not run since, which means that it was told nothing; else after a time, and never if it has given its handler
-//!   up meanwhile.
+//! - it was signalled before, or is spared because it ends with its writer;
+//! - it was started after the signal: what a signalled process starts is part of its shutdown (a last backup, a clean-up);
+//! - it may have been *told*: a process that it descended from handled the signal, and may have passed it on before it exited (`trap 'kill
+//!   $pid; exit' TERM`). Then it is signalled at once only if it has not run since, which means that it was not told; else after a time,
+//!   and never if it has removed its handler meanwhile.
 //!
-//! That goes for what the rule comes to below such an orphan, too: the command in the foreground of a shell, or a child of a process that ignores the
-//! signal. At the first signal of a stage nothing can be told by comparison, because there is no earlier look: there all that the rule names are signalled.
+//! The same holds for a process that the rule reaches below such an orphan: the foreground command of a shell, or a child of a process that
+//! ignores the signal. At the first signal of a stage there is no earlier look to compare with: every process that the rule names is
+//! signalled.
 //!
-//! A process that drainit had adopted before the stage began has no ancestor that could tell it anything, whatever started it: it is signalled with main.
+//! A process that drainit had adopted before the stage began has no ancestor that could have told it: it is signalled with main, whatever
+//! started it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,23 +25,23 @@ use super::{Disposition, Process, ProcessName, SignalState, Table};
 use crate::plan::StopSignal;
 use crate::signal::Signal;
 
-/// The moment just before the first signal, as processes can be compared with it.
+/// The moment just before the first signal, in terms that processes can be compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// In clock ticks since boot, as start times are.
     pub ticks: u64,
-    /// The pid that was given away last: within one tick it tells which process was there before.
+    /// The pid that was assigned last: within one tick it shows which processes were there before.
     pub last_pid: Option<i32>,
 }
 
-/// What a process that may have been told is given if processes that ignore the signal are waited for without a limit.
+/// How long a process that may have been told is left alone, if processes that ignore the signal are waited for without a limit.
 pub const TOLD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Pids that lie further below the last one come after it: the numbers have begun again from the start.
+/// A pid further below the last one than this comes after it: the numbers have wrapped around.
 const WRAPPED: i32 = 1 << 14;
 
 impl Moment {
-    /// Whether the process was started after it. If that cannot be told it was: to signal a clean-up destroys work.
+    /// Whether this moment is before the process's start. If that is not known, it is: to signal a clean-up destroys work.
     fn is_before(self, process: &Process) -> bool {
         let is_new = |last: i32| process.pid > last || process.pid < last - WRAPPED;
         process.start > self.ticks || (process.start == self.ticks && self.last_pid.is_none_or(is_new))
@@ -52,9 +54,9 @@ pub struct Signalled {
     signal: Option<StopSignal>,
     moment: Moment,
     known: BTreeMap<i32, Entry>,
-    /// A group that was signalled as a whole: what is in it was signalled, or was started by a process that was.
+    /// A group that was signalled as a whole: each member was signalled, or was started by a process that was.
     group: Option<i32>,
-    /// All that were there were signalled, without a look at them.
+    /// Every process that was there was signalled, without a look.
     all: bool,
 }
 
@@ -62,25 +64,25 @@ pub struct Signalled {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u64,
-    /// What it was called: another name is another program, which has given nothing up.
+    /// Its name: if that has changed, it is another program, whose missing handler means nothing.
     name: ProcessName,
-    /// The parent that it had.
+    /// Its parent at that time.
     parent: i32,
-    /// Just before the signal. A process that ignores it only since then has got it, and cleans up undisturbed.
+    /// Its signals just before the signal. A process that ignores it only since then has got it, and is cleaning up.
     signals: Option<SignalState>,
     is_nested_init: bool,
-    /// Its signals are from `status`, which has all of them; `stat` has 1 to 31.
+    /// Its signals are from `status`, which has all 64; `stat` has 1 to 31.
     has_status: bool,
     /// It took signals in `rt_sigtimedwait`, which its mask does not show.
     awaits_signals: bool,
-    /// How often it had waited then.
+    /// How often it had gone to sleep by then.
     switches: Option<u64>,
     sent: Sent,
-    /// It ends with what writes into it, and is signalled at the last call at the earliest.
+    /// It ends with its writer, and is signalled at the last call at the earliest.
     is_spared: bool,
-    /// The rule names it, but it may have been told: it is signalled later.
+    /// The rule names it, but it may have been told: it is signalled later, if at all.
     is_owed: bool,
-    /// What it was sent, if that is not what came.
+    /// The signal that it was sent.
     signal: Option<Signal>,
     was_there: bool,
 }
@@ -89,7 +91,7 @@ struct Entry {
 enum Sent {
     No,
     Yes,
-    /// The kernel refused it (EPERM): to this process the signal means as little as to one that ignores it.
+    /// The kernel refused it (EPERM), so the process counts as one that ignores the signal.
     Refused,
     /// It was told by another process, and would die of a second signal.
     ByOthers,
@@ -100,14 +102,14 @@ enum Sent {
 pub enum OrphanVerdict {
     /// It is a top of the rule now.
     Signal,
-    /// Its parent may have told it; look again later.
+    /// It may have been told; look again later.
     Wait,
     /// Nothing, in this stage.
     Leave,
 }
 
 impl Signalled {
-    /// A stage begins: these are there.
+    /// A stage begins; these processes are there.
     #[must_use]
     pub fn begin(signal: StopSignal, moment: Moment, table: &Table) -> Self {
         let mut stage =
@@ -124,7 +126,7 @@ impl Signalled {
         self.signal
     }
 
-    /// More is known of a process that was there: from its `status`, read before the signal was sent.
+    /// Notes more about a process that was there: its `status`, read before the signal was sent.
     pub fn note_status(&mut self, pid: i32, status: &Status) {
         if let Some(entry) = self.known.get_mut(&pid) {
             entry.switches = entry.switches.or(status.switches);
@@ -153,27 +155,27 @@ impl Signalled {
         }
     }
 
-    /// It was there before the signal, but was not looked at then.
+    /// The process was there before the signal, but was not looked at then.
     pub fn note_present(&mut self, process: &Process) {
         if self.find(process).is_none() {
             self.insert(process, true);
         }
     }
 
-    /// It ends with what writes into it.
+    /// It ends with its writer.
     pub fn note_spared(&mut self, pid: i32) {
         if let Some(entry) = self.known.get_mut(&pid) {
             entry.is_spared = true;
         }
     }
 
-    /// Whether it is not signalled because it ends with what writes into it.
+    /// Whether it is not signalled because it ends with its writer.
     #[must_use]
     pub fn is_spared(&self, process: &Process) -> bool {
         self.find(process).is_some_and(|entry| entry.is_spared && entry.sent == Sent::No)
     }
 
-    /// All that were there were signalled at once.
+    /// Every process that was there was signalled in one call.
     pub fn note_all(&mut self) {
         self.all = true;
     }
@@ -183,7 +185,7 @@ impl Signalled {
         self.group = Some(group);
     }
 
-    /// Whether it needs no other signal in this stage: it has got one, or was told by another process.
+    /// Whether it needs no other signal in this stage: it was signalled or refused, or was told.
     #[must_use]
     pub fn is_done(&self, process: &Process) -> bool {
         match self.find(process) {
@@ -218,14 +220,14 @@ impl Signalled {
             .and_then(|entry| entry.disposition(entry.signal.or(self.signal.map(|it| it.rewritten))?))
     }
 
-    /// What it was sent in this stage, or would be.
+    /// The signal that it was sent in this stage, or would be.
     #[must_use]
     pub fn signal_of(&self, process: &Process) -> Option<Signal> {
         self.find(process).and_then(|entry| entry.signal).or(self.signal.map(|signal| signal.rewritten))
     }
 
-    /// What is to be done about an orphan that drainit has adopted. `status` reads what it does now, if that matters. `since` is the
-    /// time since the signal, `patience` how long a process that may have been told is given.
+    /// What to do about an orphan that drainit has adopted. `status` reads its present state, if that matters. `since` is the time since
+    /// the signal, `patience` how long a process that may have been told is left alone.
     pub fn orphan(
         &mut self,
         orphan: &Process,
@@ -247,8 +249,8 @@ impl Signalled {
         self.told(orphan, &entry, since, patience, status())
     }
 
-    /// The same for a process that the rule comes to below this orphan. What lies between the two has told it nothing: it waits for it, or ignores the
-    /// signal.
+    /// The same for a process that the rule reaches below this orphan. The processes between the two have not told it: they wait for it, or
+    /// ignore the signal.
     pub fn below(
         &mut self,
         top: &Process,
@@ -271,7 +273,7 @@ impl Signalled {
         verdict
     }
 
-    /// Those that the rule has named, and that may have been told.
+    /// The processes that the rule has named and that may have been told.
     pub fn owed<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a Process> {
         table
             .iter()
@@ -284,7 +286,7 @@ impl Signalled {
         self.known.values().any(|entry| entry.is_owed && entry.sent == Sent::No)
     }
 
-    /// Whether a process was told by one that handled the signal.
+    /// Decides about a process that may have been told, by what it does now.
     fn told(
         &mut self,
         process: &Process,
@@ -305,13 +307,13 @@ impl Signalled {
         let is_pending = self.signal.is_some_and(|signal| {
             now.pending.contains(signal.received) || now.pending.contains(signal.rewritten)
         });
-        // One that was told may not have run yet, or be running.
+        // A process that was told may not have run yet, or may be running.
         let has_not_run = process.state != b'R' && entry.switches.is_some() && entry.switches == now.switches;
         let was_told_nothing = has_not_run && !is_pending;
         if was_told_nothing || patience <= since { OrphanVerdict::Signal } else { OrphanVerdict::Wait }
     }
 
-    /// The pids of processes that ignored the signal when it was sent, could not be sent it, or were started since by such a one.
+    /// The pids of processes that ignored the signal when it was sent, refused it, or were started since by such a process.
     #[must_use]
     pub fn ignoring(&self, table: &Table) -> BTreeSet<i32> {
         let mut found: BTreeMap<i32, bool> = BTreeMap::new();
@@ -328,7 +330,7 @@ impl Signalled {
                     let ignores = self.disposition(at) == Some(Disposition::Ignored);
                     break entry.sent == Sent::Refused || (is_sent && ignores);
                 }
-                // Parents are older than their children, so this comes to an end; times that were turned back do not.
+                // Parents are older than their children, so this ends; the limit is for a clock that was turned back.
                 match table.find(at.parent) {
                     Some(parent) if parent.start <= at.start && line.len() <= table.len() => at = parent,
                     _ => break false,
@@ -339,23 +341,23 @@ impl Signalled {
         found.into_iter().filter(|(_, ignores)| *ignores).map(|(pid, _)| pid).collect()
     }
 
-    /// The processes that it descended from before the signal, below drainit.
+    /// Its ancestors below drainit, as they were before the signal.
     fn ancestors(&self, entry: &Entry, own_pid: i32) -> impl Iterator<Item = &Entry> {
         let parent = move |entry: &Entry| {
             let parent = self.known.get(&entry.parent).filter(|_| entry.parent != own_pid);
-            // Parents are older than their children; a number that was given away again is not.
+            // Parents are older than their children, unless the pid has been reused.
             parent.filter(|parent| parent.start <= entry.start)
         };
         std::iter::successors(parent(entry), move |entry| parent(entry)).take(self.known.len())
     }
 
-    /// Whether its `status` is still to be read: before a signal is sent all 64 dispositions have to be known.
+    /// Whether its `status` has still to be read: all 64 dispositions have to be known before a signal is sent.
     #[must_use]
     pub fn wants_status(&self, process: &Process) -> bool {
         self.find(process).is_some_and(|entry| !entry.has_status)
     }
 
-    /// Whether it was signalled with others at once.
+    /// Whether one call has signalled it together with others.
     fn is_of_many(&self, process: &Process) -> bool {
         self.group == Some(process.group) || (self.all && !self.moment.is_before(process))
     }
@@ -386,7 +388,7 @@ impl Signalled {
         );
     }
 
-    /// Whether it handled the signal, in one of its forms.
+    /// Whether it handled the signal, as received or as rewritten.
     fn handled(&self, entry: &Entry) -> bool {
         let Some(StopSignal { received, rewritten }) = self.signal else { return false };
         let handles =

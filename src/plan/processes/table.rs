@@ -1,4 +1,4 @@
-//! The rule as a document, checked in: which processes a stop signals, for the ways in which containers are started.
+//! The rule as a document, checked in: which processes a stop signals, for common ways to start a container.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -32,7 +32,7 @@ them is then signalled by the same rule: these follow in the last column. Proces
 struct Case {
     entrypoint: &'static str,
     processes: Vec<Sample>,
-    /// The processes that die of the signal, or of their trap.
+    /// The processes that die of the signal or exit in their trap.
     then_gone: Vec<i32>,
     signal: StopSignal,
 }

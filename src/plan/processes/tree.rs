@@ -2,8 +2,8 @@
 
 use super::Process;
 
-/// A table may name a parent that has gone since; then the child has another parent by now, and is read again. More rounds than this
-/// are needed only if parents die faster than /proc can be read.
+/// If a parent has gone since the table was read, its child has another parent by now, and is read again. More rounds than this are needed
+/// only if parents die faster than /proc can be read.
 const ROUNDS: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ enum Kin {
     Unknown,
     Ours,
     Foreign,
-    /// Its line of parents ends at the process with this index, whose parent is in no line of the table.
+    /// Its line of parents ends at the process with this index, whose parent is not in the table.
     Lost(usize),
 }
 
@@ -51,7 +51,7 @@ fn kinship(all: &[Process], own: i32) -> Vec<Kin> {
         let found = loop {
             match (all.get(at), kin.get(at)) {
                 (_, Some(&known)) if known != Kin::Unknown => break known,
-                // A line that bites its own tail: a number was given away while the table was read.
+                // A cycle: a pid was reused while the table was read.
                 (Some(_), _) if line.len() > all.len() => break Kin::Foreign,
                 (Some(process), _) => {
                     line.push(at);

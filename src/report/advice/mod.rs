@@ -1,4 +1,4 @@
-//! What to change: sentences that follow from what was seen, and from nothing else.
+//! What to change: sentences that follow from what was observed, and from nothing else.
 
 #![forbid(unsafe_code)]
 
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use super::record::{ProcessEnd, ProcessRecord, Record};
 
-/// A process that ends within this time of main ended with it: ends are not seen at once.
+/// A process that ends within this time of main counts as ending with it: ends are not seen at once.
 const WITH_MAIN: Duration = Duration::from_millis(50);
-/// What takes less is not slow.
+/// Anything shorter is not slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many processes a sentence names.
 const NAMED: usize = 5;
 
-/// The sentences, the most telling ones first.
+/// The sentences, the most useful ones first.
 #[must_use]
 pub fn advice(record: &Record) -> Vec<String> {
     let mut advice = Vec::from_iter(signals::unheeded(record));
@@ -77,7 +77,14 @@ mod tests {
             main.name = name(b"docker-entrypoi");
         });
         assert!(advice(&script).iter().any(|line| line.contains("docker-entrypoi (7), a shell, died")));
-        script.command = "node".to_owned();
-        assert!(!advice(&script).iter().any(|line| line.contains("a shell")));
+        script.processes.iter_mut().filter(|process| process.is_main).for_each(|main| {
+            main.name = name(b"server");
+        });
+        assert!(
+            !advice(&script).iter().any(|line| line.contains("a shell")),
+            "the script has become the server"
+        );
+        script.command = "sh".to_owned();
+        assert!(!advice(&script).iter().any(|line| line.contains("a shell")), "as after sh -c 'exec server'");
     }
 }

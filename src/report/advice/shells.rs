@@ -10,7 +10,9 @@ use crate::report::record::{ProcessRecord, Record, TOGETHER, Timed};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
-/// The end of a process that its own parent reaps is seen at the next look.
+/// The kernel keeps this many bytes of a process's name (proc_pid_comm(5)).
+const NAME_LENGTH: usize = 15;
+/// If a process is reaped by its own parent, drainit sees its end up to this late: at the next look.
 const SEEN_LATE: Duration = Duration::from_millis(500);
 
 /// A shell that dies of the signal leaves its children without a parent, and their exit status is lost.
@@ -27,8 +29,8 @@ pub(super) fn died_first(record: &Record) -> Option<String> {
     ))
 }
 
-/// A trap runs when the foreground command has ended. That a command is in the foreground was seen where the rule has signalled it though the
-/// shell handles the signal.
+/// A trap runs when the foreground command has ended. The record shows a foreground command by this: the rule has signalled it although its
+/// parent, the shell, handles the signal.
 pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     record.target.filter(|&target| target == Target::Auto)?;
     record.processes.iter().find_map(|shell| {
@@ -59,10 +61,13 @@ pub(super) fn waits_in_front(record: &Record) -> Option<String> {
     })
 }
 
-/// A trap that does not exit: the loop goes on, and starts the same commands as before.
+/// A trap that does not exit: the loop goes on, and starts the same commands again. A shell that ended by itself was only cleaning up.
 pub(super) fn goes_on(record: &Record) -> Option<String> {
     record.processes.iter().find_map(|shell| {
         let sent = catching_shell(record, shell)?;
+        if record.end_of(shell).is_some() && !record.was_killed(shell) {
+            return None;
+        }
         let children = || record.processes.iter().filter(|child| child.parent == shell.pid);
         let before = |child: &&ProcessRecord| child.first_seen <= sent.at.saturating_add(TOGETHER);
         let again = children().filter(|child| !before(child)).find(|new| {
@@ -79,17 +84,20 @@ pub(super) fn goes_on(record: &Record) -> Option<String> {
     })
 }
 
-/// The signal that a shell got, if it handles that.
+/// The signal that a shell was sent, if it handles that.
 fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Signal>> {
     let is_shell = format::is_shell(&process.name.to_string()) || (process.is_main && main_is_shell(record));
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
 }
 
-/// The kernel names a script's process after the script, so the interpreter may be hidden behind either name.
+/// The kernel names a script's process after the first bytes of the script's name, until the process executes another program. If main was
+/// never seen alive, it may have done that, so it does not count as a shell.
 pub(super) fn main_is_shell(record: &Record) -> bool {
-    let name = record.main().map(|main| main.name.to_string());
-    let is_script = record.command.ends_with(".sh");
-    is_script || format::is_shell(&record.command) || name.is_some_and(|name| format::is_shell(&name))
+    let Some(main) = record.main() else { return false };
+    let command = record.command.rsplit('/').next().unwrap_or_default();
+    let is_script = command.ends_with(".sh");
+    let name = main.name.to_string();
+    format::is_shell(&name) || (is_script && command.bytes().take(NAME_LENGTH).eq(name.bytes()))
 }
 
 #[cfg(test)]
@@ -99,7 +107,7 @@ mod tests {
     use crate::report::fixtures::*;
     use crate::report::record::*;
 
-    /// A shell with a trap, and a command in its foreground that ends then.
+    /// A shell with a trap, whose foreground command ends at this time.
     fn trap(command_ends: u64) -> Record {
         let mut record = well();
         record.target = Some(Target::Auto);
@@ -144,7 +152,11 @@ mod tests {
         let unsignalled =
             ProcessRecord { parent: MAIN, first_seen: ms(15_200), signalled: None, ..one(20, "sleep", 0) };
         record.processes.push(unsignalled);
+        assert_eq!(goes_on(&record), None, "it cleaned up, and ended");
         record.killed = Some(timed(15_200, KillReason::Elapsed));
+        record.processes.iter_mut().filter(|one| one.is_main).for_each(|shell| {
+            shell.ended = Some(timed(15_210, ProcessEnd::Reaped(Ended::Killed(Signal::KILL))));
+        });
         assert_eq!(
             goes_on(&record).as_deref(),
             Some(

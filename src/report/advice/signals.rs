@@ -9,7 +9,7 @@ use crate::report::record::{ProcessEnd, ProcessRecord, Record};
 use crate::report::{format, repeats};
 use crate::signal::Signal;
 
-/// A signal that asks programs to stop and has begun no stop.
+/// A signal that other programs take as a request to stop, and that began no stop.
 pub(super) fn unheeded(record: &Record) -> Option<String> {
     let came = record.unheeded?;
     let stop = record.stop.map_or(Signal::TERM, |stop| stop.signal);
@@ -20,7 +20,7 @@ pub(super) fn unheeded(record: &Record) -> Option<String> {
     ))
 }
 
-/// Only processes that suffered for it: others may ignore the signal for good reasons.
+/// Only about processes that suffered for it: others may ignore the signal for good reasons.
 pub(super) fn ignoring(record: &Record) -> Option<String> {
     let suffered = |process: &&ProcessRecord| record.suffered_for_ignoring(process);
     let ignoring: Vec<&ProcessRecord> = record.processes.iter().filter(suffered).collect();
@@ -38,7 +38,7 @@ pub(super) fn ignoring(record: &Record) -> Option<String> {
     ))
 }
 
-/// No process handles a signal that is not TERM, so those that it was sent to died of it as if they had crashed: it may be the wrong one.
+/// No process handles a signal other than TERM, so those that were sent it died as in a crash: it may be the wrong signal.
 pub(super) fn unhandled(record: &Record) -> Option<String> {
     let signal = record.processes.iter().find_map(|process| process.signalled)?.what;
     let mut reached =
@@ -56,7 +56,7 @@ pub(super) fn unhandled(record: &Record) -> Option<String> {
     })
 }
 
-/// Main handles the signal, and the target had its children signalled as well: that cut them off, or may be why it went wrong.
+/// Main handles the signal, and the target had its children signalled as well: that may have cut their work off.
 pub(super) fn past_main(record: &Record) -> Option<String> {
     record.target.filter(|target| matches!(target, Target::Group | Target::All))?;
     let main = record.main().filter(|main| main.disposition == Some(Disposition::Caught))?;

@@ -9,9 +9,9 @@ use crate::plan::processes::Disposition;
 use crate::report::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StopReason};
 use crate::report::{format, repeats};
 
-/// A process that ended by itself so soon after main, and does not handle the signal, had nothing left to do.
+/// A process that does not handle the signal, and ended by itself this soon after main, had nothing left to do.
 const A_MOMENT: Duration = Duration::from_millis(500);
-/// What is shorter is no time.
+/// Anything shorter counts as "at once".
 const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// When an init exits with main, the kernel kills every other process of its pid namespace.
@@ -44,13 +44,13 @@ pub(super) fn cut_off(record: &Record) -> Vec<String> {
     lines
 }
 
-/// Whether a process that outlived main would have lost anything by an end at that moment.
+/// Whether a process that outlived main would have lost work if it had ended together with main.
 fn loses(record: &Record, process: &ProcessRecord, main_ended: Duration) -> bool {
     let Some(end) = record.end_of(process) else { return false };
     if process.disposition == Some(Disposition::Caught) || process.disposition == Some(Disposition::Blocked) {
         return true;
     }
-    // KILL does to a process without a handler what the signal does.
+    // For a process without a handler, KILL and the signal do the same.
     let died_of_it = process.signalled.is_some_and(|sent| {
         let by_it = end.what == ProcessEnd::Reaped(Ended::Killed(sent.what));
         let without_a_handler = process.disposition == Some(Disposition::Default);
@@ -59,7 +59,7 @@ fn loses(record: &Record, process: &ProcessRecord, main_ended: Duration) -> bool
     !died_of_it && main_ended.saturating_add(A_MOMENT) < end.at
 }
 
-/// Steps that used up the drain's time, or took half of the stop or more.
+/// Steps that used up the drain's time, or took at least half of the stop.
 pub(super) fn steps(record: &Record) -> Vec<String> {
     let whole = record.stop_took().unwrap_or_default();
     let mut sentences = Vec::new();
@@ -84,7 +84,7 @@ pub(super) fn steps(record: &Record) -> Vec<String> {
     sentences
 }
 
-/// A process that was not deaf to the signal, and took four fifths of the stop or more: it is the one to look at.
+/// A process that did not ignore the signal, and took at least four fifths of the stop: it is the one to speed up.
 pub(super) fn slowest(record: &Record) -> Option<String> {
     let whole = record.stop_took()?;
     let end = |process: &&ProcessRecord| record.end_of(process).map(|end| end.at);
@@ -109,7 +109,7 @@ mod tests {
     use crate::report::record::*;
     use crate::signal::Signal;
 
-    /// Main exits at once, and this process later.
+    /// A stop in which main exits at once, and this process later.
     fn after_main(other: ProcessRecord) -> Record {
         let mut record = shell_in_front();
         record.command = "python3".to_owned();

@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(drawn, timeline::draw(&ignoring_shell(), canvas));
         let expected = r"entrypoint.sh (7) ignores TERM and was killed after 2.3s
 failed: \x1b[2J\n (9) was left behind: KILL did not end it (uninterruptible)
-failed: the pre-stop step 'http 127.0.0.1:80' exited with 1 after 200ms
+failed: the pre-stop step 'command notify.sh' exited with 1 after 200ms
 advice: entrypoint.sh (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
 ";
         assert_eq!(judged, expected);

@@ -23,8 +23,8 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// The parameters of the terminal's "select graphic rendition". A bar's characters have the colour of their background: it looks
-    /// solid, and text that is copied still has it.
+    /// The parameters of the terminal's "select graphic rendition". A bar's characters have the colour of their background, so the bar
+    /// looks solid, and copied text still has the characters.
     fn code(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,

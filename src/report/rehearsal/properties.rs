@@ -1,4 +1,4 @@
-//! What must hold whatever a record says.
+//! What must hold whatever is in a record.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::{exit_code, judgement};
 use crate::report::generator::records;
 use crate::report::record::StopReason;
 
-/// Without the colours, which end with their line.
+/// The text without its colours, which end with each line.
 pub(super) fn plain(drawn: &str) -> String {
     let mut parts = drawn.split('\x1b');
     let mut plain = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! One bar of the time line: what, from when to when, what was sent, how it ended.
+//! One bar of the time line: its label, its beginning and end, the signals on it, and how it ended.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::report::record::{
 use crate::report::repeats::Repeats;
 use crate::signal::Signal;
 
-/// A signal to a group and its arrival at a process are noted apart: within this time they are the same.
+/// A signal to a group and its arrival at a process are noted separately: within this time they are the same.
 const ONE_SIGNAL: Duration = Duration::from_millis(20);
 
 pub(super) struct Row {
     name: String,
-    /// Its pid, or how often it was there: shown even if the name is cut.
+    /// Its pid, or how many processes it shows: visible even if the name is cut.
     suffix: String,
-    /// For how many processes it stands.
+    /// How many processes it shows.
     pub(super) count: usize,
     began: Duration,
-    /// `None` if it was still there.
+    /// `None` if it had not ended.
     pub(super) ended: Option<Duration>,
-    /// When it was first signalled; a step is at work from its first moment.
+    /// When it was first signalled; for a step, its beginning.
     signalled: Option<Duration>,
     killed: Option<Duration>,
     /// In the order in which they were sent.
@@ -40,7 +40,9 @@ impl Row {
         let took = format::duration(step.took().unwrap_or_default());
         let (outcome, is_bad) = match step.ended.map(|end| end.what) {
             Some(StepOutcome::Succeeded) => (format!("done in {took}"), false),
-            Some(StepOutcome::Failed(how)) => (format!("{how} in {took}"), true),
+            Some(StepOutcome::Failed(how)) => {
+                (format!("{} in {took}", format::failure(&step.name, how)), true)
+            }
             Some(StepOutcome::NotStarted) => ("not started".to_owned(), true),
             Some(StepOutcome::TimedOut) => (format!("timed out after {took}"), true),
             Some(StepOutcome::Dropped) => (format!("dropped after {took}"), false),
@@ -88,7 +90,7 @@ impl Row {
         }
     }
 
-    /// One bar from the first one's beginning to the last one's end.
+    /// One bar from the beginning of the first process to the end of the last.
     pub(super) fn of_repeats(record: &Record, repeats: &Repeats<'_>, origin: Duration) -> Self {
         let mut row = Self::of_process(record, repeats.last(), origin);
         if repeats.count() == 1 {
@@ -170,14 +172,14 @@ impl Row {
         }
     }
 
-    /// The signals of which the bar shows no more than a letter.
+    /// The signals of which the bar shows only a letter.
     pub(super) fn abbreviated(&self, scale: Scale, run_ended: Duration) -> Vec<Signal> {
         let end = scale.column(self.ended.unwrap_or(run_ended)).max(scale.column(self.began));
         let marks = self.marks(scale, end).into_iter();
         marks.filter(|(_, shown, _)| shown.len() == 1).map(|(_, _, signal)| signal).collect()
     }
 
-    /// A signal's name if there is room up to the next one and the end, else its first letter; and where that stands.
+    /// A signal's name if there is room before the next one and the end, else its first letter; and its column.
     fn marks(&self, scale: Scale, end: usize) -> Vec<(usize, String, Signal)> {
         let mut signals: Vec<(usize, Signal)> = Vec::new();
         let mut all = self.signals.clone();
@@ -205,7 +207,7 @@ impl Row {
     }
 }
 
-/// The signals that reached this process, KILL apart.
+/// The signals that reached this process, except KILL.
 fn signals_to(
     record: &Record,
     process: &ProcessRecord,
@@ -228,7 +230,7 @@ fn signals_to(
     signals
 }
 
-/// Keeps the order in which they were sent.
+/// In the order in which they were sent.
 fn insert(signals: &mut Vec<(Duration, Signal)>, at: Duration, signal: Signal) {
     let place = signals.partition_point(|&(other, _)| other <= at);
     signals.insert(place, (at, signal));

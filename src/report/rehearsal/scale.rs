@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::report::format::{milliseconds, round_duration};
 
-/// The shortest time that a scale shows, so that a stop that takes no time has one.
+/// The shortest time that a scale shows, so that a stop of no length still has one.
 const LEAST_SPAN: Duration = Duration::from_millis(10);
 /// Marks are at least this many columns apart.
 const APART: u64 = 10;
@@ -41,7 +41,7 @@ const STEPS: [u64; 26] = [
     24 * HOUR,
 ];
 
-/// A span of time, laid over a number of columns.
+/// A span of time, spread over a number of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     origin: Duration,
@@ -58,7 +58,7 @@ impl Scale {
         self.cells
     }
 
-    /// The column of this time; a time outside the scale is at one of its ends.
+    /// The column of this time; a time outside the scale is moved to the nearer end.
     pub(super) fn column(&self, at: Duration) -> usize {
         let past = at.saturating_sub(self.origin).min(self.span).as_nanos();
         let last = self.cells - 1;

@@ -26,19 +26,19 @@ use crate::signal::Signal;
 const PROCESS_ROWS: usize = 40;
 /// The widest drawing that is easy to read.
 const WIDEST: usize = 160;
-/// Anything narrower is drawn this wide, and cut.
+/// A narrower terminal gets a drawing of this width, and cuts it.
 const NARROWEST: usize = 40;
 
 const LEGEND: [&str; 5] = ["- before the signal", "= signalled", "# after KILL", "| end", "> still there"];
-/// Between two entries of it.
+/// The gap between two entries of the legend.
 const APART: &str = "   ";
 
 /// What to draw on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Canvas {
-    /// In characters; more than is readable is not used.
+    /// In characters; anything beyond the readable width is not used.
     pub width: usize,
-    /// Whether the terminal takes colours.
+    /// Whether the terminal supports colours.
     pub colour: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Canvas {
 struct Section {
     heading: String,
     rows: Vec<Row>,
-    /// What is said of processes without a row.
+    /// A line about processes without a row.
     note: Option<String>,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn draw(record: &Record, canvas: Canvas) -> String {
     text
 }
 
-/// What the marks mean, and the letters that stand for signals, in lines of this width.
+/// The legend: what the marks mean, and which letters are which signals, in lines of this width.
 fn legend(abbreviated: impl Iterator<Item = Signal>, width: usize) -> Vec<String> {
     let mut signals: Vec<Signal> = Vec::new();
     for signal in abbreviated {
@@ -121,7 +121,7 @@ fn legend(abbreviated: impl Iterator<Item = Signal>, width: usize) -> Vec<String
     filled(LEGEND.into_iter().map(str::to_owned).chain(letters), APART, width)
 }
 
-/// As many of these in a line as there is room for.
+/// Packs as many of these into a line as there is room for.
 fn filled(entries: impl Iterator<Item = String>, apart: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for entry in entries {
@@ -158,7 +158,7 @@ fn steps(record: &Record, when: When) -> Section {
     Section { heading: format!("{} steps", format::when(when)), rows, note: None }
 }
 
-/// Main, then the slowest; and how many more there are.
+/// Main, then the slowest processes; and how many more there are.
 fn processes(record: &Record, origin: Duration) -> (Vec<Row>, Option<String>) {
     let all = Repeats::of(&record.processes);
     let mut rows: Vec<Row> = all.iter().map(|one| Row::of_repeats(record, one, origin)).collect();
@@ -230,7 +230,7 @@ T TERM
                          0            2s           4s
                          +------------+------------+-----
 pre-stop steps
- http 127.0.0.1:80       =|                               exited with 1 in 200ms
+ command notify.sh       =|                               exited with 1 in 200ms
 processes
  entrypoint.sh (7)        TERM===========K                killed at 2.5s
  \x1b[2J\n (9)            TERM===========KILL###########> left behind
@@ -250,7 +250,7 @@ K KILL   T TERM
                          ^[90m0            2s           4s^[0m
                          ^[90m+------------+------------+-----^[0m
 ^[1mpre-stop steps^[0m
- http 127.0.0.1:80       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited with 1 in 200ms^[0m
+ command notify.sh       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited with 1 in 200ms^[0m
 ^[1mprocesses^[0m
  entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mK^[0m                ^[31mkilled at 2.5s^[0m
  \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m

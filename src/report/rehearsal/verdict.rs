@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 
 /// All that went wrong, in sentences.
 ///
-/// A rehearsal passes only if a stop was asked for, every process ended without KILL, the stop did not go on early because a signal was
+/// A rehearsal passes only if a stop was requested, every process ended without KILL, the stop did not go on early because a signal was
 /// ignored, every step did its work, and main ended by the stop signal or with 0 (after `--remap-exit`).
 #[must_use]
 pub(super) fn reasons(record: &Record) -> Vec<String> {
@@ -116,7 +116,7 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
     }
 }
 
-/// A KILL from elsewhere: the kernel that is out of memory, or an operator.
+/// A KILL from elsewhere: by the kernel, for lack of memory, or by an operator.
 fn died_of_other_kill(record: &Record) -> Vec<String> {
     let sentence = |name: &str| format!("{name} {}", format::FOREIGN_KILL);
     let by_other = |process: &ProcessRecord| {
@@ -162,13 +162,13 @@ fn crashed(record: &Record) -> Option<String> {
     Some(format!("{main} {how}{made}: a good end is 0 or {code} (128 + {expected})"))
 }
 
-/// What a shell means by a code above 128.
+/// The signal that a shell means by a code above 128.
 fn died_inside(code: u8) -> String {
     let signal = code.checked_sub(128).and_then(|number| Signal::new(number.into()));
     signal.map(|signal| format!(" (128 + {signal})")).unwrap_or_default()
 }
 
-/// It ignored what it was sent, and was sent another signal before it ended.
+/// The process ignored its signal, and was sent another one before it ended.
 fn passed_over(record: &Record, process: &ProcessRecord) -> Option<String> {
     if record.was_killed(process) {
         return None;
@@ -200,7 +200,7 @@ fn step_failed(step: &StepRecord) -> Option<String> {
     let took = step.took().map(format::duration).unwrap_or_default();
     let how = match step.ended.map(|end| end.what) {
         Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(how)) => format!("{how} after {took}"),
+        Some(StepOutcome::Failed(how)) => format!("{} after {took}", format::failure(&step.name, how)),
         Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
         Some(StepOutcome::TimedOut) => format!("timed out after {took}"),
         None => "was not seen to end".to_owned(),

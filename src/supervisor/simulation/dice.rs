@@ -1,6 +1,6 @@
 //! Chance that can be repeated.
 
-/// A list that is gone through again and again.
+/// A list that starts again when it is used up.
 #[derive(Clone, Debug)]
 pub(super) struct Dice<T> {
     values: Vec<T>,

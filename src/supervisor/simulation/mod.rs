@@ -1,5 +1,5 @@
-//! A simulated world: random processes, a kernel that is late and fails, time that jumps; and in it the real plan, the real rules, the real
-//! stopper and the real recorder.
+//! A simulated world: random processes, a kernel that is late and fails, time that jumps; and in it the real plan, rules, stopper and
+//! recorder.
 //!
 //! | file | duty |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | [`watch`] | what must hold, after every event |
 //! | [`run`] | the supervisor's loop |
 //!
-//! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from (0: a new one); a world that fails is made smaller until nothing can
-//! be left out of it.
+//! `DRAINIT_WORLDS` is the number of worlds, `DRAINIT_SEED` the number that they are made from (0: a new one). A world that fails is made
+//! smaller until nothing can be left out of it.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::indexing_slicing, reason = "a place in the world is never given up")]
@@ -38,16 +38,16 @@ use crate::signal::Signal;
 use spec::Spec;
 
 const WORLDS: u32 = 10_000;
-/// The same worlds each time, so that a change is what makes the test fail.
+/// The same worlds each time, so that only a change of the code makes the test fail.
 const SEED: u64 = 7;
-/// A bug of old is found within so many, which is less than a minute.
+/// An old bug is found within this many worlds, which takes less than a minute.
 const FOUND_WITHIN: u32 = 40_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect(name))
 }
 
-/// Runs so many worlds; the smallest one that fails, and why.
+/// Runs this many worlds; returns the smallest one that fails, and why.
 fn explore(worlds: u32, seed: u64, bug: Option<Bug>) -> Result<(), Box<(Spec, String)>> {
     let config =
         Config { cases: worlds, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
@@ -82,7 +82,7 @@ fn every_world_ends_well() {
     println!("{worlds} worlds in {:?}", begun.elapsed());
 }
 
-/// As in gVisor. With a limit nothing needs to be said.
+/// As in gVisor. With a limit there is nothing to warn of.
 #[test]
 fn where_nothing_is_known_of_signals_that_is_said_once() {
     for (hides_signals, limit, patience, is_said) in [

@@ -16,10 +16,10 @@ use crate::supervisor::publish::Output;
 use crate::supervisor::recorder::Recorder;
 use crate::supervisor::stopper::Stopper;
 
-/// Nothing happens any more that a test could wait for.
+/// Nothing that a test could wait for happens after this time.
 const END: Duration = Duration::from_secs(30);
 
-/// More turns than this are a loop that waits for nothing.
+/// With more turns than this, the loop waits for nothing.
 const TURNS: u32 = 10_000;
 
 struct Run<'a> {
@@ -30,14 +30,14 @@ struct Run<'a> {
     recorder: Recorder<Sim>,
     main: Main,
     received: VecDeque<(Duration, Signal)>,
-    /// When drainit has to have left, its own slowness apart.
+    /// When drainit has to have ended, apart from its own slowness.
     bound: Option<Duration>,
     /// When the slowness that counts began.
     slack_before: Duration,
     left: Option<ExitReason>,
 }
 
-/// Runs drainit in this world, with a bug of old if one is given, and says what went wrong.
+/// Runs drainit in this world, with an old bug if one is given, and returns what went wrong.
 pub(super) fn run(spec: &Spec, bug: Option<Bug>) -> Result<(), String> {
     let (world, main) = World::new(spec);
     let sim = Sim::new(world, bug);
@@ -93,7 +93,7 @@ impl Run<'_> {
         }
     }
 
-    /// What has happened, in the supervisor's order.
+    /// Handles what has happened, in the supervisor's order.
     fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         let (mut main_ended, mut child_ended) = (false, false);
@@ -186,7 +186,7 @@ impl Run<'_> {
                 self.recorder.none_left();
             }
             let now = self.sim.now();
-            // With several stages the next thing that is due may be another signal.
+            // With several stages the next deadline may be another signal.
             let is_kill = self.spec.policy.schedule.as_ref().is_none_or(|it| it.stage(1).is_none());
             let is_late = is_kill && self.plan.limit().is_some_and(|limit| limit + HELD_AFTER < now);
             for action in self.plan.handle(now, event) {

@@ -14,7 +14,7 @@ use crate::plan::processes::{Disposition, Process, Table, tree};
 use crate::signal::Signal;
 use crate::supervisor::kernel::{Bug, Kernel};
 
-/// A way to the world.
+/// Access to the world, as a kernel.
 #[derive(Clone, Debug)]
 pub(super) struct Sim {
     world: Rc<RefCell<World>>,
@@ -30,7 +30,7 @@ impl Sim {
         self.world.borrow_mut()
     }
 
-    /// After a moment, in which the world goes on.
+    /// The world, after a moment in which it goes on.
     fn call(&self) -> RefMut<'_, World> {
         let mut world = self.world();
         world.call();
@@ -48,11 +48,11 @@ impl Sim {
 }
 
 impl Kernel for Sim {
-    /// The place of a process in the world.
+    /// The index of a process in the world.
     type Pinned = Option<usize>;
     type Watched = ();
 
-    /// No two looks at the clock show the same.
+    /// No two readings of the clock are the same.
     fn now(&self) -> Duration {
         let mut world = self.world();
         world.now += Duration::from_nanos(1);
@@ -85,7 +85,7 @@ impl Kernel for Sim {
         if self.call().look_fails() {
             return None;
         }
-        // Processes come and go while they are looked at, one after the other.
+        // Processes come and go while they are read, one after the other.
         let everybody = self.world().everybody();
         let mut seen = Vec::new();
         for id in everybody {
@@ -186,7 +186,7 @@ impl Kernel for Sim {
             let world = self.call();
             world.find(pid).map(|id| world.procs[id].group)
         };
-        // What was read may not hold any more.
+        // What was read may be out of date.
         drop(self.call());
         found
     }

@@ -14,7 +14,7 @@ use crate::signal::{Signal, SignalSet};
 pub(super) struct Spec {
     pub(super) is_pid_one: bool,
     pub(super) main: Life,
-    /// Processes that are none of drainit's, which lies in their way when numbers are given away again.
+    /// Processes that are not drainit's: they use up pids when numbers wrap around.
     pub(super) foreign: usize,
     pub(super) policy: StopPolicy,
     /// What drainit receives, and when.
@@ -22,7 +22,7 @@ pub(super) struct Spec {
     pub(super) faults: Faults,
 }
 
-/// What a process is and does.
+/// What a process is, and what it does.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     pub(super) reaction: Reaction,
@@ -42,15 +42,15 @@ pub(super) enum Reaction {
     Leaves(Duration),
     /// It takes signals in `rt_sigtimedwait`.
     Takes(Duration),
-    /// It passes the signal on to its children, and leaves after this time.
+    /// It passes the signal on to its children, and exits after this time.
     Relays(Duration),
-    /// It passes the signal on, and leaves when its children have.
+    /// It passes the signal on, and exits when its children have.
     Gathers,
-    /// It starts a last child that lives for this long, and leaves.
+    /// It starts a last child that lives for this long, and exits.
     CleansUp(Duration),
-    /// It has given its handler up once that was called, and dies of a second signal before its time.
+    /// Its handler runs once and restores the default; it dies of a second signal before its time.
     Once(Duration),
-    /// It catches the signal, and stays.
+    /// It catches the signal, and does not exit.
     Stays,
 }
 
@@ -59,16 +59,16 @@ pub(super) enum Reaction {
 pub(super) enum Act {
     Exit(u8),
     Fork(Box<Life>),
-    /// It starts this, and exits.
+    /// It starts this process, and exits.
     Daemonize(Box<Life>),
     LeadGroup,
-    /// It is another program now.
+    /// It becomes another program.
     Exec(Reaction),
-    /// Somebody has stopped it.
+    /// Another process stops it.
     Stop,
 }
 
-/// What the kernel and the machine let go wrong; each list is gone through again and again.
+/// What the kernel and the machine let go wrong; each list starts again when it is used up.
 #[derive(Clone, Debug)]
 pub(super) struct Faults {
     /// Whether a look at all processes fails.
@@ -83,7 +83,7 @@ pub(super) struct Faults {
     pub(super) sends: Vec<bool>,
     /// How much later drainit wakes up than it wanted to.
     pub(super) delays: Vec<Duration>,
-    /// Whether a number that is free again is given away first.
+    /// Whether a pid that is free again is assigned first.
     pub(super) reuses: Vec<bool>,
 }
 
@@ -91,7 +91,7 @@ fn ms(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     range.prop_map(Duration::from_millis)
 }
 
-/// Things happen at the same moment, or a few calls later, more often than chance has it.
+/// Things happen at the same moment, or a few calls apart, more often than by chance.
 fn moments() -> impl Strategy<Value = Duration> {
     (0..12_u64, 0..10_u64).prop_map(|(tenths, later)| Duration::from_millis(tenths * 100 + later))
 }
@@ -216,11 +216,11 @@ fn faults() -> impl Strategy<Value = Faults> {
         })
 }
 
-/// All worlds.
+/// Any world.
 pub(super) fn specs() -> impl Strategy<Value = Spec> {
     let signal = prop_oneof![5 => Just(Signal::TERM), 1 => Just(Signal::INT), 1 => Just(Signal::HUP)];
     let received = prop::collection::vec((moments(), signal), 1..4);
-    // Most worlds have a kernel that nothing is wrong with: what must hold there is more.
+    // Most worlds have a kernel that works: more must hold there.
     let faults = prop_oneof![
         1 => Just(Faults::none()),
         2 => faults(),

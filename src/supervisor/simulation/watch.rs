@@ -17,7 +17,7 @@ pub(super) enum Doing {
     Nothing,
     /// It sends the signal of a stage, or looks for orphans.
     Stage,
-    /// It signals those that the rule has left out.
+    /// It signals the processes that the rule has left out.
     Others,
     Forwarding,
     Killing,
@@ -27,12 +27,12 @@ pub(super) enum Doing {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     pub(super) doing: Doing,
-    /// Whether a look or a signal has failed: then a coarser way is taken, of which less is asked.
+    /// Whether a look or a signal has failed: then drainit does something less exact, and less must hold.
     pub(super) has_failed: bool,
     pub(super) has_list_failed: bool,
     /// `kill(-1)`, which reaches foreign processes too.
     pub(super) is_to_everybody: bool,
-    /// What drainit's own calls have taken, and how much later it woke up.
+    /// How long drainit's own calls have taken, and how much too late it woke up.
     pub(super) slack: Duration,
     violations: Vec<String>,
     stage: u32,
@@ -86,13 +86,13 @@ impl World {
             return;
         }
         if !is_of_stage {
-            // One that gives its handler up at a signal that was forwarded is on its way, like one that was told.
+            // A process that removes its handler at a forwarded signal is about to exit, like one that was told.
             self.procs[to].was_told |= matches!(self.procs[to].reaction, Reaction::Once(_));
             return;
         }
         let stage = self.watch.stage;
-        // Which processes a group had that was signalled without a look is not known later.
-        // Nor is one known that was started between the look and the signal.
+        // It is not known later which processes were in a group that was signalled without a look, nor which was started between the look
+        // and the signal.
         let is_unseen = self.watch.has_failed || self.watch.stage_at <= self.procs[to].born;
         let has_left_group = is_unseen && self.watch.stage_at <= self.procs[to].group_since;
         if self.watch.sent.insert(to, stage) == Some(stage) && !has_left_group {
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// An ancestor that has handled the signal since before the stage, and has been an ancestor as long.
+    /// An ancestor that has handled the signal since before the stage, and has been one for as long.
     fn answering_parent(&self, id: usize) -> Option<usize> {
         let since = self.watch.stage_at;
         let mut at = id;
@@ -131,14 +131,14 @@ impl World {
         }
     }
 
-    /// Those of drainit's that live.
+    /// drainit's living descendants.
     pub(super) fn living(&self) -> impl Iterator<Item = usize> {
         (1..self.procs.len()).filter(|&id| self.is_alive(id) && !self.procs[id].is_foreign)
     }
 
     /// KILL is about to be sent for the first time.
     pub(super) fn check_before_kill(&mut self, reason: KillReason) {
-        // It may be repeated; what left meanwhile had not left before it.
+        // KILL may be repeated: a process that ended between the two had not ended before the first.
         let is_first = self.watch.killed_at.is_none();
         self.watch.killed_at.get_or_insert(self.now);
         if !is_first || self.watch.has_failed || !self.watch.is_auto {
@@ -164,7 +164,7 @@ impl World {
             ExitReason::NoneLeft => (1..self.procs.len())
                 .filter(|&id| !self.procs[id].is_reaped && !self.procs[id].is_foreign)
                 .collect(),
-            // Without the table drainit kills its own children alone: it needs their list, and each may be killed.
+            // Without the table drainit kills only its own children: it needs their list, and the right to kill each.
             ExitReason::SomeCannotBeKilled
                 if self.watch.has_failed
                     && (self.watch.has_list_failed || self.living().any(|id| self.procs[id].refuses)) =>
@@ -203,7 +203,7 @@ impl World {
             // KILL by PID 1 reaches all.
             return (!self.is_pid_one || !proc.was_killed).then_some("is drainit's");
         }
-        // kill(2) does not say which members of a group refused the signal, or had just left.
+        // kill(2) does not say which members of a group refused the signal, or had just exited.
         let had_just_left =
             !self.watch.is_auto && proc.ended.is_some_and(|(at, _)| self.watch.stage_at <= at);
         let may_be_sent =
@@ -222,7 +222,7 @@ impl World {
         if ended == Ended::Killed(Signal::KILL) && proc.was_killed {
             return (!said).then_some("was not killed");
         }
-        // One that ended by itself while KILL was on its way cannot be told from one that was killed.
+        // A process that ended by itself while KILL was on its way looks like one that was killed.
         let had_left = self.watch.killed_at.is_none_or(|killed_at| at < killed_at);
         (said && had_left && !self.watch.has_failed).then_some("was killed, but it had left before")
     }

@@ -1,4 +1,4 @@
-//! The simulated kernel: processes, signals, and time that goes by only when something waits.
+//! The simulated kernel: processes, signals, and time that passes only when something waits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -11,11 +11,11 @@ use crate::outcome::Ended;
 use crate::plan::processes::{Process, ProcessName, SignalState};
 use crate::signal::{Signal, SignalSet};
 
-/// drainit's own place among the processes.
+/// drainit's own index among the processes.
 pub(super) const OWN: usize = 0;
-/// A number is not given away again before this time.
+/// A pid is not assigned again before this time.
 const REST: Duration = Duration::from_millis(50);
-/// No call takes no time.
+/// Every call takes some time.
 const LEAST: Duration = Duration::from_micros(1);
 const TICK: u128 = 10;
 const EAGAIN: i32 = 11;
@@ -26,7 +26,7 @@ const ESRCH: i32 = 3;
 pub(super) struct Proc {
     pub(super) pid: i32,
     pub(super) born: Duration,
-    /// `None` is outside.
+    /// `None` is a parent outside.
     pub(super) parent: Option<usize>,
     pub(super) parent_since: Duration,
     pub(super) group: i32,
@@ -45,7 +45,7 @@ pub(super) struct Proc {
     is_leaving: bool,
     pending: Vec<Signal>,
     switches: u64,
-    /// How many programs it was before this one.
+    /// How many programs it has been before this one.
     programs: u32,
     acts: Vec<Act>,
 }
@@ -64,7 +64,7 @@ pub(super) struct World {
     pub(super) procs: Vec<Proc>,
     pub(super) watch: Watch,
     pub(super) is_pid_one: bool,
-    /// /proc tells nothing of signals.
+    /// /proc shows nothing of signals.
     pub(super) hides_signals: bool,
     by_pid: BTreeMap<i32, usize>,
     queue: BTreeMap<(Duration, u64), Happening>,
@@ -127,7 +127,7 @@ impl World {
         self.procs[OWN].pid
     }
 
-    /// Lets time go by, and what is due happen.
+    /// Lets time pass; what is due happens.
     pub(super) fn advance(&mut self, to: Duration) {
         while let Some((&(at, sequence), &happening)) = self.queue.first_key_value() {
             if to < at {
@@ -152,7 +152,7 @@ impl World {
         self.advance(self.now + took);
     }
 
-    /// How much later than it wanted drainit wakes up.
+    /// How much later than intended drainit wakes up.
     pub(super) fn delay(&mut self) -> Duration {
         self.delays.next()
     }
@@ -233,7 +233,7 @@ impl World {
                 self.spawn(Some(of), &Life { leads_group: true, ..*life });
                 self.end(of, Ended::Exited(0));
             }
-            // One that leads a group already joins that of a child that has come and gone.
+            // A process that leads a group already joins the group of a child that has come and gone.
             Act::LeadGroup => {
                 let pid = self.procs[of].pid;
                 self.procs[of].group_since = self.now;
@@ -397,7 +397,7 @@ impl World {
         Ok(())
     }
 
-    /// To a number, which has to be a child's.
+    /// Sends to a pid, which has to be a child's.
     pub(super) fn send_to_pid(&mut self, pid: i32, signal: Signal) -> io::Result<()> {
         match self.by_pid.get(&pid).copied() {
             Some(id) if self.procs[id].parent == Some(OWN) => self.send(id, signal),
@@ -426,7 +426,7 @@ impl World {
         self.by_pid.get(&pid).copied()
     }
 
-    /// The places of all that are there, in order of their pids.
+    /// The indices of all processes that are there, in order of their pids.
     pub(super) fn everybody(&self) -> Vec<usize> {
         self.by_pid.values().copied().collect()
     }

@@ -1,4 +1,4 @@
-//! Asking the rule: it names the facts that it wants, and they are read here.
+//! Applying the rule: it names the facts that it needs, and they are read here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::signal::Signal;
 use crate::supervisor::kernel::Kernel;
 
-/// So long a shell that is between two commands is looked at again before it is signalled.
+/// A shell that is between two commands is looked at again for this long before it is signalled.
 const SETTLING: Duration = Duration::from_millis(20);
 const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
-/// So often it is, however long a look takes.
+/// It is looked at this often at least, however long a look takes.
 const LEAST_LOOKS: usize = 2;
-/// So many processes that may be told by their parents are looked at before the signal.
+/// At most this many processes that may be told by their parents are read before the signal.
 const READ_AHEAD: usize = 1024;
 
-/// What the rule says, and what it was told.
+/// The result of the rule, and the facts that it rests on.
 pub(super) struct Answer {
     pub(super) selection: Selection,
     pub(super) facts: FactTable,
-    /// The processes as they are by now, if a shell has gone on while it was looked at.
+    /// A newer table, if a shell has gone on while it was looked at.
     pub(super) newer: Option<Table>,
 }
 
 impl<K: Kernel> Stopper<K> {
-    /// Asks the rule. A shell may go from one command to the next while /proc is read: then it is looked at again.
+    /// Applies the rule. A shell may go from one command to the next while /proc is read: then it is looked at again.
     pub(super) fn ask(&self, table: &Table, tops: &[i32], signal: StopSignal) -> Answer {
         let begun = self.kernel.now();
         let mut facts = FactTable::new();
@@ -58,10 +58,10 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Asks the rule about this table, and reads what it wants to know until it has an answer.
+    /// Applies the rule to this table, and reads the facts that it names until there is a result.
     ///
     /// # Errors
-    /// The shells on whose next step it depends.
+    /// The shells that are between two commands.
     fn select(&self, question: &Question<'_>, facts: &mut FactTable) -> Result<Selection, Vec<i32>> {
         let own_stdin = self.kernel.own_stdin();
         loop {
@@ -89,13 +89,13 @@ impl<K: Kernel> Stopper<K> {
     fn has_slept_since(&self, shell: i32, table: &Table, facts: &FactTable) -> bool {
         let Some(known) = facts.get(&shell) else { return true };
         let (children, now) = self.shell(shell, table);
-        // Without the kernel's list the rest has to do.
+        // Without the kernel's list the other checks have to do.
         let children = children.unwrap_or_else(|| table.children(shell).copied().collect());
         let children: Vec<i32> = children.iter().map(|child| child.pid).collect();
         has_slept(shell, table, known, &children, now.as_ref(), self.kernel.status(shell).switches)
     }
 
-    /// Its children that live, if the kernel lists them, and then the shell itself.
+    /// Its living children, if the kernel lists them, and then the shell itself: the order matters for `has_slept`.
     fn shell(&self, shell: i32, table: &Table) -> (Option<Vec<Process>>, Option<Process>) {
         let known = |child: i32| table.find(child).filter(|known| known.parent == shell).copied();
         let now = |child: i32| self.kernel.process(child).filter(Process::is_alive);
@@ -106,7 +106,7 @@ impl<K: Kernel> Stopper<K> {
         (children, self.kernel.process(shell))
     }
 
-    /// The same table with these shells and their children as they are now; nothing is known of those any more.
+    /// The same table, with these shells and their children as they are now. Their facts are forgotten.
     fn look_below(&self, table: &Table, shells: &[i32], facts: &mut FactTable) -> Table {
         let mut processes: Vec<Process> = table.to_vec();
         for &shell in shells {
@@ -122,7 +122,7 @@ impl<K: Kernel> Stopper<K> {
         Table::new(processes)
     }
 
-    /// What a process that handles the signal may tell its children shows in whether they have run since: that is read before the signal.
+    /// Whether a process was told by an ancestor shows in whether it has run since the signal, so its count is read before the signal.
     pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32]) {
         let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
         let mut below: Vec<i32> =
@@ -139,13 +139,13 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Leaves those out that the rule came to below an orphan, and that may have been told already.
+    /// Leaves out the recipients below an orphan that may have been told already.
     pub(super) fn leave_out_told(&mut self, table: &Table, recipients: &mut Vec<Recipient>) {
         let since = self.kernel.now().saturating_sub(self.began_at);
         let mut top = None;
         recipients.retain(|recipient| {
             let Some(process) = table.find(recipient.pid) else { return false };
-            // Those below a top follow it.
+            // The recipients below a top follow it.
             let Some(top) = top.filter(|_| recipient.why != Why::Top) else {
                 top = Some(process);
                 return true;
@@ -182,7 +182,8 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Those below the ones that are signalled now were there, too. What one that was signalled before has started since is its clean-up.
+    /// Processes below those that are signalled now count as having been there. What an already signalled process has started since is its
+    /// clean-up.
     pub(super) fn note_those_below(&mut self, table: &Table, tops: &[i32]) {
         let mut below = tops.to_vec();
         let mut seen: BTreeSet<i32> = BTreeSet::new();

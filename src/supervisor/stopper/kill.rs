@@ -13,14 +13,14 @@ use crate::report::format;
 use crate::signal::Signal;
 use crate::sys::kill;
 
-/// Looks at the list of our own children, at most.
+/// The most looks at the list of drainit's own children.
 const LIST_LOOKS: usize = 1024;
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
 impl<K: Kernel> Stopper<K> {
     pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder<K>) {
         let is_first = !std::mem::replace(&mut self.killing, true);
-        // What is told of a KILL is what was there before it; but it does not wait for that.
+        // The report names the processes that were there before KILL; but KILL waits only a moment for that.
         let begun = self.kernel.now();
         let look = || self.kernel.table_while(|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
@@ -34,7 +34,7 @@ impl<K: Kernel> Stopper<K> {
                 }
                 return;
             }
-            // One by one it may not be refused.
+            // Signalling them one by one may be allowed.
         }
         let table = stop_the_tree(&self.kernel);
         if is_first {
@@ -51,7 +51,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// These as the last look showed them: what state a process was in matters, and it is dying by now.
+    /// These processes as the last look showed them: their state before KILL matters, and by now they are dying.
     fn as_before(&self, killed: &Table) -> Table {
         let before =
             |process: &Process| self.last_look.find(process.pid).filter(|known| known.is_same(process));
@@ -74,8 +74,8 @@ impl<K: Kernel> Stopper<K> {
     }
 }
 
-/// Stops every process: what forks and ends outruns a look that kills, but what is stopped forks no more. Returns those that were
-/// there when a look found none that is new; `None` without /proc.
+/// Stops every process: processes that fork and end outrun a look that kills, but a stopped process does not fork. Returns those that were
+/// there when a look found no new one; `None` without /proc.
 fn stop_the_tree(kernel: &impl Kernel) -> Option<Table> {
     let mut stopped: Vec<(i32, u64)> = Vec::new();
     for _ in 0..LOOKS {
@@ -104,14 +104,14 @@ fn look_again_and_again(kernel: &impl Kernel) -> Option<Table> {
     None
 }
 
-/// Without a table: what they leave behind is our own child when KILL is repeated.
+/// Without a table: the children of these are adopted, and killed when KILL is repeated.
 fn kill_own_children(kernel: &impl Kernel) {
     for child in kernel.own_children().unwrap_or_default() {
         log_failure("cannot kill a child", kernel.send(child, Signal::KILL));
     }
 }
 
-/// An orphan is our own child, and the list of those is short and quickly read again, unlike all of /proc.
+/// An orphan is drainit's own child, and the list of those is short and quick to read again, unlike all of /proc.
 fn stop_own_children(kernel: &impl Kernel) {
     let mut known: Vec<i32> = Vec::new();
     for _ in 0..LIST_LOOKS {
@@ -129,7 +129,7 @@ fn stop_own_children(kernel: &impl Kernel) {
     }
 }
 
-/// What is said of those that KILL has not ended. On a busy machine it may only be late: nothing is said if none is left by now.
+/// The warning about processes that KILL has not ended; `None` if none is left by now, because on a busy machine KILL may only be late.
 pub(in crate::supervisor) fn left_behind(left: Option<&[Process]>) -> Option<String> {
     let names = match left {
         Some([]) => return None,

@@ -1,4 +1,4 @@
-//! Signals to many at once: main's group, every process, and all that can be reached without a look.
+//! Signals to many processes at once: main's group, every process, or all that can be reached without a look.
 
 use super::super::kernel::{Bug, Kernel};
 use super::super::{Main, log_failure};
@@ -13,7 +13,7 @@ use crate::report::Receiver;
 use crate::signal::Signal;
 
 impl<K: Kernel> Stopper<K> {
-    /// The look has failed: the signal goes to many at once, which get no other one in this stage.
+    /// The look has failed: the signal goes to many processes at once, which get no other one in this stage.
     pub(super) fn begin_without_table(
         &mut self,
         signal: StopSignal,
@@ -42,7 +42,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// What main has left behind may be found although a look at all processes fails.
+    /// The children that drainit has adopted can be listed although a look at all processes fails.
     fn signal_own_children(&mut self, signal: Signal, recorder: &mut Recorder<K>) {
         let children = self.kernel.own_children().unwrap_or_default();
         let mut found = Vec::new();
@@ -50,7 +50,7 @@ impl<K: Kernel> Stopper<K> {
             match self.kernel.process(child) {
                 Some(child) if recorder.is_of_step(&child) => {}
                 Some(child) => found.push(child),
-                // It keeps its number until it is reaped here.
+                // It keeps its pid until drainit reaps it.
                 None => log_failure("cannot signal a child", self.kernel.send(child, signal)),
             }
         }
@@ -81,7 +81,7 @@ impl<K: Kernel> Stopper<K> {
                 self.signalled.note_group(group);
             }
             Reached::Main => recorder.sent(signal.rewritten, Receiver::Main),
-            // One by one it is said which failed, and tried again.
+            // The members are signalled one by one: each failure is logged, and tried again.
             Reached::All | Reached::Nothing => {
                 let is_meant = |process: &&Process| process.pid == main || Some(process.group) == group;
                 let recipients: Vec<Recipient> = table
@@ -104,7 +104,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Every process, until a look finds none that is new.
+    /// Signals every process, until a look finds no new one.
     pub(super) fn everyone(&mut self, mut seen: Option<Table>, recorder: &mut Recorder<K>) {
         let Some(StopSignal { rewritten, .. }) = self.signalled.signal() else { return };
         for _ in 0..LOOKS {

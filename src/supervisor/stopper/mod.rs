@@ -1,7 +1,7 @@
-//! The stopper: sends what the plan wants sent, looks at the processes that are left, and kills them.
+//! The stopper: sends the signals of the plan, looks at the processes that are left, and kills them.
 //!
-//! Which processes that are is decided by the rules of [`plan::processes`](crate::plan::processes); here /proc is read for them, and what they
-//! say is carried out.
+//! The rules of [`plan::processes`](crate::plan::processes) decide which processes these are. The stopper reads /proc for the rules, and
+//! carries out their results.
 
 #![forbid(unsafe_code)]
 
@@ -33,50 +33,50 @@ pub(super) use kill::left_behind;
 use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 
-/// Looks for new processes, at most: what starts processes faster than that is left to the next stage of the stop.
+/// The most looks for new processes: if processes are started faster than that, the rest is left to the next stage of the stop.
 const LOOKS: usize = 64;
-/// So often, and so far apart, a look that failed is tried again before a stage begins without one.
+/// How often, and how far apart, a failed look is repeated before a stage begins without one.
 const TRIES: usize = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
-/// Of so many processes is said that they refuse signals, however long drainit runs.
+/// The most processes whose refusals are logged, however long drainit runs.
 const REFUSING: usize = 64;
 
 /// What is known of the stop that is under way.
 #[derive(Debug)]
 pub(super) struct Stopper<K: Kernel = Linux> {
     kernel: K,
-    /// How long a process that may have been told by its parent is given.
+    /// How long a process that may have been told by its parent is left alone.
     patience: Duration,
     signalled: Signalled,
     began_at: Duration,
-    /// What those are sent that the stage's target leaves out at first.
+    /// The signal for the processes that the stage's target leaves out at first.
     rest: Option<StopSignal>,
     check: IgnoreCheck,
-    /// Children of ours that need not be looked at again.
+    /// Children of drainit that need not be looked at again.
     settled: Vec<i32>,
-    /// What could not be sent, for a reason that may pass.
+    /// Signals that could not be sent, for a reason that may pass.
     unsent: Vec<(Process, Signal)>,
     /// What the last look showed.
     last_look: Table,
     /// When KILL or the next stage is due.
     limit: Option<Duration>,
-    /// When KILL comes, if there was a last call that found no /proc to look in.
+    /// When KILL comes, if the last call could not read /proc and has to be repeated.
     call_again: Option<Duration>,
-    /// What was forwarded to the command.
+    /// The signals that were forwarded to the command.
     forwarded: SignalSet,
-    /// Main, which is looked at for each signal that is forwarded.
+    /// Main, which is looked at each time a signal is forwarded.
     watched_main: K::Watched,
-    /// Processes that ignore the signal are not waited for.
+    /// Whether it is limited how long processes that ignore the signal are waited for.
     checks_ignoring: bool,
-    /// It was said that nothing is known of signals.
+    /// Whether it was logged that /proc shows nothing of signals.
     has_said_hidden: bool,
     killing: bool,
-    /// Processes of which was said that they refuse signals, by pid and start time.
+    /// Processes whose refusal was logged, by pid and start time.
     refusing: BTreeSet<(i32, u64)>,
 }
 
 impl<K: Kernel> Stopper<K> {
-    /// `patience` is what processes that ignore the signal are given, if there is a limit.
+    /// `patience` is how long processes that ignore the signal are waited for, if that is limited.
     pub(super) fn new(kernel: K, patience: Option<Duration>) -> Self {
         Self {
             kernel,
@@ -103,12 +103,12 @@ impl<K: Kernel> Stopper<K> {
         self.killing
     }
 
-    /// What the processes were last signalled with.
+    /// The signal that the processes were last sent.
     pub(super) fn signal(&self) -> Option<Signal> {
         self.signalled.signal().map(|signal| signal.rewritten)
     }
 
-    /// Which processes have got it.
+    /// Which processes have been sent it.
     pub(super) fn signalled(&self) -> &Signalled {
         &self.signalled
     }
@@ -127,7 +127,7 @@ impl<K: Kernel> Stopper<K> {
         self.kernel.table_while(|| !self.is_over())
     }
 
-    /// The same, tried again if it fails: without a table all are signalled alike.
+    /// As `table`, repeated if it fails: without a table all processes are signalled alike.
     fn table_for_a_stage(&self) -> Option<Table> {
         for _ in 0..TRIES {
             if let Some(table) = self.table() {
@@ -156,7 +156,7 @@ impl<K: Kernel> Stopper<K> {
         info!("forwarding {signal} to {}", send::in_words(to));
         match (to, main) {
             (Recipients::Main, Main::Alive(pid)) => {
-                // Without a look at it: this takes no page of memory that was not taken at the start.
+                // Main is not looked at: a look takes a page of memory, and there may be none.
                 if send::to_main(&self.kernel, pid, signal) == Delivery::Refused {
                     self.say_main_refused(pid, signal);
                 } else {
@@ -210,14 +210,14 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Says that a signal was refused, once for each process.
+    /// Logs that a signal was refused, once for each process.
     pub(super) fn say_refused(&mut self, process: &Process, signal: Signal) {
         if self.refusing.len() < REFUSING && self.refusing.insert(process.key()) {
             send::say_refused(process, signal);
         }
     }
 
-    /// Apart from what forwards: a look takes a page of the stack.
+    /// Not inlined into `forward`: a look takes a page of the stack.
     #[inline(never)]
     fn say_main_refused(&mut self, main: i32, signal: Signal) {
         if let Some(process) = self.kernel.process(main) {
@@ -250,7 +250,7 @@ impl<K: Kernel> Stopper<K> {
         self.settled.clear();
         self.unsent.clear();
         self.rest = Some(match target {
-            // What main is sent in place of the signal is for main alone.
+            // A rewrite of `--forward-to main` is for main alone.
             Target::Main => StopSignal::plain(signal.received),
             Target::Group | Target::All => StopSignal::plain(signal.rewritten),
             Target::Auto => signal,
@@ -288,7 +288,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// The processes where the rule begins: main, and what drainit has adopted.
+    /// The processes where the rule begins: main, and the processes that drainit has adopted.
     fn tops(&self, table: &Table, main: Option<i32>, recorder: &Recorder<K>) -> Vec<i32> {
         let adopted = table
             .children(self.kernel.own_pid())
@@ -330,7 +330,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Signals orphans that are new, continues what has been stopped since, and judges if that is wanted.
+    /// Signals new orphans, continues processes that have been stopped since, and judges if that is requested.
     pub(super) fn look(&mut self, judges: bool, main: Main, recorder: &mut Recorder<K>) -> Option<Outlook> {
         self.send_again(recorder);
         if let Some(process) = main.pid().and_then(|main| self.kernel.process(main)) {
@@ -367,7 +367,7 @@ impl<K: Kernel> Stopper<K> {
         Some(self.check.outlook(&look, &self.signalled, |process| self.kernel.closer(process)))
     }
 
-    /// Whether the last look's reason to wait still holds, so that no other process has to be looked at.
+    /// Whether the last look's reason to wait still holds; then no other process has to be looked at.
     fn is_worth_waiting(&self, main: Main) -> bool {
         let takes_it = |process: &Process| {
             if self.signalled.was_refused(process) {
@@ -393,7 +393,7 @@ impl<K: Kernel> Stopper<K> {
         known.is_some_and(|known| main.pid().is_some() || IgnoreCheck::still_holds(&self.signalled, &known))
     }
 
-    /// The kernel's list of our own children tells whether there may be an orphan that was not looked at yet.
+    /// The kernel's list of drainit's own children shows whether there may be an orphan that was not looked at yet.
     fn has_new_orphans(&self, main: Main, recorder: &Recorder<K>) -> bool {
         let Some(children) = self.kernel.own_children() else { return true };
         let is_known = |child: &i32| {
@@ -427,7 +427,7 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// What the rule says of processes that it does not signal.
+    /// Notes what the rule says of processes that it does not signal.
     fn note_selection(&mut self, selection: &Selection, recorder: &mut Recorder<K>) {
         selection.spared.iter().for_each(|&pid| self.signalled.note_spared(pid));
         selection.in_doubt.iter().for_each(|&shell| recorder.in_doubt(shell));
@@ -447,13 +447,13 @@ impl<K: Kernel> Stopper<K> {
         self.send(table, &selection.recipients, recorder);
     }
 
-    /// Signals, by the rule, what the stage's target has left out, because KILL would come next.
+    /// Signals, by the rule, the processes that the stage's target has left out, because KILL would come next.
     pub(super) fn signal_others(&mut self, main: Main, recorder: &mut Recorder<K>) {
         let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
         let is_top = |process: &&Process| {
             let parent = table.find(process.parent);
             let parent_answers = parent.is_some_and(|parent| {
-                // One that refused the signal knows of nothing that it could answer for.
+                // A parent that refused the signal cannot answer for its children.
                 !self.signalled.is_done(parent)
                     || (self.signalled.was_signalled(parent)
                         && self.signalled.disposition(parent) != Some(Disposition::Ignored))
@@ -467,7 +467,7 @@ impl<K: Kernel> Stopper<K> {
         self.by_the_rule(&table, &tops, signal, recorder);
     }
 
-    /// Signals every process that has not been: KILL comes soon.
+    /// Signals every process that has not been signalled: KILL comes soon.
     pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder<K>) {
         let Some(StopSignal { received, rewritten }) = self.rest else { return };
         let Some(table) = self.table() else {

@@ -26,7 +26,8 @@ pub(super) enum Delivery {
     Failed,
 }
 
-/// Our own children keep their numbers until we reap them; every other process is pinned and looked at again first.
+/// Signals one process. drainit's own children keep their pids until they are reaped; every other process is pinned, and checked again
+/// first.
 pub(super) fn one(kernel: &impl Kernel, process: &Process, signal: Signal) -> Delivery {
     let pinned = (process.parent != kernel.own_pid()).then(|| kernel.pin(process.pid));
     if pinned.is_some() && kernel.process_again(process).is_none() {
@@ -76,17 +77,17 @@ pub(super) fn to_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Delive
     }
 }
 
-/// The group that main is in now; `None` if that is drainit's own, or cannot be told.
+/// The group that main is in now; `None` if that is drainit's own, or is not known.
 pub(super) fn group_of(kernel: &impl Kernel, main: i32) -> Option<i32> {
     kernel.group_of(main).filter(|&group| group > 1 && group != kernel.own_group())
 }
 
-/// Whether a signal to this process is refused: one to its whole group is not if it has reached any of them (kill(2)).
+/// Whether a signal to this process is refused. One to its whole group succeeds if it reaches any member (kill(2)).
 pub(super) fn is_refused(kernel: &impl Kernel, process: &Process) -> bool {
     kernel.may_signal(process.pid).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Which processes a signal has reached that was sent without a look.
+/// Which processes a signal has reached if it was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     Main,
@@ -100,7 +101,7 @@ pub(super) fn to_group_of(kernel: &impl Kernel, main: i32, signal: Signal) -> Re
     if let Some(group) = group_of(kernel, main) {
         match kernel.send_to_group(group, signal) {
             Ok(()) => return Reached::Group(group),
-            // Main has left it meanwhile.
+            // Main has left the group meanwhile.
             Err(error) if kill::is_gone(&error) => {
                 if kernel.has_bug(Bug::GroupIsGone) {
                     return Reached::Group(group);
@@ -122,18 +123,18 @@ fn reached_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
     }
 }
 
-/// Without /proc no process can be picked.
+/// Without /proc the signal cannot be sent to single descendants.
 pub(super) fn without_table(kernel: &impl Kernel, signal: Signal, target: Target, main: Main) -> Reached {
     match (target, main) {
         (Target::Main, Main::Alive(main)) => reached_main(kernel, main, signal),
         (Target::Group, Main::Alive(main)) => to_group_of(kernel, main, signal),
-        // Main answers for its descendants, as far as can be told.
+        // Without a look the rule cannot be applied. Main's group comes closest to it.
         (Target::Auto, Main::Alive(main)) if !kernel.is_pid_one() => to_group_of(kernel, main, signal),
         (Target::Auto | Target::Main | Target::Group | Target::All, _) => unseen(kernel, signal, main),
     }
 }
 
-/// As PID 1 every process gets it, else the group while its number is the command's.
+/// As PID 1, signals every process; otherwise the group, while its number is surely the command's.
 pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reached {
     let mut reached = Reached::Nothing;
     for signal in [signal, Signal::CONT] {
@@ -181,7 +182,7 @@ pub(super) fn reason(why: Why, signal: Signal) -> String {
     }
 }
 
-/// Says that a signal was refused.
+/// Logs that a signal was refused.
 pub(super) fn say_refused(process: &Process, signal: Signal) {
     let name = format::process(process.name, process.pid);
     warn!(
@@ -189,7 +190,7 @@ pub(super) fn say_refused(process: &Process, signal: Signal) {
     );
 }
 
-/// A command that puts itself in the background exits with 0, and leaves daemons in sessions of their own.
+/// A command that puts itself in the background exits with 0, and leaves daemons behind in sessions of their own.
 pub(super) fn warn_of_daemons(table: &Table) {
     let own_session = process::first_session();
     let is_daemon =
@@ -203,7 +204,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
     }
 }
 
-/// Sends one signal to one process, which is not waited for by the stop.
+/// Sends one signal to one process that is not part of the stop.
 pub(in crate::supervisor) fn send_one(kernel: &impl Kernel, process: &Process, signal: Signal) {
     let _ = one(kernel, process, signal);
 }

@@ -1,4 +1,4 @@
-//! What cannot be seen here.
+//! What this kernel does not show.
 
 use log::warn;
 
@@ -8,8 +8,8 @@ use crate::plan::processes::Table;
 use crate::signal::Signal;
 
 impl<K: Kernel> Stopper<K> {
-    /// Some kernels that are much like Linux (gVisor) tell nothing of signals in /proc: one that ignores the signal is waited for like any other, for
-    /// ever if there is no grace period. That is said once.
+    /// Some kernels that resemble Linux (gVisor) show nothing of signals in /proc. Then a process that ignores the signal is waited for
+    /// like any other, for ever if there is no grace period. That is logged once.
     pub(super) fn say_what_is_hidden(&mut self, table: &Table, signal: Signal) {
         let waits_for_ever = self.limit.is_none() && self.checks_ignoring;
         let is_shown = table.iter().next().is_none() || table.iter().any(|process| process.signals.is_some());

@@ -1,7 +1,8 @@
-//! The entry point of each processor: `rt_sigprocmask(SIG_SETMASK, &every signal, &OPEN_AT_ENTRY, 8)`, and then the C library's own entry, with the
-//! stack and the registers that it expects. One register holds the function that a dynamic loader wants to be called at exit; it is kept.
+//! The entry point of each processor: `rt_sigprocmask(SIG_SETMASK, &every signal, &OPEN_AT_ENTRY, 8)`, then the C library's own entry, with
+//! the stack and the registers that it expects. One register holds the function that a dynamic loader wants called at exit; it is
+//! preserved.
 //!
-//! The set of every signal stands behind the code: that page is there already.
+//! The set of every signal is behind the code, because that page is in memory already.
 
 use super::OPEN_AT_ENTRY;
 

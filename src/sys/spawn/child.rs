@@ -14,7 +14,7 @@ use super::prepared::{LISTEN_PID, Prepared, SHELL};
 use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin, word};
 use crate::signal::Signal;
 
-/// The child's life from clone to exec. Shares all memory with the init, which stands still meanwhile.
+/// The child's life from clone to exec. It shares all memory with drainit, which does not run meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes its `Prepared`, and does nothing with it until this child has left.
     let prepared = unsafe { &mut *argument.cast::<Prepared>() };
@@ -31,9 +31,9 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
     127
 }
 
-/// Returns only where something failed. The order matters:
-/// - the terminal while everything is blocked (a background process that takes it is stopped by TTOU otherwise);
-/// - groups, then the group, then the user, because the user may not change groups any more;
+/// Returns only if something failed. The order matters:
+/// - the terminal while everything is blocked (TTOU would stop a background process that takes it);
+/// - supplementary groups, then the group, then the user, because the user may not change groups any more;
 /// - the parent death signal after them, because changing ids clears it (prctl(2));
 /// - the mask last, so that no signal finds a half-made child.
 fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
@@ -53,7 +53,7 @@ fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
         take_null_as_stdin();
         stay_in_background();
     }
-    // The user need not be able to enter what we were started in.
+    // The user need not be able to enter the directory that drainit was started in.
     if prepared.directory_as == DirectoryAs::Init {
         enter_directory(prepared)?;
     }
@@ -79,7 +79,7 @@ fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
     Err(SpawnStage::Exec)
 }
 
-/// Whoever never gets the terminal must not be stopped by a word to it, or by a read (termios(3), TOSTOP).
+/// A process that never gets the terminal must not be stopped when it writes to it or reads from it (termios(3), TOSTOP).
 fn stay_in_background() {
     if Terminal::open().is_some() {
         signals::ignore(Signal::TTIN);
@@ -95,7 +95,7 @@ fn enter_directory(prepared: &Prepared) -> Result<(), SpawnStage> {
     Ok(())
 }
 
-/// `/dev/null` as stdin; none where that is missing.
+/// `/dev/null` as stdin; none if that is missing.
 pub(super) fn take_null_as_stdin() {
     // SAFETY: a string that ends in NUL, and a number.
     let null =
@@ -104,7 +104,7 @@ pub(super) fn take_null_as_stdin() {
         // SAFETY: nothing in this child reads its stdin.
         unsafe { libc::close(libc::STDIN_FILENO) };
     } else if null == libc::STDIN_FILENO {
-        // It was closed, and is what was opened now; it must not be closed by the exec.
+        // stdin was closed, and `/dev/null` got its number; the exec must not close it.
         // SAFETY: numbers only.
         unsafe { libc::fcntl(null, libc::F_SETFD, 0) };
     } else {
@@ -113,12 +113,12 @@ pub(super) fn take_null_as_stdin() {
     }
 }
 
-/// Raw system calls: the C library's functions of these names also tell other threads, of which there are none.
+/// Raw system calls: the C library's functions of these names would also signal other threads, of which there are none.
 pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
     let none = ptr::null::<libc::gid_t>();
     // SAFETY: no groups, so the null pointer is not read.
     let _ = check(unsafe { libc::syscall(calls::SETGROUPS, 0, none) });
-    // A process that may not drop them may have none to drop.
+    // A process that is not allowed to drop groups may have none to drop.
     if !has_only(ids.gid) {
         Errno::EPERM.set();
         return Err(SpawnStage::Groups);
@@ -132,7 +132,7 @@ pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
     check_ids(ids)
 }
 
-/// A kernel, an emulator or a filter that takes a part of the number, or nothing of it, must not make root of a user.
+/// A kernel, an emulator or a filter that ignores the number, or a part of it, must not turn a user into root.
 fn check_ids(ids: Ids) -> Result<(), SpawnStage> {
     let group =
         nix::unistd::getresgid().map(|found| [found.real, found.effective, found.saved].map(Gid::as_raw));
@@ -147,7 +147,7 @@ fn check_ids(ids: Ids) -> Result<(), SpawnStage> {
     Err(wrong)
 }
 
-/// Whether this process's supplementary groups are none, or this one.
+/// Whether this process has no supplementary group, or only this one.
 fn has_only(gid: libc::gid_t) -> bool {
     let mut groups: [libc::gid_t; 64] = [0; 64];
     // SAFETY: the length and the pointer are of one array.
@@ -155,7 +155,7 @@ fn has_only(gid: libc::gid_t) -> bool {
     usize::try_from(found).is_ok_and(|found| groups.iter().take(found).all(|group| *group == gid))
 }
 
-/// Decimal digits without allocating; what follows them is NUL already.
+/// Writes decimal digits without allocating; the bytes after them are NUL already.
 fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
     let digits = number.checked_ilog10().unwrap_or(0);
     for (place, byte) in (0..=digits).rev().zip(to) {
@@ -163,7 +163,7 @@ fn write_number<'a>(number: u32, to: impl Iterator<Item = &'a mut u8>) {
     }
 }
 
-/// Tries the candidates as execvp(3) does; errno is left as it has to be reported.
+/// Tries the candidates as execvp(3) does; errno is left for the report.
 fn execute(prepared: &mut Prepared) {
     let mut denied = false;
     let (argv, environment) = (prepared.argv.as_ptr(), prepared.environment());
@@ -190,7 +190,7 @@ fn execute(prepared: &mut Prepared) {
                 | libc::ESTALE
                 | libc::ENODEV
                 | libc::ETIMEDOUT
-                // An entry of PATH that is too long is none: the C libraries' execvp do not even try it.
+                // An entry of PATH that is too long does not count: the C libraries' execvp does not even try it.
                 | libc::ENAMETOOLONG) => None,
             _ => {
                 file.read(candidate);

@@ -12,9 +12,10 @@ use super::program::Beginning;
 use super::{Ids, SpawnError, SpawnStage, child};
 use crate::signal::{Signal, SignalSet};
 
-/// Runs `work` in a forked child, which ends with the exit status that it returns, and returns the child's pid.
+/// Runs `work` in a forked child, whose exit status is the result, and returns the child's pid.
 ///
-/// The child leads a process group, has `/dev/null` as stdin, these ids, and no signal blocked; TERM ends it whatever was inherited.
+/// The child leads a process group, has `/dev/null` as stdin, these ids, and no signal blocked. TERM ends it, whatever disposition it
+/// inherited.
 ///
 /// # Errors
 /// No process could be made.
@@ -47,15 +48,15 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
         child::take_ids(ids).map_err(|_| io::Error::last_os_error())?;
     }
     signals::restore_default(Signal::TERM);
-    // Not to be killed by a word on stderr that is not read.
+    // A line to a stderr without a reader must not kill it.
     signals::ignore(Signal::PIPE);
-    // Nor to be stopped by a terminal that wants none from the background.
+    // A terminal must not stop it for writing from the background.
     signals::ignore(Signal::TTOU);
     signals::set_mask(SignalSet::default());
     Ok(())
 }
 
-/// Where a forked child leaves word of why it could not become its program: memory that it shares with us.
+/// Where a forked child leaves the reason why it could not become its program: memory that it shares with drainit.
 #[derive(Debug)]
 pub struct Failure(ptr::NonNull<Slots>);
 
@@ -63,7 +64,7 @@ pub struct Failure(ptr::NonNull<Slots>);
 struct Slots {
     stage: AtomicI32,
     errno: AtomicI32,
-    /// Written before the stage, which says that there is something to read.
+    /// Written before the stage, which shows that there is something to read.
     file: UnsafeCell<Beginning>,
 }
 
@@ -92,7 +93,7 @@ impl Failure {
         unsafe { self.0.as_ref() }
     }
 
-    /// Says what has failed, from the child.
+    /// Notes what has failed; called in the child.
     pub(super) fn leave(&self, prepared: &Prepared) {
         // SAFETY: this process is the only one that writes there, and the other one reads after this one has ended.
         unsafe { self.slots().file.get().write(prepared.failed_file) };
@@ -100,7 +101,7 @@ impl Failure {
         self.slots().stage.store(prepared.failed_stage.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// What has failed, once the child has ended; `None` if it became its program.
+    /// What has failed, once the child has ended; `None` if it executed its program.
     #[must_use]
     pub fn get(&self) -> Option<SpawnError> {
         // SAFETY: the child has ended, so nothing writes there.

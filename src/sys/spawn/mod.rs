@@ -1,10 +1,11 @@
 //! Starting a process: the command, and later the steps.
 //!
-//! `clone` with `CLONE_VM | CLONE_VFORK` copies no page tables, and the kernel holds this process until the child has
-//! executed its program or has ended. That is what an init needs: no signal can be forwarded into the time between
-//! fork and exec, when it would hit a copy of the init, and the errno of a failed exec comes back through memory.
+//! `clone` with `CLONE_VM | CLONE_VFORK` copies no page tables, and this process does not run until the child has executed its
+//! program or has ended. An init needs exactly that: no signal can be forwarded between fork and exec, when it would hit a copy of the
+//! init, and the errno of a failed exec comes back through memory.
 //!
-//! qemu's user mode gives a fork for it: no memory is shared, and nothing is held. A pipe that the exec closes stands in for both there.
+//! Under qemu's user mode it is a fork: no memory is shared, and this process runs on. There a pipe that the exec closes makes it wait, and
+//! carries the errno.
 //!
 //! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
@@ -41,46 +42,46 @@ pub struct Ids {
 pub struct Spawn<'a> {
     /// The program and its arguments.
     pub command: &'a [OsString],
-    /// What it changes in our environment: a value, or none for what is left out.
+    /// Changes to our environment: a value, or `None` for a variable that is removed.
     pub variables: &'a [(&'a str, Option<OsString>)],
     pub stdin: Stdin,
     /// The signal mask that it gets.
     pub mask: SignalSet,
-    /// The directory that it begins in, if that is not ours.
+    /// The directory that it begins in, if that is not the current one.
     pub begins_in: Option<BorrowedFd<'a>>,
     /// Its working directory, if it is not the one that it begins in.
     pub directory: Option<&'a OsStr>,
     pub directory_as: DirectoryAs,
-    /// Its user and group, if they are not ours; supplementary groups are dropped then.
+    /// Its user and group, if they differ from ours; then its supplementary groups are dropped.
     pub ids: Option<Ids>,
-    /// What it gets when this process dies.
+    /// The signal that it gets when this process dies.
     pub parent_death_signal: Option<Signal>,
-    /// The terminal whose foreground group its group becomes.
+    /// The terminal in whose foreground its group is put.
     pub terminal: Option<BorrowedFd<'a>>,
 }
 
 /// What a new process reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdin {
-    /// What we were given.
+    /// Our own stdin.
     Inherited,
     /// `/dev/null`, or nothing if that is missing.
     Null,
 }
 
-/// Which user enters the working directory.
+/// The user as which the working directory is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectoryAs {
-    /// The user that the process runs as, which has to be able to.
+    /// The user that the process runs as, which has to have access.
     User,
     /// This process's user, before the ids change.
     Init,
 }
 
-/// What failed on the way to the new program.
+/// The stage that failed on the way to the new program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpawnStage {
-    /// An argument has a NUL byte in it, or there is no command.
+    /// An argument contains a NUL byte, or there is no command.
     Prepare,
     /// No process could be made.
     Clone,
@@ -118,7 +119,7 @@ impl SpawnError {
         Self { stage, error, file: None }
     }
 
-    /// Whether the kernel takes the file for no program.
+    /// Whether the kernel does not take the file for a program.
     #[must_use]
     pub fn is_no_program(&self) -> bool {
         self.error.raw_os_error() == Some(libc::ENOEXEC)
@@ -126,8 +127,8 @@ impl SpawnError {
 }
 
 impl Spawn<'_> {
-    /// Starts it from a forked child and returns its pid at once, whatever the exec may wait for (a file system that does not answer).
-    /// What fails on the way is to be found in the [`Failure`] when the child has ended.
+    /// Starts it from a forked child and returns its pid at once, although the exec may wait for a file system that does not answer. When
+    /// the child has ended, the [`Failure`] has what failed on the way.
     ///
     /// # Errors
     /// No process could be made.
@@ -147,7 +148,7 @@ impl Spawn<'_> {
     /// Starts it in a process group of its own and returns its pid once the program has been executed.
     ///
     /// # Errors
-    /// What failed, where; the child is gone and reaped then.
+    /// What failed, and at which stage; the child is gone and reaped then.
     pub fn start(self) -> Result<i32, SpawnError> {
         let mut prepared =
             Prepared::new(&self).map_err(|error| SpawnError::at(SpawnStage::Prepare, error))?;

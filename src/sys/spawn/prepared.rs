@@ -12,23 +12,23 @@ use super::program::Beginning;
 use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
 use crate::signal::{Signal, SignalSet};
 
-/// Where programs are looked for when PATH is not set.
+/// The folders to look in if PATH is not set.
 const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/bin:/usr/bin";
-/// Runs scripts without `#!`, as execvp(3) does.
+/// The shell that runs scripts without `#!`, as execvp(3) does.
 pub(super) const SHELL: &CStr = c"/bin/sh";
 pub(super) const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
 /// Everything that the child needs, made before it exists.
 pub(super) struct Prepared {
     pub(super) candidates: Candidates,
-    /// What the pointers in `argv` point to.
+    /// The strings that `argv` points to.
     _arguments: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
     /// `/bin/sh SCRIPT ARGUMENT...`; the script's slot is filled in by the child.
     pub(super) shell_argv: Vec<*const c_char>,
-    /// `None` where it is ours, as it is.
+    /// `None` if it is our own, unchanged.
     environment: Option<Vec<*const c_char>>,
-    /// What some of the pointers in `environment` point to.
+    /// The strings that some of the pointers in `environment` point to.
     _variables: Vec<CString>,
     /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
     pub(super) listen_pid: Option<Box<[u8; 32]>>,
@@ -41,9 +41,9 @@ pub(super) struct Prepared {
     pub(super) parent: i32,
     pub(super) terminal: Option<c_int>,
     pub(super) mask: SignalSet,
-    /// Set by the child: that is seen here if memory is shared.
+    /// Set by the child: this process sees that only if memory is shared.
     pub(super) has_begun: AtomicBool,
-    /// Where the child writes what has failed, if memory is not shared.
+    /// The pipe into which the child writes what has failed, if memory is not shared.
     pub(super) word: Option<c_int>,
     pub(super) failed_stage: AtomicI32,
     pub(super) failed_errno: AtomicI32,
@@ -96,12 +96,12 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// What execve(2) takes.
+    /// The environment in the form that execve(2) takes.
     pub(super) fn environment(&self) -> *const *const c_char {
         self.environment.as_ref().map_or_else(process::environment_pointer, Vec::as_ptr)
     }
 
-    /// A manager that passes sockets names the process they are for, and it named us.
+    /// A manager that passes sockets names the process that they are for; it named drainit.
     fn make_room_for_listen_pid(&mut self) {
         let named = process::variable("LISTEN_PID");
         if named.is_none_or(|pid| pid != std::process::id().to_string().as_bytes()) {
@@ -127,7 +127,7 @@ impl Prepared {
     }
 }
 
-/// What a child has left for us to read; `None` where it has not failed.
+/// What a child has left to read about its failure; `None` if it has not failed.
 pub(super) fn read_failure(stage: &AtomicI32, errno: &AtomicI32, file: &Beginning) -> Option<SpawnError> {
     let stage = usize::try_from(stage.load(Ordering::Relaxed)).ok()?;
     let error = io::Error::from_raw_os_error(errno.load(Ordering::Relaxed));
@@ -145,10 +145,10 @@ fn nul_terminated(strings: &[CString]) -> Vec<*const c_char> {
     pointers
 }
 
-/// Where the program may be, as for execvp(3): the name itself where it has a slash, else one path per entry of PATH.
+/// Where the program may be, as for execvp(3): the name itself if it has a slash, else one path per entry of PATH.
 pub(super) struct Candidates {
     program: CString,
-    /// `None` where it is not looked up.
+    /// `None` if it is not looked up.
     folders: Option<&'static [u8]>,
     /// Room for the longest path.
     path: Vec<u8>,
@@ -164,7 +164,7 @@ impl Candidates {
         Ok(Self { program, folders, path })
     }
 
-    /// Calls `attempt` for one after the other, until that has an answer. Does not allocate.
+    /// Calls `attempt` for each in turn, until it returns an answer. Does not allocate.
     pub(super) fn find<T>(&mut self, mut attempt: impl FnMut(&CStr) -> Option<T>) -> Option<T> {
         let Some(folders) = self.folders else { return attempt(&self.program) };
         for folder in parts(folders) {
@@ -180,12 +180,12 @@ impl Candidates {
     }
 }
 
-/// The folders of PATH. An empty entry is the one that we are in.
+/// The folders of PATH. An empty entry is the current one.
 fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b':').map(|folder| if folder.is_empty() { b"." } else { folder })
 }
 
-/// `NAME=value` for those that have a value.
+/// `NAME=value` for the variables that have a value.
 fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString>> {
     let mut assignments = Vec::new();
     for (name, value) in variables {
@@ -196,7 +196,7 @@ fn assignments(variables: &[(&str, Option<OsString>)]) -> io::Result<Vec<CString
     Ok(assignments)
 }
 
-/// Our own environment, without the entries of these names, and with these instead.
+/// Our own environment without the variables of these names, plus these assignments.
 fn environment(names: &[(&str, Option<OsString>)], assigned: &[CString]) -> Vec<*const c_char> {
     let is_named = |entry: &CStr| {
         let has = |name: &str| {

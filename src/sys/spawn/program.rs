@@ -1,4 +1,4 @@
-//! The file of a program: what it begins with, once it could not be executed, and whether it is there at all.
+//! The file of a program: how it begins, if it could not be executed, and whether it exists at all.
 
 use std::ffi::{CStr, OsStr, c_long};
 use std::mem::MaybeUninit;
@@ -11,20 +11,21 @@ use nix::unistd::AccessFlags;
 use super::super::check;
 use super::prepared::Candidates;
 
-/// So much of a file says what it is. The path of an ELF file's loader is mostly in it.
+/// This much of a file shows what it is. It mostly includes the path of an ELF file's loader.
 pub(super) const LENGTH: usize = 1024;
 
 /// A file that could not be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramFile {
     pub is_directory: bool,
-    /// Whether anybody may execute it.
+    /// Whether any user may execute it.
     pub is_executable: bool,
-    /// What it begins with; nothing if it cannot be read.
+    /// Its first bytes; empty if it cannot be read.
     pub beginning: Vec<u8>,
 }
 
-/// The same as the child leaves it, which cannot allocate. It may be written to a pipe, so there is no byte between the fields.
+/// The same in the form in which the child leaves it, without allocating. It may be written to a pipe, so there is no padding between the
+/// fields.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Beginning {
@@ -37,7 +38,7 @@ pub(super) struct Beginning {
 impl Beginning {
     pub(super) const NONE: Self = Self { mode: 0, length: 0, bytes: [0; LENGTH] };
 
-    /// Reads the file; errno stays as it is. Returns whether there is one.
+    /// Reads the file; errno stays unchanged. Returns whether the file exists.
     pub(super) fn read(&mut self, path: &CStr) -> bool {
         let errno = Errno::last();
         let mut stat = MaybeUninit::<libc::stat>::zeroed();
@@ -52,8 +53,9 @@ impl Beginning {
         found
     }
 
-    /// Whether a shell may take it for a script: execvp(3) gives it everything that the kernel does not know, a program for another processor
-    /// too, whose bytes are no commands. Text has no NUL in its first line; and `#!` names another interpreter, or none that is there.
+    /// Whether a shell may run it as a script. execvp(3) gives a shell everything that the kernel does not know, even a program for another
+    /// processor, whose bytes are no commands. A text has no NUL in its first line, and a file with `#!` is for another interpreter, or for
+    /// one that is missing.
     pub(super) fn is_for_the_shell(&self) -> bool {
         let bytes = self.filled();
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -92,7 +94,7 @@ fn read_into(path: &CStr, bytes: &mut [u8; LENGTH]) -> u32 {
     u32::try_from(read).unwrap_or(0)
 }
 
-/// What a program's name leads to.
+/// The result of looking up a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     Found,
@@ -101,7 +103,7 @@ pub enum Lookup {
     NotFound,
 }
 
-/// Looks a program up as the start of a process in this directory does. Another user may be able to reach less than this process.
+/// Looks a program up as a process that is started in this directory would. Another user may have access to less than this process.
 #[must_use]
 pub fn look_up(program: &OsStr, directory: Option<&OsStr>) -> Lookup {
     let Ok(mut candidates) = Candidates::new(program) else { return Lookup::NotFound };

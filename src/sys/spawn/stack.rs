@@ -6,10 +6,10 @@ use std::ptr::{self, NonNull};
 
 use super::super::check;
 
-/// A page is enough for what the child does; a C library may want more of it.
+/// A page is enough for what the child does; a C library may need more.
 const SIZE: usize = 64 * 1024;
 
-/// Memory for a stack. Whatever outgrows it hits a page that cannot be touched.
+/// Memory for a stack. If the child outgrows it, it hits a page that cannot be touched.
 #[derive(Debug)]
 pub(super) struct Stack {
     lowest: NonNull<c_void>,
@@ -36,7 +36,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Where it begins: stacks grow down. It is a page's first byte, which is aligned as every ABI wants a stack.
+    /// The end where the stack begins, because stacks grow down. It is a page's first byte, which is aligned enough for every ABI.
     pub(super) fn top(&self) -> *mut c_void {
         // SAFETY: one past the end of the mapping.
         unsafe { self.lowest.as_ptr().byte_add(self.guard + SIZE) }

@@ -1,4 +1,4 @@
-//! A pipe by which a child that shares no memory with us says what has failed. Its exec closes it, and so does its end.
+//! A pipe by which a child that shares no memory with drainit reports what has failed. The child's exec or end closes it.
 
 use std::ffi::c_int;
 use std::io;
@@ -11,7 +11,7 @@ use super::SpawnError;
 use super::prepared::read_failure;
 use super::program::{Beginning, LENGTH};
 
-/// Numbers alone: any bytes are one. And there is none between them, whose value would not be known.
+/// Only numbers, so that any bytes are valid, and no padding, whose bytes would be undefined.
 #[repr(C)]
 struct Message {
     stage: i32,
@@ -30,18 +30,18 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// `None` if there is no descriptor to be had: only an emulator needs it.
+    /// `None` if no descriptor is free: only an emulator needs the pipe.
     pub(super) fn new() -> Option<Self> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok()?;
         Some(Self { reader, writer })
     }
 
-    /// What the child writes to.
+    /// The end that the child writes to.
     pub(super) fn number(&self) -> c_int {
         self.writer.as_raw_fd()
     }
 
-    /// Waits until the child has executed its program or has ended. What has failed, if anything has.
+    /// Waits until the child has executed its program or has ended; returns what has failed, if anything has.
     pub(super) fn read(self) -> Option<SpawnError> {
         drop(self.writer);
         let mut message = Message { stage: -1, errno: 0, file: Beginning::NONE };
@@ -59,7 +59,7 @@ impl Word {
     }
 }
 
-/// Says what has failed, from the child.
+/// Reports what has failed; called in the child.
 pub(super) fn write(word: c_int, stage: i32, errno: i32, file: Beginning) {
     let message = Message { stage, errno, file };
     // SAFETY: the pointer and the length are of one message. A pipe takes so little at once (PIPE_BUF).

@@ -47,7 +47,13 @@ fn it_judges_and_advises_as_the_rehearsal_does() {
         (&["--grace-period=500ms"], workload("daemon{ block=TERM hold } catch=TERM ready hold")),
         (&["--grace-period=0"], workload("ready hold")),
         (
-            &["--pre-stop=false", "--pre-stop=no-such-program", "--post-exit", "sh -c 'kill -9 $$'"],
+            &[
+                "--pre-stop=false",
+                "--pre-stop-http=http://127.0.0.1:1/",
+                "--pre-stop=no-such-program",
+                "--post-exit",
+                "sh -c 'kill -9 $$'",
+            ],
             workload("catch=TERM:1ms ready hold"),
         ),
         (&["--pre-stop=sleep 30", "--pre-stop-timeout=300ms"], workload("catch=TERM:1ms ready hold")),
