@@ -76,10 +76,10 @@ impl fmt::Display for StartError {
                 match failure.stage {
                     SpawnStage::Prepare => {}
                     SpawnStage::Exec => return f.write_str(&why_not_executed(command, failure)),
-                    SpawnStage::Clone => f.write_str("no process can be made: ")?,
+                    SpawnStage::Clone => f.write_str("cannot create a process: ")?,
                     SpawnStage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
-                    SpawnStage::GroupId => write!(f, "--user {uid}:{gid}: cannot take the group: ")?,
-                    SpawnStage::UserId => write!(f, "--user {uid}:{gid}: cannot take the user: ")?,
+                    SpawnStage::GroupId => write!(f, "--user {uid}:{gid}: cannot change to the group: ")?,
+                    SpawnStage::UserId => write!(f, "--user {uid}:{gid}: cannot change to the user: ")?,
                     SpawnStage::Directory => {
                         write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
                     }

@@ -80,7 +80,7 @@ fn unread(name: &str) -> Option<String> {
             nearest(name.strip_prefix(PREFIX)?, &mut Setting::ALL.iter().map(|setting| setting.name()))?;
         Setting::ALL.iter().find(|setting| setting.name() == known).map(|setting| setting.variable())
     });
-    Some(format!("nothing reads the variable {}{}", one_line(name), did_you_mean(meant)))
+    Some(format!("unknown variable {}{}", one_line(name), did_you_mean(meant)))
 }
 
 /// Whether Kubernetes has made the variable for a Service whose name begins with `drainit`.
@@ -151,11 +151,11 @@ mod tests {
             ("DRAINIT_FORWARDTO", "DRAINIT_FORWARD_TO"),
             ("DRAINIT_grace_period", "DRAINIT_GRACE_PERIOD"),
         ] {
-            let expected = format!("nothing reads the variable {name}; did you mean {meant}?");
+            let expected = format!("unknown variable {name}; did you mean {meant}?");
             assert_eq!(unread(name), Some(expected));
         }
         for name in ["DRAINIT_PAUSE", "DRAINIT_", "DRAINIT_ÄÖÜ", "DRAINIT_XYZZY_FROB"] {
-            assert_eq!(unread(name), Some(format!("nothing reads the variable {name}")));
+            assert_eq!(unread(name), Some(format!("unknown variable {name}")));
         }
     }
 

@@ -24,7 +24,7 @@ pub fn definition() -> Command {
         .after_help(
             "In the environment --grace-period is DRAINIT_GRACE_PERIOD, and so on; -g and -c\n\
              are DRAINIT_FORWARD_TO, -v and -q DRAINIT_LOG; --pause and --copy-to have\n\
-             none. A flag wins.\n\
+             none. An option wins.\n\
              Durations: 500ms, 10s, 1m30s, 2h, or seconds.\n\
              Signals: 15, TERM, SIGTERM, RTMIN+3.",
         )
@@ -59,7 +59,7 @@ pub fn short_definition() -> Command {
         })
         .after_help(
             "Examples:\n  drainit -- ./entrypoint.sh\n  drainit --pre-stop-idle 8080 --grace-period 25s -- /app\n\n\
-             All options: drainit --help. How a stop goes: man drainit, or README.md.",
+             All options: drainit --help. How a stop goes: man drainit.",
         )
 }
 
@@ -283,7 +283,7 @@ const DRAIN: &[Entry] = &[
     repeatable(
         Setting::PRE_STOP,
         "COMMAND",
-        "Before processes are signalled: run COMMAND, no shell (repeatable)",
+        "Before processes are signalled: run COMMAND, without a shell (repeatable)",
     )
     .hint(ValueHint::CommandString),
     repeatable(Setting::PRE_STOP_SLEEP, "DURATION", "Before processes are signalled: wait (repeatable)"),
@@ -297,14 +297,14 @@ const DRAIN: &[Entry] = &[
         "PORT",
         "Before processes are signalled: wait until no TCP connection on\nthe local PORT is left (repeatable)",
     ),
-    valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "Limit for all of these steps together [default: 5s]"),
+    valued(Setting::PRE_STOP_TIMEOUT, "DURATION", "Limit for all pre-stop steps together [default: 5s]"),
 ];
 
 const STOP: &[Entry] = &[
     valued(
         Setting::GRACE_PERIOD,
         "DURATION",
-        "Time from the stop request to KILL, steps included [default: no limit]",
+        "Time from the stop request to KILL, the drain included [default: no limit]",
     ),
     valued(
         Setting::STOP_SCHEDULE,
@@ -345,11 +345,12 @@ const PROCESS: &[Entry] = &[
     valued(
         Setting::PARENT_DEATH_SIGNAL,
         "SIG",
-        "Get SIG when the parent dies; the command gets it when drainit dies",
+        "Send drainit SIG when its parent dies, and the command when drainit dies",
     )
     .short('p')
     .values(&NAMES),
-    switch(Setting::SUBREAPER, "Adopt orphans if not PID 1; always on, accepted for tini's sake").short('s'),
+    switch(Setting::SUBREAPER, "Adopt orphans if not PID 1 (always on; accepted for tini's users)")
+        .short('s'),
     switch(Setting::WARN_ON_REAP, "Warn of each orphan that is reaped").short('w'),
     flag(PAUSE, "Run no command: reap until TERM or INT arrives, as a pause container").short('P'),
     switch(Setting::POWEROFF, "As PID 1 of a machine: power it off instead of exiting"),
@@ -361,7 +362,7 @@ const REPORT: &[Entry] = &[
     valued(
         Setting::TERMINATION_LOG,
         "PATH",
-        "If a process was killed or a step failed, say so in this file\n[default PATH: /dev/termination-log]",
+        "Write to this file if a process was killed or a step failed\n[default PATH: /dev/termination-log]",
     )
     .hint(ValueHint::FilePath),
     valued(
@@ -369,8 +370,8 @@ const REPORT: &[Entry] = &[
         "DURATION",
         "Begin a stop after this time, draw it on stderr, and exit\n0 if it went well, 124 if not [default grace period: 30s]",
     ),
-    Entry::new(VERBOSE, "Say more on stderr: -v info, -vv debug, -vvv trace", Kind::Count).short('v'),
-    flag(QUIET, "Say errors only").short('q'),
+    Entry::new(VERBOSE, "Log more on stderr: -v info, -vv debug, -vvv trace", Kind::Count).short('v'),
+    flag(QUIET, "Log errors only").short('q'),
     valued(Setting::LOG_FORMAT, "FORMAT", "Format of lines on stderr: text or json [default: text]")
         .values(&["text", "json"]),
 ];

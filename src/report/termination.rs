@@ -255,7 +255,7 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
   post-exit step http localhost: its end was not seen
   advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:...
   advice: the pre-stop step 'sleep' took 3.0s of the stop's 4.3s
-  advice: the pre-stop step 'idle 8080' used up the time of the drain and was ended after 5.3s: make it quicker, or give the drain more time with --pre-stop-timeout and --grace-period
+  advice: the pre-stop step 'idle 8080' used up the drain's time and was ended after 5.3s: make it faster, or raise --pre-stop-timeout and --grace-period
 ";
         assert_eq!(message(&unhappy()).as_deref(), Some(expected));
     }

@@ -232,7 +232,7 @@ impl Supervisor {
         {
             self.has_warned_of_no_stop = true;
             warn!(
-                "{signal} came from outside and began no stop: if it is to begin one, name it with --stop-signal"
+                "{signal} came from outside and began no stop: if it should begin one, name it with --stop-signal"
             );
             self.recorder.no_stop_began(signal);
         }

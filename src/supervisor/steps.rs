@@ -279,7 +279,7 @@ fn why(step: &Step, failure: &SpawnError) -> String {
             return why_not_executed(words.first().map(OsString::as_os_str).unwrap_or_default(), failure);
         }
         (SpawnStage::Prepare | SpawnStage::Exec | SpawnStage::Parent, _) => "",
-        (SpawnStage::Clone, _) => "no process can be made: ",
+        (SpawnStage::Clone, _) => "cannot create a process: ",
         (SpawnStage::Groups | SpawnStage::GroupId | SpawnStage::UserId, _) => "cannot run as that user: ",
         (SpawnStage::Directory, _) => "cannot enter its directory: ",
     };

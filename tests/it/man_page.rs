@@ -44,8 +44,8 @@ const STOP: &[(&str, &str)] = &[
     ("After", "The `--post-exit` steps run after the last process has ended."),
 ];
 
-const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when `--stop-after` is over, or when the command exits by itself (not with \
-     `--wait-for-all`).";
+const STOP_HEAD: &str = "A stop begins when a stop signal arrives, when the time of `--stop-after` or `--rehearse` is over, or when the command \
+     exits by itself (not with `--wait-for-all`).";
 
 const CLOCKS: &str = "After a stop request, only `--grace-period` and `--stop-schedule` limit the stop. After the command's own exit, the limit \
      is ten seconds if neither is set. Set the grace period a little below the runtime's own: Docker waits 10 s, Kubernetes 30 s.";

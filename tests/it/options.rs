@@ -100,7 +100,7 @@ const ENTRIES: &[Entry] = &[
         "propagate-signal",
         "off",
         "If the command died of a signal, die of the same one, so that the parent sees the signal rather than 128 + N. Has no effect if \
-         drainit is PID 1, which cannot die of a signal, or if `--remap-exit` changes the code.",
+         drainit is PID 1, which cannot die of its own signal, or if `--remap-exit` changes the code.",
     ),
     Entry("warn-on-reap", "off", "Warn of each orphan that is reaped."),
     Entry(

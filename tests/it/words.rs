@@ -50,10 +50,9 @@ fn a_wrong_duration_is_answered_in_our_own_words() {
 fn a_variable_that_nothing_reads_is_warned_of_with_the_nearest_one() {
     for mode in BOTH {
         let run = Init::new(mode).env("DRAINIT_GRACE_PEROID", "5s").workload("exit=3").run();
-        run.exits(3)
-            .warns(&["nothing reads the variable DRAINIT_GRACE_PEROID; did you mean DRAINIT_GRACE_PERIOD?"]);
+        run.exits(3).warns(&["unknown variable DRAINIT_GRACE_PEROID; did you mean DRAINIT_GRACE_PERIOD?"]);
         let run = Init::new(mode).env("DRAINIT_XYZZY_FROB", "1").workload("exit=3").run();
-        run.exits(3).warns(&["nothing reads the variable DRAINIT_XYZZY_FROB"]);
+        run.exits(3).warns(&["unknown variable DRAINIT_XYZZY_FROB"]);
         assert!(!run.complaint().contains("did you mean"), "{run:?}");
         // Quiet is quiet, and a pause has an environment too.
         let quiet = Init::new(mode).env("DRAINIT_GRACE_PEROID", "5s").flags(&["-q"]);
@@ -71,7 +70,7 @@ fn a_variable_that_nothing_reads_is_warned_of_with_the_nearest_one() {
     .expect("a line");
     drainit::sys::kill::send(pause.id().cast_signed(), drainit::signal::Signal::TERM).expect("our own child");
     assert!(pause.wait().expect("our own child").success());
-    assert_eq!(line, "drainit: warning: nothing reads the variable DRAINIT_PUASE\n");
+    assert_eq!(line, "drainit: warning: unknown variable DRAINIT_PUASE\n");
 }
 
 #[test]

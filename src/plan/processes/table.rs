@@ -21,8 +21,8 @@ const HEAD: &str = "\
 Generated from the rule by a test (`DRAINIT_BLESS=1 cargo test process_table` writes it); do not edit.
 
 *A process that handles the signal answers for its descendants.* Each row is a way to start a container, and which processes get TERM when the stop
-begins. `server` catches TERM, INT and QUIT unless it says otherwise. What dies of the signal leaves its children behind; drainit adopts them, and each of
-them is then signalled by the same rule: these follow in the last column. Processes that are not named get nothing before the last call.
+begins. `server` catches TERM, INT and QUIT unless it says otherwise. A process that dies of the signal leaves its children behind. drainit
+adopts them and signals each by the same rule: see the last column. Processes that are not named get nothing before the last call.
 
 | entrypoint | at once | when the first ones have ended |
 |---|---|---|

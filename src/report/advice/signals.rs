@@ -16,7 +16,7 @@ pub(super) fn unheeded(record: &Record) -> Option<String> {
     let (signal, after) = (came.what, format::duration(came.at));
     let both = if stop == signal { stop.to_string() } else { format!("{stop},{signal}") };
     Some(format!(
-        "{signal} came from outside after {after} and began no stop: if it is to begin one, set --stop-signal {both}"
+        "{signal} came from outside after {after} and began no stop: if it should begin one, set --stop-signal {both}"
     ))
 }
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(
             unheeded(&record).as_deref(),
             Some(
-                "QUIT came from outside after 3.0s and began no stop: if it is to begin one, set --stop-signal TERM,QUIT"
+                "QUIT came from outside after 3.0s and began no stop: if it should begin one, set --stop-signal TERM,QUIT"
             )
         );
         assert_eq!(unheeded(&well()), None);

@@ -73,8 +73,8 @@ pub(super) fn steps(record: &Record) -> Vec<String> {
             ));
         } else if step.ended.is_some_and(|end| end.what == StepOutcome::TimedOut) {
             sentences.push(format!(
-                "the pre-stop step '{name}' used up the time of the drain and was ended after {shown}: make it quicker, or \
-                 give the drain more time with --pre-stop-timeout and --grace-period"
+                "the pre-stop step '{name}' used up the drain's time and was ended after {shown}: make it faster, or \
+                 raise --pre-stop-timeout and --grace-period"
             ));
         } else if took >= SLOW && took.saturating_mul(2) >= whole && took <= whole {
             let whole = format::duration(whole);
@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(
             steps(&record),
             [
-                "the pre-stop step 'idle 80' used up the time of the drain and was ended after 5.0s: make it quicker, or \
-             give the drain more time with --pre-stop-timeout and --grace-period"
+                "the pre-stop step 'idle 80' used up the drain's time and was ended after 5.0s: make it faster, or \
+             raise --pre-stop-timeout and --grace-period"
             ]
         );
         record.steps.iter_mut().for_each(|step| step.only_kept_alive = true);
