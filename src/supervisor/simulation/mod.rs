@@ -33,9 +33,9 @@ use super::kernel::Bug;
 use super::publish::Output;
 use super::recorder::Recorder;
 use super::stopper::Stopper;
-use crate::plan::{Cause, StopSignal, Target};
+use crate::plan::{Cause, StopPolicy, StopSignal, Target};
 use crate::signal::Signal;
-use spec::Spec;
+use spec::{Faults, Life, Reaction, Spec};
 
 const WORLDS: u32 = 10_000;
 /// The same worlds each time, so that only a change of the code makes the test fail.
@@ -92,7 +92,7 @@ fn where_nothing_is_known_of_signals_that_is_said_once() {
         (true, None, None, false),
     ] {
         let mut spec = spec::specs().new_tree(&mut TestRunner::deterministic()).expect("a world").current();
-        spec.faults = spec::Faults::none();
+        spec.faults = Faults::none();
         let (mut world, main) = world::World::new(&spec);
         world.hides_signals = hides_signals;
         let sim = sim::Sim::new(world, None);
@@ -117,4 +117,35 @@ fn bugs_of_old_are_found() {
         println!("{bug:?} after {:?}: {why}", begun.elapsed());
         assert!(why.contains(says), "{bug:?}: {why}");
     }
+}
+
+/// What answers for others may have refused the signal; so may what answers for those.
+#[test]
+fn below_two_that_refuse_the_signal_it_is_sent() {
+    let below = |reaction, refuses, children| Life {
+        reaction,
+        leads_group: false,
+        refuses,
+        acts: Vec::new(),
+        children,
+    };
+    let last = below(Reaction::Dies, false, Vec::new());
+    let spec = Spec {
+        is_pid_one: false,
+        main: below(
+            Reaction::Leaves(Duration::ZERO),
+            true,
+            vec![below(Reaction::Leaves(Duration::ZERO), true, vec![last])],
+        ),
+        foreign: 0,
+        policy: StopPolicy {
+            forward_to: Target::Auto,
+            grace_period: None,
+            ignored_after: Some(Duration::ZERO),
+            ..StopPolicy::default()
+        },
+        received: vec![(Duration::ZERO, Signal::TERM)],
+        faults: Faults::none(),
+    };
+    assert_eq!(run::run(&spec, None), Ok(()));
 }

@@ -172,6 +172,7 @@ impl Run<'_> {
         let until = world.now + delay;
         world.advance(until);
         if HELD_AFTER < delay {
+            world.watch.was_held = true;
             let anew = world.now + HELD_PATIENCE + KILL_PATIENCE;
             self.bound = self.bound.map(|bound| bound.max(anew));
         } else {

@@ -43,6 +43,8 @@ pub(super) struct Watch {
     sent: BTreeMap<usize, u32>,
     refused: BTreeSet<usize>,
     killed_at: Option<Duration>,
+    /// drainit woke up so late that it counts as frozen.
+    pub(super) was_held: bool,
 }
 
 impl Watch {
@@ -164,10 +166,13 @@ impl World {
             ExitReason::NoneLeft => (1..self.procs.len())
                 .filter(|&id| !self.procs[id].is_reaped && !self.procs[id].is_foreign)
                 .collect(),
-            // Without the table drainit kills only its own children: it needs their list, and the right to kill each.
+            // Without the table drainit kills only its own children, and later what they leave behind: it needs their list, the time for that, and the
+            // right to kill each.
             ExitReason::SomeCannotBeKilled
                 if self.watch.has_failed
-                    && (self.watch.has_list_failed || self.living().any(|id| self.procs[id].refuses)) =>
+                    && (self.watch.has_list_failed
+                        || self.watch.was_held
+                        || self.living().any(|id| self.procs[id].refuses)) =>
             {
                 Vec::new()
             }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Stopper;
+use super::super::Main;
+use super::{LOOKS, Recorder, Stopper};
 use crate::plan::StopSignal;
 use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
@@ -195,5 +196,37 @@ impl<K: Kernel> Stopper<K> {
                 }
             }
         }
+    }
+
+    /// Signals, by the rule, the processes that the stage's target has left out, because KILL would come next.
+    pub(in crate::supervisor) fn signal_others(&mut self, main: Main, recorder: &mut Recorder<K>) {
+        let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
+        let mut before = Vec::new();
+        for _ in 0..LOOKS {
+            let tops = self.unanswered(&table, main, recorder);
+            if tops.is_empty() || tops == before {
+                return;
+            }
+            self.by_the_rule(&table, &tops, signal, recorder);
+            // What has refused the signal just now answers for no process: those below it come next.
+            before = tops;
+        }
+    }
+
+    /// Those that were not signalled, and that no process above them answers for.
+    fn unanswered(&self, table: &Table, main: Main, recorder: &Recorder<K>) -> Vec<i32> {
+        let is_top = |process: &&Process| {
+            let parent_answers = table.find(process.parent).is_some_and(|parent| {
+                // A parent that refused the signal cannot answer for its children.
+                !self.signalled.is_done(parent)
+                    || (self.signalled.was_signalled(parent)
+                        && self.signalled.disposition(parent) != Some(Disposition::Ignored))
+            });
+            !self.signalled.is_done(process)
+                && !main.is(process.pid)
+                && !parent_answers
+                && !recorder.is_of_step(process)
+        };
+        table.iter().filter(is_top).map(|process| process.pid).collect()
     }
 }

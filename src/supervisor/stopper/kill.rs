@@ -6,7 +6,7 @@ use log::warn;
 
 use super::super::kernel::Kernel;
 use super::super::{Main, NAMED, log_failure};
-use super::{LOOKS, Recorder, Stopper, send};
+use super::{BETWEEN_TRIES, LOOKS, Recorder, Stopper, TRIES, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
 use crate::report::format;
@@ -80,7 +80,7 @@ fn stop_the_tree(kernel: &impl Kernel) -> Option<Table> {
     let mut stopped: Vec<(i32, u64)> = Vec::new();
     for _ in 0..LOOKS {
         stop_own_children(kernel);
-        let table = kernel.table()?;
+        let table = look_again_and_again(kernel)?;
         let new: Vec<&Process> =
             table.iter().filter(|process| stopped.binary_search(&process.key()).is_err()).collect();
         if new.is_empty() {
@@ -89,7 +89,19 @@ fn stop_the_tree(kernel: &impl Kernel) -> Option<Table> {
         new.iter().for_each(|process| _ = send::one(kernel, process, Signal::STOP));
         stopped = table.iter().map(Process::key).collect();
     }
-    kernel.table()
+    look_again_and_again(kernel)
+}
+
+/// The next KILL may be late: what fails once is tried again.
+fn look_again_and_again(kernel: &impl Kernel) -> Option<Table> {
+    for _ in 0..TRIES {
+        let table = kernel.table();
+        if table.is_some() || !kernel.is_proc_ours() {
+            return table;
+        }
+        kernel.pause(BETWEEN_TRIES);
+    }
+    None
 }
 
 /// Without a table: the children of these are adopted, and killed when KILL is repeated.

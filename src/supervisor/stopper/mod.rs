@@ -447,26 +447,6 @@ impl<K: Kernel> Stopper<K> {
         self.send(table, &selection.recipients, recorder);
     }
 
-    /// Signals, by the rule, the processes that the stage's target has left out, because KILL would come next.
-    pub(super) fn signal_others(&mut self, main: Main, recorder: &mut Recorder<K>) {
-        let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
-        let is_top = |process: &&Process| {
-            let parent = table.find(process.parent);
-            let parent_answers = parent.is_some_and(|parent| {
-                // A parent that refused the signal cannot answer for its children.
-                !self.signalled.is_done(parent)
-                    || (self.signalled.was_signalled(parent)
-                        && self.signalled.disposition(parent) != Some(Disposition::Ignored))
-            });
-            !self.signalled.is_done(process)
-                && !main.is(process.pid)
-                && !parent_answers
-                && !recorder.is_of_step(process)
-        };
-        let tops: Vec<i32> = table.iter().filter(is_top).map(|process| process.pid).collect();
-        self.by_the_rule(&table, &tops, signal, recorder);
-    }
-
     /// Signals every process that has not been signalled: KILL comes soon.
     pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder<K>) {
         let Some(StopSignal { received, rewritten }) = self.rest else { return };
