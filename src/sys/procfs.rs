@@ -20,16 +20,20 @@ const FILE_SIZE: usize = 4096;
 /// Whether /proc shows this process's own pid namespace: one that was mounted outside shows other pids.
 #[must_use]
 pub fn is_ours() -> bool {
-    let own = process::id().to_string();
-    match nix::fcntl::readlink(c"/proc/self") {
-        Ok(name) => name == own.as_str(),
+    // Without an allocation: a signal that is forwarded comes by here.
+    let mut name = [0_u8; 16];
+    // SAFETY: the path ends with a zero, and the buffer is as long as the call is told.
+    let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), name.as_mut_ptr().cast(), name.len()) };
+    let shown = match usize::try_from(length) {
+        Ok(length) => name.get(..length).and_then(parse_pid),
         // A system call filter may refuse that.
         Err(_) => {
             let mut text = buffer();
             read_from(c"/proc/self/stat", &mut text)
-                .is_some_and(|text| text.split(|&byte| byte == b' ').next() == Some(own.as_bytes()))
+                .and_then(|text| parse_pid(text.split(|&byte| byte == b' ').next()?))
         }
-    }
+    };
+    shown == Some(process::id())
 }
 
 /// Calls `visit` with the pid and the `stat` line of every process, as long as it returns true.

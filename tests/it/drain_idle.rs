@@ -136,7 +136,7 @@ fn connections_that_are_only_kept_alive_lead_to_advice_in_the_report_and_in_a_re
         let port = connection.port().to_string();
         let flags = ["--pre-stop-timeout=500ms", "--pre-stop-idle", &port];
         let advice = [
-            format!("the pre-stop step 'idle {port}' used up the time"),
+            format!("the pre-stop step 'idle {port}' used up the drain's time"),
             "nothing was sent on the connections".to_owned(),
         ];
         let tells = |line: &str| advice.iter().all(|part| line.contains(part));

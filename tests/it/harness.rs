@@ -364,6 +364,14 @@ impl Running {
         run
     }
 
+    /// Waits until a process of this name is below drainit.
+    pub(crate) fn has(&mut self, name: &str) -> &mut Self {
+        wait_until("the process is there", || {
+            self.descendants().iter().any(|process| process.name.to_string() == name).then_some(())
+        });
+        self
+    }
+
     /// Waits until every process below drainit waits for something.
     pub(crate) fn settled(&mut self) -> &mut Self {
         wait_until("the processes wait", || {

@@ -211,12 +211,12 @@ fn a_trap_for_the_end_alone_is_no_handler_that_answers() {
 #[test]
 fn a_trap_that_relays_behind_a_log_that_is_followed_is_the_only_one_that_does() {
     let server = server("3s");
-    for script in [
-        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; tail -f /dev/null; wait"),
-        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; while :; do sleep 1; done"),
-        format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; sleep 100 & wait $!; wait"),
+    for (script, starts) in [
+        (format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; tail -f /dev/null; wait"), "tail"),
+        (format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; while :; do sleep 1; done"), "sleep"),
+        (format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; sleep 100 & wait $!; wait"), "sleep"),
     ] {
-        Try::new(&script).run(|run, _| once_and_finished(run));
+        Try::new(&script).starts(starts).run(|run, _| once_and_finished(run));
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Try {
     ready: Vec<&'static str>,
     shells: Vec<Shell>,
     under: Vec<&'static str>,
+    /// A program that the shell starts after its server has said that it is ready.
+    starts: Option<&'static str>,
     /// It is signalled without waiting until its processes wait.
     is_moving: bool,
     stdin: fn() -> std::process::Stdio,
@@ -43,6 +45,7 @@ impl Try {
             ready: vec!["server"],
             shells: ALL.to_vec(),
             under: Vec::new(),
+            starts: None,
             is_moving: false,
             stdin: std::process::Stdio::null,
         }
@@ -50,6 +53,12 @@ impl Try {
 
     pub(crate) fn shells(mut self, shells: &[Shell]) -> Self {
         self.shells = shells.to_vec();
+        self
+    }
+
+    /// It is signalled when this program runs, too.
+    pub(crate) fn starts(mut self, program: &'static str) -> Self {
+        self.starts = Some(program);
         self
     }
 
@@ -105,6 +114,9 @@ impl Try {
             .command(&command)
             .start();
         init.ready(&self.ready);
+        if let Some(program) = self.starts {
+            init.has(program);
+        }
         if !self.is_moving {
             init.settled();
         }
