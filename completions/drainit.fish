@@ -12,12 +12,12 @@ complete -c drainit -l forward-to -d 'Processes that get the signals: auto, grou
 group\t''
 main\t''
 all\t''"
-complete -c drainit -l pre-stop -d 'Before processes are signalled: run COMMAND, without a shell (repeatable)' -r -f -a "(__fish_complete_command)"
+complete -c drainit -l pre-stop -d 'Before processes are signalled: run COMMAND, no shell (repeatable)' -r -f -a "(__fish_complete_command)"
 complete -c drainit -l pre-stop-sleep -d 'Before processes are signalled: wait (repeatable)' -r -f
 complete -c drainit -l pre-stop-http -d 'Before processes are signalled: send a plain HTTP request; 2xx and 3xx are success (repeatable)' -r -f
 complete -c drainit -l pre-stop-idle -d 'Before processes are signalled: wait until no TCP connection on the local PORT is left (repeatable)' -r -f
 complete -c drainit -l pre-stop-timeout -d 'Limit for all pre-stop steps together [default: 5s]' -r -f
-complete -c drainit -l grace-period -d 'Time from the stop request to KILL, the drain included [default: no limit]' -r -f
+complete -c drainit -l grace-period -d 'Time from the stop request to KILL, drain included [default: no limit]' -r -f
 complete -c drainit -l stop-schedule -d 'Signals to send, and how long to wait after each: TERM@main/5s/TERM@group/10s/KILL [default: the stop signal]' -r -f
 complete -c drainit -l ignored-after -d 'When to give up on processes that ignore the signal, or never [default: 2s]' -r -f
 complete -c drainit -l stop-after -d 'Begin a stop this long after the start' -r -f
@@ -27,7 +27,7 @@ complete -c drainit -l post-exit-http -d 'After the last process has ended: send
 complete -c drainit -s e -l remap-exit -d 'Exit with TO (default 0) if the command exits with CODE (repeatable)' -r -f
 complete -c drainit -s u -l user -d 'Run the command as this user and group (numbers; default GID 0)' -r -f
 complete -c drainit -l workdir -d 'Run the command in this directory' -r -f -a "(__fish_complete_directories)"
-complete -c drainit -s p -l parent-death-signal -d 'Send drainit SIG when its parent dies, and the command when drainit dies' -r -f -a "HUP\t''
+complete -c drainit -s p -l parent-death-signal -d 'Send drainit SIG if its parent dies, and the command if drainit dies' -r -f -a "HUP\t''
 INT\t''
 QUIT\t''
 ILL\t''

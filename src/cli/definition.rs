@@ -283,7 +283,7 @@ const DRAIN: &[Entry] = &[
     repeatable(
         Setting::PRE_STOP,
         "COMMAND",
-        "Before processes are signalled: run COMMAND, without a shell (repeatable)",
+        "Before processes are signalled: run COMMAND, no shell (repeatable)",
     )
     .hint(ValueHint::CommandString),
     repeatable(Setting::PRE_STOP_SLEEP, "DURATION", "Before processes are signalled: wait (repeatable)"),
@@ -304,7 +304,7 @@ const STOP: &[Entry] = &[
     valued(
         Setting::GRACE_PERIOD,
         "DURATION",
-        "Time from the stop request to KILL, the drain included [default: no limit]",
+        "Time from the stop request to KILL, drain included [default: no limit]",
     ),
     valued(
         Setting::STOP_SCHEDULE,
@@ -345,7 +345,7 @@ const PROCESS: &[Entry] = &[
     valued(
         Setting::PARENT_DEATH_SIGNAL,
         "SIG",
-        "Send drainit SIG when its parent dies, and the command when drainit dies",
+        "Send drainit SIG if its parent dies, and the command if drainit dies",
     )
     .short('p')
     .values(&NAMES),
