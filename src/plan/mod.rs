@@ -84,6 +84,8 @@ pub const POST_EXIT_LIMIT: Duration = Duration::from_secs(10);
 pub enum Event {
     /// A signal that was sent to drainit and is not about drainit itself (its children, its terminal, its own faults).
     Signal(Signal),
+    /// The same, of a signal that the terminal has sent (Ctrl-C, a hangup): it is meant for a whole process group (termios(3)).
+    Key(Signal),
     /// The command has ended and was reaped, and other processes are left.
     MainEnded,
     /// The process of this step has ended, or could not be started.
@@ -205,12 +207,18 @@ impl Plan {
         if kill_step {
             self.kill_step_at = None;
         }
-        let actions = self.handle_in_phase(now, event);
+        let actions = if let Event::Key(signal) = event {
+            self.handle_in_phase(now, Event::Signal(signal)).for_the_group()
+        } else {
+            self.handle_in_phase(now, event)
+        };
         if kill_step { Actions::before(Action::KillStep, actions) } else { actions }
     }
 
     fn handle_in_phase(&mut self, now: Duration, event: Event) -> Actions {
         match (self.phase, event) {
+            // `handle` has made a signal of it.
+            (_, Event::Key(_)) => Actions::none(),
             (
                 Phase::Running | Phase::Draining(_) | Phase::Stopping(_) | Phase::Killing { .. },
                 Event::NoneLeft,

@@ -10,6 +10,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
             Self::Signal(signal) => return write!(f, "signal {signal}"),
+            Self::Key(signal) => return write!(f, "signal {signal} of the terminal"),
             Self::StepEnded(step) => return write!(f, "step {} ends", step.at.saturating_add(1)),
             Self::MainEnded => "main ends, others are left",
             Self::ChildEnded => "another child ends",

@@ -12,6 +12,9 @@ use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::Received;
 use crate::text::plain;
 
+/// What a terminal sends to a process group: by a key, by a hangup, by a new size.
+const KEYS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::HUP, Signal::WINCH];
+
 /// Where signals come from.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -71,6 +74,7 @@ impl Inbox {
             info!("received {signal} from process {sender} (uid {sender_uid})");
         }
         let fault = signal.is_fault() && code > 0;
-        (!fault).then_some(Event::Signal(signal))
+        let is_key = code > 0 && KEYS.contains(&signal);
+        (!fault).then_some(if is_key { Event::Key(signal) } else { Event::Signal(signal) })
     }
 }

@@ -201,9 +201,7 @@ impl Supervisor {
         match ended {
             Ended::Killed(Signal::KILL) if !self.stopper.is_killing() => self.warn_of_a_foreign_kill(pid),
             Ended::Killed(signal) if self.stopper.has_forwarded(signal) => {
-                warn!(
-                    "the command ({pid}) died of {signal}, which was forwarded to it: it has no handler for {signal}"
-                );
+                warn!("the command ({pid}) died of {signal}, which was forwarded to it");
             }
             Ended::Killed(_) | Ended::Exited(_) => info!("the command ({pid}) {ended}"),
         }

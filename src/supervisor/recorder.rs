@@ -406,7 +406,7 @@ impl<K: Kernel> Recorder<K> {
         let code = self.output.write(&self.record, exit_code);
         let own = self.record.main_ended.map_or(code, |end| end.what.code());
         if code == exit_code && code != own {
-            info!("exiting with {code}, which --remap-exit makes of {own}");
+            info!("exiting with {code}, remapped from {own}");
         } else {
             info!("exiting with {code}");
         }

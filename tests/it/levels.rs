@@ -28,7 +28,7 @@ fn v_says_what_remains_after_the_command_and_the_exit_code_after_remapping() {
         "the command (2) died of TERM",
         "still there: fake-workload (3)",
         "sending TERM to fake-workload (3)",
-        "exiting with 7, which --remap-exit makes of 143",
+        "exiting with 7, remapped from 143",
     ];
     let mut rest = said.iter();
     for line in expected {

@@ -27,8 +27,8 @@ const ENTRIES: &[Entry] = &[
         "forward-to",
         "`auto`",
         "Which processes get the signals. `auto`: a stop goes to the command and further down by one rule: a process that handles the \
-         signal answers for its descendants. Any other signal goes to the command if the command handles it, otherwise to its process \
-         group. `group`: the command's process group. `main`: the command alone. `all`: every descendant.",
+         signal answers for its descendants. Any other signal goes to the command if the command handles it, otherwise, and on \
+         Ctrl-C, to its process group. `group`: the command's process group. `main`: the command alone. `all`: every descendant.",
     ),
     Entry("group", "", "Same as `--forward-to group`."),
     Entry("single-child", "", "Same as `--forward-to main`."),

@@ -110,7 +110,7 @@ const SITUATIONS: &[Situation] = &[
         ..SITUATION
     },
     Situation {
-        what: "an entrypoint that ignores TERM: `trap '' TERM`",
+        what: "a shell loop that ignores TERM: `trap '' TERM; while …`",
         in_readme: true,
         command: &["sh", "-c", "trap '' TERM; echo main ready; while :; do sleep 0.1; done"],
         ready: &["main ready"],

@@ -242,6 +242,16 @@ fn ctrl_c_in_a_script_ends_the_command() {
     assert_eq!(screen.ended(), 0);
 }
 
+/// bash waits for its command before it dies of a Ctrl-C, and goes on if that has not died of it too.
+#[test]
+fn ctrl_c_in_a_script_reaches_what_a_shell_waits_for() {
+    let mut screen = script("trap : INT; $D -- bash -c '$W ready hold; echo after'; echo code: $?");
+    screen.shows("ready ");
+    screen.types(CTRL_C).shows("code: 130");
+    assert!(!screen.everything().contains("after"), "{}", screen.everything());
+    assert_eq!(screen.ended(), 0);
+}
+
 #[test]
 fn a_command_that_cannot_be_run_leaves_the_terminal_where_it_was() {
     let mut screen = script("$D -- sh -c '$D -- /nowhere; echo $?; read line; echo read: $line'");
