@@ -356,7 +356,8 @@ impl Running {
 
     /// Kills every process below drainit, which ends it.
     pub(crate) fn end(self) -> Finished {
-        for process in self.descendants() {
+        // The youngest first: what outlives its parent would be signalled.
+        for process in self.descendants().iter().rev() {
             let _ = kill::send(process.pid, Signal::KILL);
         }
         let mut run = self.finish();

@@ -152,7 +152,14 @@ impl World {
         };
         let Some(known_since) = known_since else { return };
         let was_asked = |id: usize| {
-            self.watch.sent.contains_key(&id) || self.watch.refused.contains(&id) || self.procs[id].was_told
+            let proc = &self.procs[id];
+            // An exec between the reading of `stat` and of `status` looks as if the handler had been given up, as after a signal. What has none dies of
+            // KILL as it would have of the signal.
+            let seems_told = proc.has_become_another() && proc.reaction == Reaction::Dies;
+            seems_told
+                || self.watch.sent.contains_key(&id)
+                || self.watch.refused.contains(&id)
+                || proc.was_told
         };
         let unasked = self.living().find(|&id| self.procs[id].born < known_since && !was_asked(id));
         if let Some(id) = unasked {
@@ -208,9 +215,9 @@ impl World {
             // KILL by PID 1 reaches all.
             return (!self.is_pid_one || !proc.was_killed).then_some("is drainit's");
         }
-        // kill(2) does not say which members of a group refused the signal, or had just exited.
-        let had_just_left =
-            !self.watch.is_auto && proc.ended.is_some_and(|(at, _)| self.watch.stage_at <= at);
+        // kill(2) does not say which members of a group refused the signal, or had just exited, or left the group.
+        let has_exited = proc.ended.is_some_and(|(at, _)| self.watch.stage_at <= at);
+        let had_just_left = !self.watch.is_auto && (has_exited || proc.born < proc.group_since);
         let may_be_sent =
             self.watch.sent.contains_key(&id) || self.watch.refused.contains(&id) || had_just_left;
         if known.signalled.is_some() && !may_be_sent {

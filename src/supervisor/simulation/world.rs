@@ -81,6 +81,13 @@ pub(super) struct World {
     reuses: Dice<bool>,
 }
 
+impl Proc {
+    /// It has started another program in its own place.
+    pub(super) fn has_become_another(&self) -> bool {
+        0 < self.programs
+    }
+}
+
 impl World {
     /// The world of this specification, in which main is about to run; returns main's pid.
     pub(super) fn new(spec: &Spec) -> (Self, i32) {
