@@ -423,7 +423,7 @@ proptest! {
         let actions: Vec<_> = plan.handle(now, Event::Signal(signal)).into_iter().collect();
         let is_request = policy.stop_signals.contains(signal);
         match phase {
-            Phase::Over | Phase::Killing { .. } | Phase::PostExit(_) => prop_assert_eq!(actions, vec![]),
+            Phase::Over | Phase::Killing(_) | Phase::PostExit(_) => prop_assert_eq!(actions, vec![]),
             Phase::Draining(_) if is_request => prop_assert_eq!(actions, vec![]),
             Phase::Stopping(stop) if is_request && now - stop.signalled_at < DUPLICATE_WINDOW => {
                 prop_assert_eq!(actions, vec![]);

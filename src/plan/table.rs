@@ -169,7 +169,7 @@ fn say_phase(plan: &Plan) -> String {
         Phase::Stopping(stop) if stop.is_requested => "stopping, requested",
         Phase::Stopping(_) => "stopping, main's own exit",
         Phase::Draining(_) => "draining",
-        Phase::Killing { .. } => "killing",
+        Phase::Killing(_) => "killing",
         Phase::PostExit(_) => "after the end",
         Phase::Over => "over",
     };

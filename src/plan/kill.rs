@@ -1,0 +1,103 @@
+//! KILL, until no process is left or time is up.
+
+use super::*;
+
+/// KILL was sent, and is sent again until no process is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Killing {
+    again: Duration,
+    give_up: Duration,
+    /// drainit woke up when its time was over, having missed repetitions, and has made up for that.
+    has_made_up: bool,
+}
+
+impl Killing {
+    pub(super) fn deadline(&self) -> Duration {
+        self.again.min(self.give_up)
+    }
+}
+
+impl Plan {
+    pub(super) fn kill(&mut self, now: Duration, reason: KillReason) -> Actions {
+        self.kill_step_at = None;
+        let give_up = now.saturating_add(KILL_PATIENCE);
+        self.kill_until(now, Killing { again: now, give_up, has_made_up: false }, reason)
+    }
+
+    /// If drainit was held until its time was over, the processes may have been held with it, and not have died yet; others were started
+    /// since the last KILL. They get another one, and time to die of it, once.
+    pub(super) fn kill_tick(&mut self, now: Duration, killing: Killing) -> Actions {
+        let Killing { again, give_up, has_made_up } = killing;
+        if now < killing.deadline() {
+            return Actions::none();
+        }
+        if now < give_up {
+            return self.kill_until(now, killing, KillReason::Elapsed);
+        }
+        if has_made_up || now <= again.saturating_add(KILL_EVERY) {
+            return self.leave(now, ExitReason::SomeCannotBeKilled);
+        }
+        let was_held = again.saturating_add(HELD_AFTER) < now;
+        let give_up = now.saturating_add(if was_held { KILL_PATIENCE } else { KILL_EVERY });
+        self.kill_until(now, Killing { again, give_up, has_made_up: true }, KillReason::Elapsed)
+    }
+
+    fn kill_until(&mut self, now: Duration, killing: Killing, reason: KillReason) -> Actions {
+        self.phase = Phase::Killing(Killing { again: now.saturating_add(KILL_EVERY), ..killing });
+        Actions::one(Action::Kill(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A plan that sends its first KILL after a second.
+    fn killing() -> Plan {
+        let mut plan = Plan::new(StopPolicy { grace_period: Some(SECOND), ..StopPolicy::default() });
+        let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM));
+        assert!(kills(plan.handle(SECOND, Event::Tick)));
+        plan
+    }
+
+    fn kills(actions: Actions) -> bool {
+        actions.into_iter().any(|action| matches!(action, Action::Kill(_)))
+    }
+
+    fn leaves(actions: Actions) -> bool {
+        actions.into_iter().any(|action| matches!(action, Action::Leave(_)))
+    }
+
+    #[test]
+    fn whoever_is_held_while_it_kills_kills_again_before_it_gives_up() {
+        let mut plan = killing();
+        let woken = SECOND * 60;
+        assert!(kills(plan.handle(woken, Event::Tick)));
+        let before = woken + KILL_PATIENCE - Duration::from_millis(1);
+        assert!(!leaves(plan.handle(before, Event::Tick)), "it has two seconds once more");
+        assert!(leaves(plan.handle(woken + KILL_PATIENCE, Event::Tick)));
+    }
+
+    #[test]
+    fn missed_repetitions_are_made_up_for_once() {
+        let mut plan = killing();
+        let over = SECOND + KILL_PATIENCE;
+        assert!(kills(plan.handle(over, Event::Tick)), "the last KILL was two seconds ago");
+        let again = over + SECOND * 10;
+        assert!(leaves(plan.handle(again, Event::Tick)), "it cannot go on for ever");
+    }
+
+    #[test]
+    fn a_last_repetition_that_was_not_missed_extends_nothing() {
+        let mut plan = killing();
+        let over = SECOND + KILL_PATIENCE;
+        let mut now = SECOND;
+        while now + KILL_EVERY < over {
+            now += KILL_EVERY;
+            assert!(kills(plan.handle(now, Event::Tick)), "{now:?}");
+        }
+        assert!(leaves(plan.handle(over, Event::Tick)));
+    }
+}
