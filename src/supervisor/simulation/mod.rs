@@ -109,7 +109,7 @@ fn where_nothing_is_known_of_signals_that_is_said_once() {
 fn bugs_of_old_are_found() {
     for (bug, says) in [
         (Bug::PhantomKill, "it had left before"),
-        (Bug::GroupIsGone, "signalled"),
+        (Bug::GroupIsGone, "was not signalled"),
         (Bug::ForgetsAfterFailedLook, "a second time in one stage"),
     ] {
         let begun = Instant::now();

@@ -212,7 +212,12 @@ impl Kernel for Sim {
     }
 
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()> {
-        self.world().send_to_all(|proc| proc.group == group, signal)
+        let mut world = self.world();
+        let sent = world.send_to_all(|proc| proc.group == group, signal);
+        if sent.is_ok() {
+            world.watch.note_group_reached();
+        }
+        sent
     }
 
     fn send_to_everybody(&self, signal: Signal) -> io::Result<()> {

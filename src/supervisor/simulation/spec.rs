@@ -93,7 +93,8 @@ fn ms(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
 
 /// Things happen at the same moment, or a few calls apart, more often than by chance.
 fn moments() -> impl Strategy<Value = Duration> {
-    (0..12_u64, 0..10_u64).prop_map(|(tenths, later)| Duration::from_millis(tenths * 100 + later))
+    let tenths = prop_oneof![1 => 0..12_u64, 1 => Just(5)];
+    (tenths, 0..8_u64).prop_map(|(tenths, later)| Duration::from_millis(tenths * 100 + later))
 }
 
 fn reactions() -> impl Strategy<Value = Reaction> {
@@ -137,7 +138,7 @@ fn lives() -> impl Strategy<Value = Life> {
 fn plain_acts() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => any::<u8>().prop_map(Act::Exit),
-        2 => Just(Act::LeadGroup),
+        3 => Just(Act::LeadGroup),
         1 => reactions().prop_map(Act::Exec),
         1 => Just(Act::Stop),
     ]
@@ -152,7 +153,7 @@ fn acts(lives: BoxedStrategy<Life>) -> impl Strategy<Value = Act> {
 
 fn targets() -> impl Strategy<Value = Target> {
     prop_oneof![
-        4 => Just(Target::Auto), 1 => Just(Target::Group), 1 => Just(Target::Main), 1 => Just(Target::All),
+        4 => Just(Target::Auto), 2 => Just(Target::Group), 1 => Just(Target::Main), 1 => Just(Target::All),
     ]
 }
 

@@ -38,7 +38,11 @@ pub(super) struct Watch {
     stage: u32,
     stage_at: Duration,
     is_auto: bool,
+    /// When the first stage began in which a whole group was signalled at once.
+    groups_since: Option<Duration>,
     last_call_at: Option<Duration>,
+    /// A group was signalled in this stage, and it was still there.
+    has_reached_group: bool,
     /// The last stage in which it was signalled.
     sent: BTreeMap<usize, u32>,
     refused: BTreeSet<usize>,
@@ -65,6 +69,12 @@ impl Watch {
         self.stage_at = now;
         self.is_auto = target == Target::Auto;
         self.last_call_at = None;
+        self.has_reached_group = false;
+    }
+
+    pub(super) fn note_group_reached(&mut self) {
+        self.has_reached_group = true;
+        self.groups_since.get_or_insert(self.stage_at);
     }
 
     pub(super) fn begin_last_call(&mut self, now: Duration) {
@@ -128,7 +138,10 @@ impl World {
     pub(super) fn check_first(&mut self, main: Option<i32>) {
         let Some(id) = main.and_then(|main| self.find(main)).filter(|&id| self.is_alive(id)) else { return };
         let was_sent = self.watch.sent.get(&id) == Some(&self.watch.stage);
-        if !was_sent && !self.watch.has_failed && !self.procs[id].refuses {
+        // Main may leave its group between the reading of its number and the signal for the group.
+        let had_left_group =
+            self.watch.has_reached_group && self.watch.stage_at <= self.procs[id].group_since;
+        if !was_sent && !self.watch.has_failed && !self.procs[id].refuses && !had_left_group {
             self.watch.violation(format!("main (p{id}) was not signalled"));
         }
     }
@@ -153,9 +166,8 @@ impl World {
         let Some(known_since) = known_since else { return };
         let was_asked = |id: usize| {
             let proc = &self.procs[id];
-            // An exec between the reading of `stat` and of `status` looks as if the handler had been given up, as after a signal. What has none dies of
-            // KILL as it would have of the signal.
-            let seems_told = proc.has_become_another() && proc.reaction == Reaction::Dies;
+            // An exec between the reading of `stat` and of `status` looks as if the handler had been given up, as after a signal.
+            let seems_told = proc.has_become_another() && self.watch.stage_at <= proc.reaction_since;
             seems_told
                 || self.watch.sent.contains_key(&id)
                 || self.watch.refused.contains(&id)
@@ -216,8 +228,9 @@ impl World {
             return (!self.is_pid_one || !proc.was_killed).then_some("is drainit's");
         }
         // kill(2) does not say which members of a group refused the signal, or had just exited, or left the group.
-        let has_exited = proc.ended.is_some_and(|(at, _)| self.watch.stage_at <= at);
-        let had_just_left = !self.watch.is_auto && (has_exited || proc.born < proc.group_since);
+        let had_just_left = self.watch.groups_since.is_some_and(|since| {
+            proc.ended.is_some_and(|(at, _)| since <= at) || proc.born < proc.group_since
+        });
         let may_be_sent =
             self.watch.sent.contains_key(&id) || self.watch.refused.contains(&id) || had_just_left;
         if known.signalled.is_some() && !may_be_sent {
@@ -232,7 +245,9 @@ impl World {
         }
         let said = record.was_killed(known);
         if ended == Ended::Killed(Signal::KILL) && proc.was_killed {
-            return (!said).then_some("was not killed");
+            // drainit learns of an orphan's end by its pid alone, and an orphan may have got this one.
+            let is_pid_another_s = self.procs.iter().any(|other| other.pid == proc.pid && at <= other.born);
+            return (!said && !is_pid_another_s).then_some("was not killed");
         }
         // A process that ended by itself while KILL was on its way looks like one that was killed.
         let had_left = self.watch.killed_at.is_none_or(|killed_at| at < killed_at);
