@@ -1,30 +1,21 @@
 //! What stands between a shell and a server: programs that pass TERM on, run several at once, or hide that they wait. The server hears TERM once.
 
 use crate::harness::WORKLOAD;
-use crate::shells::{ALL, ASH, AT_ONCE, BASH, DASH, LATER, Shell, Try, ZSH, once_and_finished, server};
+use crate::shells::{
+    ALL, ASH, AT_ONCE, BASH, DASH, Shell, Try, ZSH, is_installed, once_and_finished, server,
+};
 
 /// zsh has it only where there is a terminal.
 const WITH_JOB_CONTROL: [Shell; 3] = [DASH, BASH, ASH];
-
-fn is_installed(program: &str) -> bool {
-    let found = crate::programs::catalog::tools::find(program).is_some();
-    if !found {
-        crate::runtimes::not_run(program, &format!("{program} is not installed"));
-    }
-    found
-}
 
 /// Behind a wrapper, in the foreground and in the background, without a trap and with one that relays.
 fn behind(wrapper: &str, shells: &[Shell]) {
     let (quick, slow) = (server("300ms"), server("3s"));
     for script in [format!("{wrapper} {quick}; true"), format!("{wrapper} {quick} & wait")] {
-        Try::new(&script).flags(&LATER).shells(shells).run(|run, took| {
-            once_and_finished(run);
-            assert!(took < AT_ONCE, "{script}: {took:?}");
-        });
+        Try::new(&script).shells(shells).hears_it_once_and_at_once();
     }
     let script = format!("trap 'kill $p; wait $p' TERM; {wrapper} {slow} & p=$!; wait $p");
-    Try::new(&script).shells(shells).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(shells).hears_it_once();
 }
 
 #[test]
@@ -33,10 +24,7 @@ fn programs_that_become_the_server_are_not_in_the_way() {
         ["nohup", "env -i", "env -u HOME", "nice -n 1", "stdbuf -o0", "exec nice", "setpriv --no-new-privs"]
     {
         let script = format!("({wrapper} {}; true) & wait", server("300ms"));
-        Try::new(&script).flags(&LATER).shells(&[DASH, BASH]).run(|run, took| {
-            once_and_finished(run);
-            assert!(took < AT_ONCE, "{script}: {took:?}");
-        });
+        Try::new(&script).shells(&[DASH, BASH]).hears_it_once_and_at_once();
     }
     behind("nohup", &[DASH, BASH, ZSH]);
 }
@@ -53,10 +41,7 @@ fn shells_three_deep_and_chains_of_exec_are_gone_through() {
         format!("(({server}; true) & wait)"),
         format!("{{ {server}; }} & wait"),
     ] {
-        Try::new(&script).flags(&LATER).run(|run, took| {
-            once_and_finished(run);
-            assert!(took < AT_ONCE, "{script}: {took:?}");
-        });
+        Try::new(&script).hears_it_once_and_at_once();
     }
 }
 
@@ -77,7 +62,7 @@ fn traps_at_every_depth_leave_the_server_one_signal() {
             "trap 'kill $q; wait $q; wait $q' TERM; sh -c 'trap \"kill \\$p; wait \\$p\" TERM; {slow} & p=$!; wait $p' & q=$!; wait $q"
         ),
     ] {
-        Try::new(&script).shells(&[DASH]).run(|run, _| once_and_finished(run));
+        Try::new(&script).shells(&[DASH]).hears_it_once();
     }
 }
 
@@ -89,17 +74,14 @@ fn job_control_in_a_script_is_no_obstacle_without_a_trap() {
         format!("set -m; {server}; true"),
         format!("set -m; fg_() {{ {server}; true; }}; fg_"),
     ] {
-        Try::new(&script).flags(&LATER).shells(&WITH_JOB_CONTROL).run(|run, took| {
-            once_and_finished(run);
-            assert!(took < AT_ONCE, "{script}: {took:?}");
-        });
+        Try::new(&script).shells(&WITH_JOB_CONTROL).hears_it_once_and_at_once();
     }
 }
 
 #[test]
 fn with_job_control_a_trap_that_relays_is_the_only_one_that_does() {
     let script = format!("set -m; trap 'kill $p; wait $p' TERM; {} & p=$!; wait $p", server("3s"));
-    Try::new(&script).shells(&WITH_JOB_CONTROL).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(&WITH_JOB_CONTROL).hears_it_once();
 }
 
 #[test]
@@ -111,21 +93,18 @@ fn coprocesses_and_substituted_processes_are_signalled_once() {
         format!("exec 3>&1; cat < <({quick} 2>&1 >&3); true"),
         format!("exec 3>&1; {quick} > >(cat >&3); true"),
     ] {
-        Try::new(&script).flags(&LATER).shells(&[BASH]).run(|run, took| {
-            once_and_finished(run);
-            assert!(took < AT_ONCE, "{script}: {took:?}");
-        });
+        Try::new(&script).shells(&[BASH]).hears_it_once_and_at_once();
     }
     let script = format!(
         "exec 3>&1; trap 'kill $p; wait $p' TERM; coproc {{ exec {slow} >&3; }}; p=$COPROC_PID; wait $p"
     );
-    Try::new(&script).shells(&[BASH]).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(&[BASH]).hears_it_once();
     // The shell reads what the server says line by line, and a trap interrupts that.
     let script = format!(
         "exec 3>&1; trap 'kill $p; wait $p; exit' TERM; exec 4< <(exec {WORKLOAD} name=server catch=TERM:3s catch=INT,QUIT ready hold 2>&1 >&3); p=$!; \
          while read -r line <&4; do echo \"$line\"; done; wait $p"
     );
-    Try::new(&script).shells(&[BASH]).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(&[BASH]).hears_it_once();
 }
 
 #[test]
@@ -172,7 +151,7 @@ fn sudo_passes_it_on_once() {
         format!("trap 'kill $p; wait $p' TERM; sudo -n {server} & p=$!; wait $p"),
         format!("trap 'echo trap' TERM; sudo -n {server}; true"),
     ] {
-        Try::new(&script).shells(&[DASH]).run(|run, _| once_and_finished(run));
+        Try::new(&script).shells(&[DASH]).hears_it_once();
     }
 }
 
@@ -216,7 +195,7 @@ fn a_trap_that_relays_behind_a_log_that_is_followed_is_the_only_one_that_does() 
         (format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; while :; do sleep 1; done"), "sleep"),
         (format!("trap 'kill $p; wait $p; exit' TERM; {server} & p=$!; sleep 100 & wait $!; wait"), "sleep"),
     ] {
-        Try::new(&script).starts(starts).run(|run, _| once_and_finished(run));
+        Try::new(&script).starts(starts).hears_it_once();
     }
 }
 
@@ -228,16 +207,16 @@ fn a_trap_that_tells_the_whole_group_is_the_only_one_that_does() {
         format!("trap 'trap - TERM; kill 0' TERM; {server} & wait"),
         format!("trap 'trap \"\" TERM; kill 0; wait' TERM; {server} & wait"),
     ] {
-        Try::new(&script).run(|run, _| once_and_finished(run));
+        Try::new(&script).hears_it_once();
     }
 }
 
 #[test]
 fn what_shares_the_stdin_of_a_shell_that_is_no_bash_may_be_in_the_background() {
     let script = format!("trap 'kill $p; wait $p' TERM; {} <&0 & p=$!; wait $p", server("3s"));
-    Try::new(&script).shells(&[DASH, ASH, ZSH]).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(&[DASH, ASH, ZSH]).hears_it_once();
     // bash gives a background command its own stdin only if that is asked for. With a read-only null device it is in doubt.
-    Try::new(&script).shells(&[BASH]).run(|run, _| once_and_finished(run));
+    Try::new(&script).shells(&[BASH]).hears_it_once();
 }
 
 #[test]
