@@ -10,6 +10,7 @@ mod told;
 
 pub use groups::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
 
+use crate::plan::processes::facts::Call;
 use crate::plan::processes::signalled::Moment;
 use crate::plan::processes::{Disposition, Process, Table, tree};
 use crate::signal::Signal;
@@ -86,31 +87,55 @@ pub fn disposition(process: &Process, signal: Signal) -> Option<Disposition> {
 /// Whether the process catches the signal, has it blocked, or waits for it in `rt_sigtimedwait`, as far as that can be read.
 #[must_use]
 pub fn handles(pid: i32, signal: Signal) -> bool {
-    handles_as(look_at(pid).as_ref(), signal)
+    look_at(pid).is_some_and(|process| handles_as(&process, signal, || facts::awaits_signals(pid)))
 }
 
-fn handles_as(process: Option<&Process>, signal: Signal) -> bool {
-    let Some(process) = process else { return false };
+fn handles_as(process: &Process, signal: Signal, awaits_signals: impl FnOnce() -> bool) -> bool {
     match disposition(process, signal) {
         // A process whose signals cannot be read counts as one that handles them.
         None | Some(Disposition::Caught | Disposition::Blocked) => true,
-        Some(Disposition::Ignored | Disposition::Default) => facts::awaits_signals(process.pid),
+        Some(Disposition::Ignored | Disposition::Default) => awaits_signals(),
     }
 }
 
-/// A process that is looked at repeatedly: its `stat` file is held open from the first look on.
+/// A process that is looked at repeatedly: its files are held open from the first look on.
 #[derive(Debug, Default)]
-pub struct Watched(Option<(i32, procfs::Stat)>);
+pub struct Watched {
+    pid: i32,
+    stat: Option<procfs::Held>,
+    call: Option<procfs::Held>,
+    /// It was last found in `rt_sigtimedwait`: then that is looked at first.
+    has_awaited: bool,
+}
 
 impl Watched {
     /// As [`handles`]; false if /proc shows another namespace.
     pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
-        if self.0.as_ref().is_none_or(|(held, _)| *held != pid) {
-            self.0 = procfs::Stat::open(pid).filter(|_| procfs::is_ours()).map(|file| (pid, file));
+        if self.stat.is_none() || self.pid != pid {
+            let stat = procfs::Held::open(pid, "stat").filter(|_| procfs::is_ours());
+            *self = Self { pid, stat, call: None, has_awaited: false };
+        }
+        if self.has_awaited && self.awaits_signals() {
+            return true;
         }
         let mut text = procfs::buffer();
-        let process = self.0.as_ref().and_then(|(_, file)| stat::parse(file.read(&mut text)?));
-        handles_as(process.map(told::without_zeros).as_ref(), signal)
+        let process = self.stat.as_ref().and_then(|file| stat::parse(file.read(&mut text)?));
+        process.is_some_and(|process| {
+            handles_as(&told::without_zeros(process), signal, || self.awaits_signals())
+        })
+    }
+
+    fn awaits_signals(&mut self) -> bool {
+        if self.call.is_none() {
+            self.call = procfs::Held::open(self.pid, "syscall");
+        }
+        let mut text = procfs::buffer();
+        let shown = self.call.as_ref().and_then(|file| file.read(&mut text));
+        self.has_awaited = match shown {
+            Some(text) => facts::call(text) == Call::AwaitsSignals,
+            None => facts::awaits_signals(self.pid),
+        };
+        self.has_awaited
     }
 }
 

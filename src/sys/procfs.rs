@@ -71,18 +71,18 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
     read(pid, "stat", text).ok()
 }
 
-/// The `stat` file of one process, held open: to read it again takes one call. It never shows another process with the same pid.
+/// A short file of one process, held open: to read it again takes one call. It never shows another process with the same pid.
 #[derive(Debug)]
-pub struct Stat(OwnedFd);
+pub struct Held(OwnedFd);
 
-impl Stat {
+impl Held {
     /// `None` if the process is gone, or no file can be opened.
     #[must_use]
-    pub fn open(pid: i32) -> Option<Self> {
-        open(pid, "stat").ok().map(Self)
+    pub fn open(pid: i32, file: &str) -> Option<Self> {
+        open(pid, file).ok().map(Self)
     }
 
-    /// The present line, while the process exists.
+    /// What it shows now, while the process exists and may be read.
     pub fn read<'a>(&self, text: &'a mut [u8; FILE_SIZE]) -> Option<&'a [u8]> {
         let length = nix::sys::uio::pread(&self.0, text, 0).ok()?;
         text.get(..length).filter(|text| !text.is_empty())

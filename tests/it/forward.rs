@@ -2,7 +2,8 @@
 
 use drainit::signal::Signal;
 
-use crate::harness::{BOTH, Init, wait_until};
+use crate::harness::{BOTH, Init, WORKLOAD, wait_until};
+use crate::shells::is_installed;
 
 #[test]
 fn every_signal_that_can_be_received_is_forwarded() {
@@ -151,6 +152,41 @@ fn what_main_does_not_handle_is_for_its_group() {
         init.signal(Signal::TERM);
         let run = init.finish();
         assert_eq!((run.count("worker got USR1"), run.count("apart got USR1")), (1, 0), "{run:#?}");
+    }
+}
+
+/// It waits for USR1 twice, as programs without handlers do, and ignores it from then on.
+const CHANGING: &str = "import os, signal, sys
+if os.fork() == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print('main ready', os.getpid(), flush=True)
+for _ in range(2):
+    signal.sigwait({signal.SIGUSR1})
+    print('main got USR1', flush=True)
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+print('main ignores it', flush=True)
+signal.pause()";
+
+#[test]
+fn what_main_does_about_a_signal_is_seen_anew_each_time() {
+    if !is_installed("python3") {
+        return;
+    }
+    let worker = [WORKLOAD, "name=worker", "catch=USR1", "catch=TERM:1ms", "ready", "hold"];
+    for mode in BOTH {
+        let command = [&["python3", "-c", CHANGING], &worker[..]].concat();
+        let mut init = Init::new(mode).command(&command).start();
+        init.ready(&["worker", "main"]);
+        for _ in 0..2 {
+            init.settled().signal(Signal::USR1).line("main got USR1");
+        }
+        init.line("main ignores it");
+        init.settled().signal(Signal::USR1).line("worker got USR1");
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        assert_eq!((run.count("main got USR1"), run.count("worker got USR1")), (2, 1), "{run:#?}");
     }
 }
 
