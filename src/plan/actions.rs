@@ -139,16 +139,6 @@ impl Actions {
         Self([Some(action), None, None, None])
     }
 
-    /// What would be forwarded to main alone if that handles it goes to its group.
-    pub(super) fn for_the_group(self) -> Self {
-        Self(self.0.map(|action| match action {
-            Some(Action::Forward { signal, to: Recipients::MainOrGroup }) => {
-                Some(Action::Forward { signal, to: Recipients::Group })
-            }
-            other => other,
-        }))
-    }
-
     /// This action, and then these.
     pub(super) fn before(action: Action, then: Self) -> Self {
         let [first, second, third, fourth] = then.0;

@@ -57,7 +57,7 @@ mod tests {
     /// A plan that sends its first KILL after a second.
     fn killing() -> Plan {
         let mut plan = Plan::new(StopPolicy { grace_period: Some(SECOND), ..StopPolicy::default() });
-        let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM));
+        let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM, Origin::Process));
         assert!(kills(plan.handle(SECOND, Event::Tick)));
         plan
     }

@@ -85,10 +85,8 @@ pub const POST_EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A signal that was sent to drainit and is not about drainit itself (its children, its terminal, its own faults).
-    Signal(Signal),
-    /// The same, of a signal that the terminal has sent (Ctrl-C, a hangup): it is meant for a whole process group (termios(3)).
-    Key(Signal),
+    /// A signal that came to drainit and is not about drainit itself (its children, its own faults).
+    Signal(Signal, Origin),
     /// The command has ended and was reaped, and other processes are left.
     MainEnded,
     /// The process of this step has ended, or could not be started.
@@ -101,6 +99,15 @@ pub enum Event {
     NoneLeft,
     /// The time may have come. Harmless if it has not.
     Tick,
+}
+
+/// What a signal came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A process, or the kernel.
+    Process,
+    /// The terminal (Ctrl-C, a hangup): it is meant for a whole process group (termios(3)).
+    Terminal,
 }
 
 /// The state of a run. `handle` takes events, `deadline` says when the next [`Event::Tick`] is due.
@@ -210,30 +217,24 @@ impl Plan {
         if kill_step {
             self.kill_step_at = None;
         }
-        let actions = if let Event::Key(signal) = event {
-            self.handle_in_phase(now, Event::Signal(signal)).for_the_group()
-        } else {
-            self.handle_in_phase(now, event)
-        };
+        let actions = self.handle_in_phase(now, event);
         if kill_step { Actions::before(Action::KillStep, actions) } else { actions }
     }
 
     fn handle_in_phase(&mut self, now: Duration, event: Event) -> Actions {
         match (self.phase, event) {
-            // `handle` has made a signal of it.
-            (_, Event::Key(_)) => Actions::none(),
             (
                 Phase::Running | Phase::Draining(_) | Phase::Stopping(_) | Phase::Killing(_),
                 Event::NoneLeft,
             ) => self.leave(now, ExitReason::NoneLeft),
 
-            (Phase::Running, Event::Signal(signal)) if self.policy.stop_signals.contains(signal) => {
+            (Phase::Running, Event::Signal(signal, _)) if self.policy.stop_signals.contains(signal) => {
                 self.begin_stop(now, StopReason::Signal(signal))
             }
-            (Phase::Running | Phase::Draining(_), Event::Signal(signal))
+            (Phase::Running | Phase::Draining(_), Event::Signal(signal, origin))
                 if !self.policy.stop_signals.contains(signal) =>
             {
-                self.forward(signal)
+                self.forward(signal, origin)
             }
             (Phase::Running, Event::MainEnded) if !self.policy.wait_for_all => {
                 self.begin_stop(now, StopReason::OwnExit)
@@ -243,7 +244,7 @@ impl Plan {
             }
             (
                 Phase::Running,
-                Event::Signal(_)
+                Event::Signal(..)
                 | Event::MainEnded
                 | Event::StepEnded(_)
                 | Event::ChildEnded
@@ -255,9 +256,11 @@ impl Plan {
             (Phase::Draining(drain), Event::MainEnded) => self.drop_drain(now, drain),
             (Phase::Draining(drain), Event::Tick) => self.drain_tick(now, drain),
             // The request has been taken; to repeat it changes nothing.
-            (Phase::Draining(_), Event::Signal(_) | Event::ChildEnded | Event::Looked(_)) => Actions::none(),
+            (Phase::Draining(_), Event::Signal(..) | Event::ChildEnded | Event::Looked(_)) => Actions::none(),
 
-            (Phase::Stopping(stop), Event::Signal(signal)) => self.signal_while_stopping(now, stop, signal),
+            (Phase::Stopping(stop), Event::Signal(signal, origin)) => {
+                self.signal_while_stopping(now, stop, signal, origin)
+            }
             (Phase::Stopping(stop), Event::MainEnded) => self.main_gone(now, stop),
             (Phase::Stopping(stop), Event::ChildEnded) => self.look_soon(now, stop),
             (Phase::Stopping(stop), Event::Looked(outlook)) => self.looked(now, stop, outlook),
@@ -268,7 +271,7 @@ impl Plan {
             // Processes that are about to be killed have no use for another signal.
             (
                 Phase::Killing(_),
-                Event::Signal(_)
+                Event::Signal(..)
                 | Event::MainEnded
                 | Event::StepEnded(_)
                 | Event::ChildEnded
@@ -283,12 +286,12 @@ impl Plan {
             // There is no process to pass a signal to.
             (
                 Phase::PostExit(_),
-                Event::Signal(_) | Event::MainEnded | Event::ChildEnded | Event::Looked(_),
+                Event::Signal(..) | Event::MainEnded | Event::ChildEnded | Event::Looked(_),
             ) => Actions::none(),
 
             (
                 Phase::Over,
-                Event::Signal(_)
+                Event::Signal(..)
                 | Event::MainEnded
                 | Event::StepEnded(_)
                 | Event::ChildEnded
@@ -319,11 +322,12 @@ impl Plan {
 
     /// Forwards a signal that is no request to stop, or a repeated request. Once main is reaped, its pid and its group's number may belong
     /// to another process: then the processes that drainit has adopted take main's place.
-    fn forward(&self, signal: Signal) -> Actions {
+    fn forward(&self, signal: Signal, origin: Origin) -> Actions {
         let Rewrite { to: Some(signal), target } = self.policy.rewrites.apply(signal) else {
             return Actions::none();
         };
         let to = match (target.unwrap_or(self.policy.forward_to), self.main_lives) {
+            (Target::Auto, true) if origin == Origin::Terminal => Recipients::Group,
             (Target::Auto, true) => Recipients::MainOrGroup,
             (Target::Auto, false) => Recipients::AdoptedOrGroups,
             (Target::Main, true) => Recipients::Main,

@@ -163,7 +163,7 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Signal(signal) => self.feed(Event::Signal(signal)),
+            What::Signal(signal) => self.feed(Event::Signal(signal, Origin::Process)),
             What::MainEnds if self.main_lives => self.feed(Event::MainEnded),
             What::StepEnds => {
                 if let Some(step) = self.step.take() {
@@ -243,7 +243,7 @@ proptest! {
         let mut plan = Plan::new(policy.clone());
         prop_assert_eq!(plan.deadline(), policy.stop_after);
         if !policy.stop_signals.contains(signal) {
-            let _ = plan.handle(Duration::ZERO, Event::Signal(signal));
+            let _ = plan.handle(Duration::ZERO, Event::Signal(signal, Origin::Process));
             prop_assert_eq!(plan.deadline(), policy.stop_after);
         }
     }
@@ -265,7 +265,7 @@ proptest! {
         if world.leaves() == 1 {
             prop_assert!(matches!(world.actions().last(), Some(Action::Leave(_))));
             prop_assert_eq!(world.plan.deadline(), None);
-            for event in [Event::Tick, Event::NoneLeft, Event::Signal(Signal::TERM)] {
+            for event in [Event::Tick, Event::NoneLeft, Event::Signal(Signal::TERM, Origin::Process)] {
                 prop_assert_eq!(world.plan.handle(world.now, event), Actions::none());
             }
         }
@@ -420,7 +420,7 @@ proptest! {
     fn every_signal_is_forwarded_or_dropped_for_a_reason(policy in policies(), story in stories(), signal in signals()) {
         let World { mut plan, now, .. } = World::play(&policy, &story, false);
         let phase = plan.phase;
-        let actions: Vec<_> = plan.handle(now, Event::Signal(signal)).into_iter().collect();
+        let actions: Vec<_> = plan.handle(now, Event::Signal(signal, Origin::Process)).into_iter().collect();
         let is_request = policy.stop_signals.contains(signal);
         match phase {
             Phase::Over | Phase::Killing(_) | Phase::PostExit(_) => prop_assert_eq!(actions, vec![]),

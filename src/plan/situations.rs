@@ -14,7 +14,7 @@ pub(super) struct Situation {
     pub(super) like: Option<&'static str>,
 }
 
-pub(super) const TERM: Event = Event::Signal(Signal::TERM);
+pub(super) const TERM: Event = Event::Signal(Signal::TERM, Origin::Process);
 pub(super) const FIRST: StepId = StepId { when: When::PreStop, at: 0 };
 pub(super) const FIRST_AFTER: StepId = StepId { when: When::PostExit, at: 0 };
 const FUTILE: Event = Event::Looked(Some(Outlook::Futile));

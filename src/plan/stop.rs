@@ -309,9 +309,15 @@ impl Plan {
 
     /// A stop signal during a stop restarts nothing. After main's own exit, though, it is the first request, so it lifts the limit that
     /// holds if no grace period was set.
-    pub(super) fn signal_while_stopping(&mut self, now: Duration, mut stop: Stop, signal: Signal) -> Actions {
+    pub(super) fn signal_while_stopping(
+        &mut self,
+        now: Duration,
+        mut stop: Stop,
+        signal: Signal,
+        origin: Origin,
+    ) -> Actions {
         if !self.policy.stop_signals.contains(signal) {
-            return self.forward(signal);
+            return self.forward(signal, origin);
         }
         if !stop.is_requested {
             stop.is_requested = true;
@@ -322,7 +328,7 @@ impl Plan {
         if now.saturating_sub(stop.signalled_at) < DUPLICATE_WINDOW {
             Actions::none()
         } else {
-            self.forward(signal)
+            self.forward(signal, origin)
         }
     }
 }
@@ -345,7 +351,7 @@ mod tests {
         let grace = StopPolicy { grace_period: Some(second), ..StopPolicy::default() };
         for policy in [grace, StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }] {
             let mut plan = Plan::new(policy);
-            let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM));
+            let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM, Origin::Process));
             let woken = second * 60;
             let kills = |actions: Actions| actions.into_iter().any(|it| matches!(it, Action::Kill(_)));
             for now in [woken, woken + HELD_PATIENCE - Duration::from_millis(1)] {

@@ -54,8 +54,8 @@ fn events() -> Vec<(u64, Event)> {
     let looks = [Outlook::KeepWaiting, Outlook::SignalOthersFirst, Outlook::Futile, Outlook::Unknown];
     let events = [
         TERM,
-        Event::Signal(Signal::HUP),
-        Event::Key(Signal::INT),
+        Event::Signal(Signal::HUP, Origin::Process),
+        Event::Signal(Signal::INT, Origin::Terminal),
         Event::MainEnded,
         Event::ChildEnded,
         Event::StepEnded(FIRST),
@@ -76,7 +76,7 @@ fn can_happen(plan: &Plan, event: Event) -> bool {
         (Event::StepEnded(step), Phase::Draining(_)) => step.when == When::PreStop,
         (Event::StepEnded(step), Phase::PostExit(_)) => step.when == When::PostExit,
         (Event::StepEnded(_), _) => false,
-        (Event::Signal(_) | Event::Key(_) | Event::ChildEnded | Event::NoneLeft | Event::Tick, _) => true,
+        (Event::Signal(..) | Event::ChildEnded | Event::NoneLeft | Event::Tick, _) => true,
     }
 }
 

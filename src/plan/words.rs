@@ -4,13 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use super::processes::ignoring::Outlook;
-use super::{Action, Event, ExitReason, KillReason, Recipients, StepEnd, StopReason, StopSignal, Target};
+use super::{
+    Action, Event, ExitReason, KillReason, Origin, Recipients, StepEnd, StopReason, StopSignal, Target,
+};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
-            Self::Signal(signal) => return write!(f, "signal {signal}"),
-            Self::Key(signal) => return write!(f, "signal {signal} of the terminal"),
+            Self::Signal(signal, Origin::Process) => return write!(f, "signal {signal}"),
+            Self::Signal(signal, Origin::Terminal) => return write!(f, "signal {signal} of the terminal"),
             Self::StepEnded(step) => return write!(f, "step {} ends", step.at.saturating_add(1)),
             Self::MainEnded => "main ends, others are left",
             Self::ChildEnded => "another child ends",

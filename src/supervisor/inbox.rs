@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::info;
 
 use crate::error::StartError;
-use crate::plan::Event;
+use crate::plan::{Event, Origin};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::process;
 use crate::sys::signal_queue::SignalQueue;
@@ -75,6 +75,7 @@ impl Inbox {
         }
         let fault = signal.is_fault() && code > 0;
         let is_key = code > 0 && KEYS.contains(&signal);
-        (!fault).then_some(if is_key { Event::Key(signal) } else { Event::Signal(signal) })
+        let origin = if is_key { Origin::Terminal } else { Origin::Process };
+        (!fault).then_some(Event::Signal(signal, origin))
     }
 }

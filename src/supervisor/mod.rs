@@ -33,7 +33,7 @@ use std::time::Duration;
 use log::{Level, debug, info, log_enabled, trace, warn};
 
 use crate::outcome::{Ended, ExitMap};
-use crate::plan::{Action, Event, ExitReason, Plan, StepId, earliest};
+use crate::plan::{Action, Event, ExitReason, Origin, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
 use crate::settings::{self, Settings};
@@ -243,7 +243,7 @@ impl Supervisor {
 
     /// Whether the event was for drainit as a shell's job, and is dealt with.
     fn is_job_control(&mut self, event: Event) -> bool {
-        event == Event::Signal(Signal::CONT) && self.job.resumed(self.main.pid())
+        event == Event::Signal(Signal::CONT, Origin::Process) && self.job.resumed(self.main.pid())
     }
 
     /// Handles a new stop of the job, or a stop signal that came when it was stopped already.
@@ -255,7 +255,7 @@ impl Supervisor {
             let queue = self.inbox.queue();
             match (stopped, event) {
                 (Some((pid, by)), _) => self.job.stopped(self.clock.now(), pid, by, queue),
-                (None, Some(Event::Signal(signal))) => self.job.stop_signal(signal, queue),
+                (None, Some(Event::Signal(signal, Origin::Process))) => self.job.stop_signal(signal, queue),
                 (None, _) => {}
             }
         }

@@ -29,9 +29,7 @@ pub fn pause(settings: &Settings) -> Result<u8, StartError> {
     descriptors::close_inherited(inbox.queue().descriptor().as_slice());
     let mut event = pending;
     loop {
-        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT)) | Event::Key(signal @ Signal::INT)) =
-            event
-        {
+        if let Some(Event::Signal(signal @ (Signal::TERM | Signal::INT), _)) = event {
             info!("{signal} ends the pause");
             return Ok(0);
         }

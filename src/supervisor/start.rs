@@ -15,7 +15,7 @@ use super::stopper::Stopper;
 use super::{Main, Supervisor, ids, log_failure, own_variables};
 use crate::error::StartError;
 use crate::outcome::Ended;
-use crate::plan::{Event, Plan};
+use crate::plan::{Event, Origin, Plan};
 use crate::settings::Settings;
 use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
@@ -75,7 +75,7 @@ pub(super) fn take_the_place_of_init(settings: &Settings) -> Option<Event> {
     let is_gone = !is_pid_one && process::parent() != parent;
     is_gone.then(|| {
         warn!("drainit's parent ended before {signal} could be set for that: as if {signal} had come");
-        Event::Signal(signal)
+        Event::Signal(signal, Origin::Process)
     })
 }
 

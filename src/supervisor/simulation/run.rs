@@ -8,7 +8,9 @@ use super::spec::Spec;
 use super::watch::Doing;
 use super::world::{OWN, World};
 use crate::outcome::Ended;
-use crate::plan::{Action, Event, ExitReason, HELD_AFTER, HELD_PATIENCE, KILL_PATIENCE, Plan, earliest};
+use crate::plan::{
+    Action, Event, ExitReason, HELD_AFTER, HELD_PATIENCE, KILL_PATIENCE, Origin, Plan, earliest,
+};
 use crate::signal::Signal;
 use crate::supervisor::Main;
 use crate::supervisor::kernel::{Bug, Kernel};
@@ -131,7 +133,7 @@ impl Run<'_> {
         }
         let now = self.sim.now();
         if let Some((_, signal)) = self.received.pop_front_if(|(at, _)| *at <= now) {
-            events.push(Event::Signal(signal));
+            events.push(Event::Signal(signal, Origin::Process));
         }
         events.push(Event::Tick);
         events
