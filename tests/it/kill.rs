@@ -108,6 +108,57 @@ fn no_process_outruns_the_kill() {
     }
 }
 
+/// A cgroup in which no more than so many processes can be.
+struct Crowd(PathBuf);
+
+impl Crowd {
+    fn of_at_most(most: u32) -> Result<Self, String> {
+        let name = format!("drainit-test-{}-crowd", std::process::id());
+        let version_1 = Path::new("/sys/fs/cgroup/pids");
+        let top = if version_1.exists() { version_1 } else { Path::new("/sys/fs/cgroup") };
+        let folder = top.join(name);
+        fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let crowd = Self(folder);
+        fs::write(crowd.0.join("pids.max"), most.to_string())
+            .map_err(|error| format!("pids.max: {error}"))?;
+        Ok(crowd)
+    }
+
+    fn size(&self) -> Option<u32> {
+        fs::read_to_string(self.0.join("pids.current")).ok()?.trim().parse().ok()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        wait_until("its cgroup is empty", || fs::remove_dir(&self.0).is_ok().then_some(()));
+    }
+}
+
+#[test]
+fn a_fork_bomb_that_has_used_up_all_pids_is_put_out_in_time() {
+    const MOST: u32 = 300;
+    for mode in BOTH {
+        let crowd = match Crowd::of_at_most(MOST) {
+            Ok(crowd) => crowd,
+            Err(obstacle) => return not_run("a fork bomb", &obstacle),
+        };
+        let join = format!("echo $$ >{}/cgroup.procs && exec \"$@\"", crowd.0.display());
+        let bomb = "trap '' TERM HUP INT; bomb() { while :; do bomb & done; }; bomb 2>/dev/null";
+        let mut init = Init::new(mode)
+            .under(&["sh", "-c", &join, "sh"])
+            .flags(&["--grace-period=1s"])
+            .command(&["bash", "-c", bomb])
+            .start();
+        wait_until("no more processes can be started", || (crowd.size() == Some(MOST)).then_some(()));
+        let begun = Instant::now();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        took(begun, Duration::from_secs(1));
+        run.exits(137).warns(&["time is up: killing "]);
+    }
+}
+
 /// The pid of the one with this name, which is before `main` in the alphabet, when both are ready.
 fn first_of_two(init: &mut Running, name: &str) -> i32 {
     let mut lines = [init.line_with(" ready "), init.line_with(" ready ")];
