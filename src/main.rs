@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use drainit::cli::{self, EarlyExit};
 use drainit::error::StartError;
 use drainit::logging;
+use drainit::outcome::INIT_FAILED;
 use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
@@ -103,8 +104,13 @@ fn copy_program(path: OsString) -> u8 {
     }
 }
 
-/// Help, version or licence; a closed stdout is no failure.
+/// Help, version or licence. That nobody reads it, or reads all of it, is no failure.
 fn print(text: &str) -> u8 {
-    let _ = output::write_stdout(text.as_bytes());
-    0
+    match output::write_stdout(text.as_bytes()) {
+        Err(error) if !output::is_unread(&error) => {
+            logging::say_error(&format_args!("cannot write to stdout: {}", plain(&error)));
+            INIT_FAILED
+        }
+        Ok(()) | Err(_) => 0,
+    }
 }

@@ -125,9 +125,9 @@ fn unknown(typed: &str) -> String {
     format!("unknown option '{typed}'{}", did_you_mean(meant.as_deref()))
 }
 
-/// An option's own name, without the `<VALUE>` that clap shows after it.
+/// An option's own name, without the `<VALUE>` or the dots that clap shows after it.
 fn option(shown: &str) -> &str {
-    shown.split([' ', '=', '[']).next().unwrap_or_default()
+    shown.split([' ', '=', '[']).next().unwrap_or_default().trim_end_matches("...")
 }
 
 impl Typed {
@@ -238,6 +238,7 @@ mod tests {
         assert_eq!(refusal(&["--grace-period"]), "--grace-period needs a value");
         assert_eq!(refusal(&["-r"]), "--rewrite needs a value");
         assert_eq!(refusal(&["--wait-for-all=x", "y"]), "--wait-for-all takes no value, got 'x'");
+        assert_eq!(refusal(&["--verbose=3", "y"]), "--verbose takes no value, got '3'");
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub fn write_stdout(text: &[u8]) -> io::Result<()> {
     (&*stdout).write_all(text)
 }
 
+/// Whether a write failed because there is no reader: the file is closed, or the other end of the pipe.
+#[must_use]
+pub fn is_unread(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EBADF))
+}
+
 /// Whether the file is the one that stdout or stderr writes to.
 pub(super) fn is_standard(file: &File) -> io::Result<bool> {
     let found = file.metadata()?;

@@ -1,5 +1,7 @@
 //! Bad input: one line that names the option and the value, 125, and nothing was started.
 
+use std::process::Stdio;
+
 use crate::harness::{BOTH, DRAINIT, Init};
 
 /// `say=started` in what drainit would have run.
@@ -121,6 +123,20 @@ fn help_and_version_go_to_stdout() {
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).contains(part));
         assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error_and_help_that_nobody_reads_is_none() {
+    let (reader, unread) = crate::harness::pipe();
+    drop(reader);
+    let full = std::fs::File::create("/dev/full").expect("Linux has it");
+    for (stdout, code) in [(Stdio::from(full), 125), (Stdio::from(unread), 0)] {
+        let run =
+            std::process::Command::new(*DRAINIT).arg("--help").stdout(stdout).output().expect("it runs");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!((run.status.code(), said.lines().count()), (Some(code), usize::from(code != 0)), "{said}");
+        assert!(code == 0 || said.contains("cannot write to stdout: no space left on device"), "{said}");
     }
 }
 
