@@ -2,11 +2,12 @@
 //!
 //! Everything is bounded: a run of a year that reaps a million orphans takes no more memory than one of a second.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
+use crate::plan::sorted::Set;
 use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
@@ -40,7 +41,7 @@ pub struct Record {
     /// How many processes beyond [`MAX_PROCESSES`] there were.
     pub more_processes: u64,
     /// Their pids and start times.
-    pub(crate) counted: BTreeSet<(i32, u64)>,
+    pub(crate) counted: Set<(i32, u64)>,
     /// When a step's group had to be killed.
     pub step_killed: Option<Timed<StepId>>,
     /// When the stop went on early because a signal was ignored, and the signal that came next.

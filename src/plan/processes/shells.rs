@@ -277,7 +277,7 @@ mod tests {
     fn what_was_found_out_about_a_shell_holds_while_it_sleeps() {
         let shell = Sample::new(MAIN, 1, "sh").catches(&[Signal::TERM]);
         let (table, facts) = world(&[shell, Sample::new(8, MAIN, "sleep")]);
-        let known = facts.get(&MAIN).expect("it is there");
+        let known = facts.get(MAIN).expect("it is there");
         let runs = Process { state: b'R', ..shell.process };
         let another = Process { start: 99, ..shell.process };
         for (children, now, switches, holds) in [

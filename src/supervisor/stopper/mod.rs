@@ -11,7 +11,6 @@ mod many;
 mod send;
 mod sight;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use log::{debug, info};
@@ -25,6 +24,7 @@ use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled, TOLD_PATIENCE};
 use crate::plan::processes::{Disposition, Process, Table};
+use crate::plan::sorted::Set;
 use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
 use crate::signal::{Signal, SignalSet};
@@ -72,7 +72,7 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     has_said_hidden: bool,
     killing: bool,
     /// Processes whose refusal was logged, by pid and start time.
-    refusing: BTreeSet<(i32, u64)>,
+    refusing: Set<(i32, u64)>,
 }
 
 impl<K: Kernel> Stopper<K> {
@@ -95,7 +95,7 @@ impl<K: Kernel> Stopper<K> {
             checks_ignoring: patience.is_some(),
             has_said_hidden: false,
             killing: false,
-            refusing: BTreeSet::new(),
+            refusing: Set::default(),
         }
     }
 
@@ -195,13 +195,13 @@ impl<K: Kernel> Stopper<K> {
         };
         let children: Vec<&Process> =
             table.children(self.kernel.own_pid()).filter(|child| !recorder.is_of_step(child)).collect();
-        let mut to: BTreeSet<i32> = BTreeSet::new();
+        let mut to: Set<i32> = Set::default();
         for child in children {
             let alone = !or_groups || self.kernel.handles(child.pid, signal);
             let group = table.iter().filter(|process| !alone && process.group == child.group);
-            to.extend(group.map(|process| process.pid).chain([child.pid]));
+            group.map(|process| process.pid).chain([child.pid]).for_each(|pid| _ = to.insert(pid));
         }
-        for process in to.iter().filter_map(|&pid| table.find(pid)) {
+        for process in to.iter().filter_map(|pid| table.find(pid)) {
             match send::one(&self.kernel, process, signal) {
                 Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
                 Delivery::Refused => self.say_refused(process, signal),
@@ -271,7 +271,7 @@ impl<K: Kernel> Stopper<K> {
                 self.everyone(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
-                let mut facts = FactTable::new();
+                let mut facts = FactTable::default();
                 self.read_ahead(&table, &mut facts, &[pid]);
                 self.note(signal, &table, &facts);
                 self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);
