@@ -102,7 +102,7 @@ impl<K: Kernel> Recorder<K> {
         if !left.is_empty() {
             info!(
                 "still there: {}",
-                format::list(&left, NAMED, |process| format::process(process.name, process.pid))
+                format::list(left.iter().map(|process| format::process(process.name, process.pid)), NAMED)
             );
         }
     }
@@ -337,7 +337,7 @@ impl<K: Kernel> Recorder<K> {
         if left.is_empty() {
             return "every remaining process".to_owned();
         }
-        format::long_list(&left, NAMED, |process| {
+        let words = left.iter().map(|process| {
             if signalled.was_refused(process) {
                 return format::refused(process);
             }
@@ -347,7 +347,8 @@ impl<K: Kernel> Recorder<K> {
             let disposition = self.kernel.disposition(process, signal);
             let waits = self.shell_waits(process, table).filter(|_| disposition == Some(Disposition::Caught));
             format::waited_for(process, disposition.map(|disposition| (disposition, signal)), waits)
-        })
+        });
+        format::long_list(words, NAMED)
     }
 
     /// What a shell waits for, as seen before the signal: after it the shell may be in its trap.

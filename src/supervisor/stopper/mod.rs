@@ -124,7 +124,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn table(&self) -> Option<Table> {
-        self.kernel.table_while(|| !self.is_over())
+        self.kernel.table_while(&|| !self.is_over())
     }
 
     /// As `table`, repeated if it fails: without a table all processes are signalled alike.

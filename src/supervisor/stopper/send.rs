@@ -171,7 +171,7 @@ pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
         process.map(|process| format::process(process.name, process.pid)).unwrap_or_default()
     };
     let signal = recipients.first()?.signal;
-    Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
+    Some(format!("sending {signal} to {}", format::list(recipients.iter().map(named), NAMED)))
 }
 
 pub(super) fn reason(why: Why, signal: Signal) -> String {
@@ -197,7 +197,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
         |one: &&Process| process::session_of(one.pid).is_some_and(|session| Some(session) != own_session);
     let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();
     if !daemons.is_empty() {
-        let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
+        let names = format::list(daemons.iter().map(|one| format::process(one.name, one.pid)), NAMED);
         warn!(
             "the command exited with 0 and left {names} running in the background: stopping them; to keep such processes running, use --wait-for-all"
         );
