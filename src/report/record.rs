@@ -2,7 +2,6 @@
 //!
 //! Everything is bounded: a run of a year that reaps a million orphans takes no more memory than one of a second.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::outcome::Ended;
@@ -123,7 +122,7 @@ pub enum StepOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// The last [`MAX_SIGNALS`], oldest first.
-    pub last: VecDeque<SentSignal>,
+    pub last: Vec<SentSignal>,
     /// How many came before those.
     pub before: u64,
 }
@@ -196,10 +195,10 @@ impl Record {
     /// Notes a signal that was sent.
     pub fn note_sent(&mut self, at: Duration, signal: Signal, to: Receiver) {
         if self.sent.last.len() == MAX_SIGNALS {
-            self.sent.last.pop_front();
+            self.sent.last.remove(0);
             self.sent.before += 1;
         }
-        self.sent.last.push_back(SentSignal { at, signal, to });
+        self.sent.last.push(SentSignal { at, signal, to });
     }
 
     /// The record of this process, made now if there is none; `None` if there are too many already.
