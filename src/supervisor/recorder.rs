@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use log::{Level, info, log, warn};
+use log::Level;
 
 use super::NAMED;
 use super::kernel::{Bug, Kernel, Linux};
@@ -13,6 +13,7 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
+use crate::say::{at, info, warn};
 use crate::signal::Signal;
 use crate::sys::signals::Received;
 
@@ -396,7 +397,7 @@ impl<K: Kernel> Recorder<K> {
         let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
         let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
         if is_told && log::log_enabled!(level) {
-            report::advice(&self.record).iter().for_each(|sentence| log!(level, "advice: {sentence}"));
+            report::advice(&self.record).iter().for_each(|sentence| at!(level, "advice: {sentence}"));
         }
     }
 

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use log::warn;
-
 use super::super::kernel::Kernel;
 use super::super::{Main, NAMED, log_failure};
 use super::{BETWEEN_TRIES, LOOKS, Recorder, Stopper, TRIES, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
 use crate::report::format;
+use crate::say::warn;
 use crate::signal::Signal;
 use crate::sys::kill;
 

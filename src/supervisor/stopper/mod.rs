@@ -13,8 +13,6 @@ mod sight;
 
 use std::time::Duration;
 
-use log::{debug, info};
-
 use super::Main;
 use super::kernel::{Kernel, Linux};
 use super::recorder::Recorder;
@@ -27,6 +25,7 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::sorted::Set;
 use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
+use crate::say::{debug, info};
 use crate::signal::{Signal, SignalSet};
 use ask::Answer;
 pub(super) use kill::left_behind;

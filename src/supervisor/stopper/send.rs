@@ -2,14 +2,13 @@
 
 use std::io;
 
-use log::{debug, warn};
-
 use super::super::kernel::{Bug, Kernel};
 use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Recipients, Target};
 use crate::report::format;
+use crate::say::{debug, warn};
 use crate::signal::Signal;
 use crate::sys::{kill, process};
 use crate::text::plain;
