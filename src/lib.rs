@@ -10,7 +10,7 @@
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
 //! - [`signal`], [`outcome`]: numbers with names.
-//! - [`error`], [`program`], [`useless`], [`logging`], [`text`]: errors, warnings, and the log.
+//! - [`error`], [`program`], [`useless`], [`logging`], [`say`], [`text`]: errors, warnings, and the log.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -24,6 +24,7 @@ pub mod plan;
 pub mod processes;
 pub mod program;
 pub mod report;
+pub mod say;
 pub mod settings;
 pub mod signal;
 pub mod supervisor;

@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use log::warn;
-
 use crate::cli::Setting;
 use crate::error::StartError;
 use crate::plan::{FutileStep, Step, StepId, StopPolicy, When};
 use crate::report::format;
+use crate::say::warn;
 use crate::settings::{Settings, User};
 use crate::supervisor::VARIABLES_OF_STEPS;
 use crate::sys::process;

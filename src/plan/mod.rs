@@ -34,6 +34,7 @@ mod properties;
 pub mod schedule;
 #[cfg(test)]
 mod situations;
+pub mod sorted;
 mod step;
 mod stop;
 #[cfg(test)]

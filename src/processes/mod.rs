@@ -22,13 +22,8 @@ pub fn look_at_killed() -> Option<Table> {
     if !procfs::is_ours() {
         return None;
     }
-    let mut killed = Vec::new();
-    procfs::each_process_while(|_, line| {
-        let has_room =
-            killed.len() < killed.capacity() || memory::is_there(2 * size_of_val(killed.as_slice()));
-        killed.extend(stat::parse(line).filter(|_| has_room));
-        has_room
-    });
+    // What is found is of use even if it is not all.
+    let (mut killed, _) = read_each(&|| true);
     let own = own::id();
     killed.retain(|process| process.pid != own && (process.is_alive() || process.has_died_of_kill));
     Some(Table::new(killed))
@@ -39,7 +34,7 @@ pub fn look_at_killed() -> Option<Table> {
 /// A process that was started from outside of the namespace (`kubectl exec`: its parent is 0) is no descendant, nor are its children.
 #[must_use]
 pub fn look() -> Option<Table> {
-    look_while(|| true)
+    look_while(&|| true)
 }
 
 /// How many processes are read between two looks at the clock.
@@ -49,18 +44,13 @@ const ROOM_FOR_EACH: usize = 1024;
 
 /// As [`look`], but given up as soon as `goes_on` returns false: a deadline does not wait for a look.
 #[must_use]
-pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
+pub fn look_while(goes_on: &dyn Fn() -> bool) -> Option<Table> {
     if !procfs::is_ours() {
         return None;
     }
     // A child stays in /proc until it is reaped here, so a /proc that does not show it hides processes (hidepid, proc(5)).
     let children = procfs::own_children().unwrap_or_default();
-    let mut all = Vec::new();
-    let readable = procfs::each_process_while(|_, line| {
-        let has_room = all.len() < all.capacity() || memory::is_there(2 * size_of_val(all.as_slice()));
-        all.extend(stat::parse(line).filter(|_| has_room));
-        has_room && (!all.len().is_multiple_of(AT_ONCE) || goes_on())
-    });
+    let (mut all, readable) = read_each(goes_on);
     // Without memory the look fails: a stop without a table is less exact, but still works.
     let readable = readable && memory::is_there(all.len() * ROOM_FOR_EACH);
     let mut shown: Vec<i32> = all.iter().map(|process| process.pid).collect();
@@ -76,6 +66,17 @@ pub fn look_while(goes_on: impl Fn() -> bool) -> Option<Table> {
         found.retain(Process::is_alive);
         Table::new(found)
     })
+}
+
+/// Every process that /proc shows, and whether all were read: as long as there is memory, and `goes_on` returns true.
+fn read_each(goes_on: &dyn Fn() -> bool) -> (Vec<Process>, bool) {
+    let mut all = Vec::new();
+    let is_read = procfs::each_process_while(&mut |_, line| {
+        let has_room = all.len() < all.capacity() || memory::is_there(2 * size_of_val(all.as_slice()));
+        all.extend(stat::parse(line).filter(|_| has_room));
+        has_room && (!all.len().is_multiple_of(AT_ONCE) || goes_on())
+    });
+    (all, is_read)
 }
 
 /// What a process does about a signal, as far as one look shows; `None` if it cannot be read.

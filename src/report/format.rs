@@ -100,21 +100,24 @@ pub(super) fn main(record: &Record) -> String {
 
 /// The first `limit` of these: `a, b and 3 more`.
 #[must_use]
-pub fn list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> String {
-    let mut shown = first_few(items, limit, describe);
+pub fn list(mut items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
+    joined(first_few(&mut items, limit))
+}
+
+fn joined(mut shown: Vec<String>) -> String {
     let last = shown.pop().unwrap_or_default();
     if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) }
 }
 
 /// The same for descriptions that contain commas: `a, b; c, d; 3 more`.
 #[must_use]
-pub fn long_list<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> String {
-    first_few(items, limit, describe).join("; ")
+pub fn long_list(mut items: impl ExactSizeIterator<Item = String>, limit: usize) -> String {
+    first_few(&mut items, limit).join("; ")
 }
 
-fn first_few<T>(items: &[T], limit: usize, describe: impl Fn(&T) -> String) -> Vec<String> {
-    let mut shown: Vec<String> = items.iter().take(limit).map(describe).collect();
-    let more = items.len() - shown.len();
+fn first_few(mut items: &mut dyn ExactSizeIterator<Item = String>, limit: usize) -> Vec<String> {
+    let mut shown: Vec<String> = (&mut items).take(limit).collect();
+    let more = items.len();
     shown.extend((more > 0).then(|| format!("{more} more")));
     shown
 }
@@ -294,14 +297,13 @@ mod tests {
     #[test]
     fn a_list_names_the_first_few() {
         let names = ["a", "b", "c", "d"];
-        let listed =
-            |count, limit| list(names.get(..count).unwrap_or_default(), limit, |&one| one.to_owned());
+        let listed = |count, limit| list(names.iter().take(count).map(|&one| one.to_owned()), limit);
         assert_eq!([listed(0, 2), listed(1, 2), listed(2, 2)], ["", "a", "a and b"]);
         assert_eq!(
             [listed(3, 2), listed(4, 2), listed(4, 0)],
             ["a, b and 1 more", "a, b and 2 more", "4 more"]
         );
-        assert_eq!(long_list(&names, 2, |&one| one.to_owned()), "a; b; 2 more");
+        assert_eq!(long_list(names.iter().map(|&one| one.to_owned()), 2), "a; b; 2 more");
     }
 
     #[test]

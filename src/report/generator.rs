@@ -177,7 +177,7 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
             target,
             unheeded,
             steps,
-            sent: Sent { last: last.into(), before },
+            sent: Sent { last, before },
             processes,
             more_processes,
             step_killed,

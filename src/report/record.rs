@@ -2,11 +2,11 @@
 //!
 //! Everything is bounded: a run of a year that reaps a million orphans takes no more memory than one of a second.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
+use crate::plan::sorted::Set;
 use crate::plan::{KillReason, StepId, Target, When};
 use crate::signal::Signal;
 
@@ -40,7 +40,7 @@ pub struct Record {
     /// How many processes beyond [`MAX_PROCESSES`] there were.
     pub more_processes: u64,
     /// Their pids and start times.
-    pub(crate) counted: BTreeSet<(i32, u64)>,
+    pub(crate) counted: Set<(i32, u64)>,
     /// When a step's group had to be killed.
     pub step_killed: Option<Timed<StepId>>,
     /// When the stop went on early because a signal was ignored, and the signal that came next.
@@ -122,7 +122,7 @@ pub enum StepOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// The last [`MAX_SIGNALS`], oldest first.
-    pub last: VecDeque<SentSignal>,
+    pub last: Vec<SentSignal>,
     /// How many came before those.
     pub before: u64,
 }
@@ -195,10 +195,10 @@ impl Record {
     /// Notes a signal that was sent.
     pub fn note_sent(&mut self, at: Duration, signal: Signal, to: Receiver) {
         if self.sent.last.len() == MAX_SIGNALS {
-            self.sent.last.pop_front();
+            self.sent.last.remove(0);
             self.sent.before += 1;
         }
-        self.sent.last.push_back(SentSignal { at, signal, to });
+        self.sent.last.push(SentSignal { at, signal, to });
     }
 
     /// The record of this process, made now if there is none; `None` if there are too many already.

@@ -52,10 +52,11 @@ impl<'a> Repeats<'a> {
 /// `server (12), worker (13) and 4 more`.
 pub(super) fn list(processes: &[&ProcessRecord], limit: usize) -> String {
     let groups = Repeats::of(processes.iter().copied());
-    format::list(&groups, limit, |group| match group.count() {
+    let names = groups.iter().map(|group| match group.count() {
         1 => group.name(),
         count => format!("{} ({count} times)", group.first.name),
-    })
+    });
+    format::list(names, limit)
 }
 
 fn follows(last: &ProcessRecord, next: &ProcessRecord) -> bool {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use log::info;
-
 use crate::error::StartError;
 use crate::plan::{Event, Origin};
+use crate::say::info;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::process;
 use crate::sys::signal_queue::SignalQueue;

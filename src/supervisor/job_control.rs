@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use log::{debug, info, warn};
-
 use super::log_failure;
 use crate::outcome::Ended;
 use crate::plan::job_control::{Holder, JobAction, JobControl, Stopped};
 use crate::processes;
+use crate::say::{debug, info, warn};
 use crate::signal::Signal;
 use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::{self, Received, Stopped as Scope};

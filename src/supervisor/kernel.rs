@@ -32,7 +32,7 @@ pub(super) trait Kernel: Clone {
     /// Whether there is a /proc, and it shows our own namespace.
     fn is_proc_ours(&self) -> bool;
     /// The living descendants, unless `goes_on` ends the look.
-    fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table>;
+    fn table_while(&self, goes_on: &dyn Fn() -> bool) -> Option<Table>;
     /// For PID 1, after KILL to all: the processes that live, or have died of it.
     fn killed(&self) -> Option<Table>;
     /// The process with this pid.
@@ -71,7 +71,7 @@ pub(super) trait Kernel: Clone {
     }
 
     fn table(&self) -> Option<Table> {
-        self.table_while(|| true)
+        self.table_while(&|| true)
     }
 
     /// The same process as it is now; `None` if it is gone, even if another one has its pid.
@@ -130,7 +130,7 @@ impl Kernel for Linux {
         procfs::is_ours()
     }
 
-    fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table> {
+    fn table_while(&self, goes_on: &dyn Fn() -> bool) -> Option<Table> {
         processes::look_while(goes_on)
     }
 

@@ -30,12 +30,13 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
-use log::{Level, debug, info, log_enabled, trace, warn};
+use log::{Level, log_enabled};
 
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::{Action, Event, ExitReason, Origin, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
+use crate::say::{debug, info, trace, warn};
 use crate::settings::{self, Settings};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;

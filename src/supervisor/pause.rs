@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use log::info;
-
 use super::REAP_AT_ONCE;
 use super::inbox::Inbox;
 use super::start::{ReapedLine, take_the_place_of_init};
 use crate::error::StartError;
 use crate::plan::Event;
+use crate::say::info;
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::wait::{self, Reaped};

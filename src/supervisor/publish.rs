@@ -4,11 +4,10 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use log::{debug, warn};
-
 use crate::error::StartError;
 use crate::report::rehearsal::{self, Canvas};
 use crate::report::{Record, json, message, message_ahead};
+use crate::say::{debug, warn};
 use crate::settings::{ReportTo, Settings};
 use crate::sys::message_file::MessageFile;
 use crate::sys::report_file::ReportFile;

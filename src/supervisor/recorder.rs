@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use log::{Level, info, log, warn};
+use log::Level;
 
 use super::NAMED;
 use super::kernel::{Bug, Kernel, Linux};
@@ -13,6 +13,7 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
+use crate::say::{at, info, warn};
 use crate::signal::Signal;
 use crate::sys::signals::Received;
 
@@ -102,7 +103,7 @@ impl<K: Kernel> Recorder<K> {
         if !left.is_empty() {
             info!(
                 "still there: {}",
-                format::list(&left, NAMED, |process| format::process(process.name, process.pid))
+                format::list(left.iter().map(|process| format::process(process.name, process.pid)), NAMED)
             );
         }
     }
@@ -337,7 +338,7 @@ impl<K: Kernel> Recorder<K> {
         if left.is_empty() {
             return "every remaining process".to_owned();
         }
-        format::long_list(&left, NAMED, |process| {
+        let words = left.iter().map(|process| {
             if signalled.was_refused(process) {
                 return format::refused(process);
             }
@@ -347,7 +348,8 @@ impl<K: Kernel> Recorder<K> {
             let disposition = self.kernel.disposition(process, signal);
             let waits = self.shell_waits(process, table).filter(|_| disposition == Some(Disposition::Caught));
             format::waited_for(process, disposition.map(|disposition| (disposition, signal)), waits)
-        })
+        });
+        format::long_list(words, NAMED)
     }
 
     /// What a shell waits for, as seen before the signal: after it the shell may be in its trap.
@@ -395,7 +397,7 @@ impl<K: Kernel> Recorder<K> {
         let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
         let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
         if is_told && log::log_enabled!(level) {
-            report::advice(&self.record).iter().for_each(|sentence| log!(level, "advice: {sentence}"));
+            report::advice(&self.record).iter().for_each(|sentence| at!(level, "advice: {sentence}"));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 
-use log::{Level, debug, log, warn};
+use log::Level;
 
 use super::inbox::Inbox;
 use super::job_control::Job;
@@ -16,6 +16,7 @@ use super::{Main, Supervisor, ids, log_failure, own_variables};
 use crate::error::StartError;
 use crate::outcome::Ended;
 use crate::plan::{Event, Origin, Plan};
+use crate::say::{at, debug, warn};
 use crate::settings::Settings;
 use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
@@ -95,7 +96,7 @@ impl ReapedLine {
     }
 
     pub(super) fn say(self, pid: i32, ended: Ended) {
-        log!(self.level, "{} zombie process with pid={pid}, which {ended}", self.first_word);
+        at!(self.level, "{} zombie process with pid={pid}, which {ended}", self.first_word);
     }
 }
 

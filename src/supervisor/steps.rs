@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use log::{debug, info, warn};
-
 use super::kernel::Linux;
 use super::recorder::Recorder;
 use super::stopper;
@@ -15,6 +13,7 @@ use crate::plan::{Step, StepEnd, StepId};
 use crate::processes;
 use crate::program::why_not_executed;
 use crate::report::{Receiver, StepOutcome, format};
+use crate::say::{debug, info, warn};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::kill;

@@ -39,7 +39,7 @@ pub fn is_ours() -> bool {
 /// Calls `visit` with the pid and the `stat` line of every process, as long as it returns true.
 ///
 /// Returns whether all of /proc was read.
-pub fn each_process_while(mut visit: impl FnMut(i32, &[u8]) -> bool) -> bool {
+pub fn each_process_while(visit: &mut dyn FnMut(i32, &[u8]) -> bool) -> bool {
     let Ok(mut proc) = open_directory(c"/proc") else { return false };
     let mut text = [0_u8; FILE_SIZE];
     for entry in proc.iter() {
@@ -60,7 +60,7 @@ pub fn each_process_while(mut visit: impl FnMut(i32, &[u8]) -> bool) -> bool {
 
 /// As [`each_process_while`], for every process.
 pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
-    each_process_while(|pid, stat| {
+    each_process_while(&mut |pid, stat| {
         visit(pid, stat);
         true
     })

@@ -164,9 +164,7 @@ impl Place {
             return Err(io::ErrorKind::NotFound.into());
         }
         let metadata = old.metadata()?;
-        let mut temporary = self.name.to_bytes().to_vec();
-        temporary.splice(0..0, *b".drainit-");
-        let temporary = CString::new(temporary)?;
+        let temporary = CString::new([b".drainit-", self.name.to_bytes()].concat())?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(metadata.mode() & 0o777);
         let file = nix::fcntl::openat(&self.folder, temporary.as_c_str(), flags, mode)?;

@@ -16,9 +16,8 @@ use super::facts::{Call, Fact, FactTable, Reader, Stdin};
 use super::readers::Readers;
 use super::shells::{self, Shell, Waits};
 use super::{Process, SignalState, Table};
-use std::collections::BTreeSet;
-
 use crate::plan::StopSignal;
+use crate::plan::sorted::Set;
 use crate::signal::Signal;
 
 /// Inits that take their signals in `rt_sigtimedwait` and forward them. They are recognised by name if the system call cannot be read.
@@ -83,12 +82,12 @@ pub struct Question<'a> {
 ///
 /// # Errors
 /// The facts that are missing.
-pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, BTreeSet<(i32, Fact)>> {
+pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, Set<(i32, Fact)>> {
     let mut visit = Visit {
         question,
         facts: Reader::new(facts),
         selection: Selection::default(),
-        seen: BTreeSet::new(),
+        seen: Set::default(),
         next: Vec::new(),
         readers: Readers::default(),
     };
@@ -120,7 +119,7 @@ struct Visit<'a, 'b> {
     question: &'b Question<'a>,
     facts: Reader<'b>,
     selection: Selection,
-    seen: BTreeSet<i32>,
+    seen: Set<i32>,
     /// The processes still to be looked at, the next one last. No recursion: a line of descent may be longer than the stack allows.
     next: Vec<(i32, Why)>,
     /// Readers that may be spared; they stay among the recipients until that is decided.
@@ -202,22 +201,21 @@ impl Visit<'_, '_> {
             return;
         }
         let readers = self.readers.pids();
-        let signalled: BTreeSet<i32> =
-            self.selection.recipients.iter().map(|recipient| recipient.pid).collect();
+        let signalled: Set<i32> = self.selection.recipients.iter().map(|recipient| recipient.pid).collect();
         let table = self.question.table;
         for process in table.iter().filter(|process| process.is_alive()) {
             let Some(outputs) = self.facts.outputs(process.pid) else { continue };
             for pipe in outputs.0.into_iter().flatten() {
                 // Parents are older than their children; the limit is for a clock that was turned back.
                 let line = std::iter::successors(Some(process), |at| table.find(at.parent)).take(table.len());
-                let first = line.map(|at| at.pid).find(|pid| signalled.contains(pid));
-                self.readers.writes(pipe, first.filter(|pid| readers.contains(pid)));
+                let first = line.map(|at| at.pid).find(|pid| signalled.contains(*pid));
+                self.readers.writes(pipe, first.filter(|pid| readers.contains(*pid)));
             }
         }
         let not_spared = self.readers.not_spared();
-        let is_spared = |pid: &i32| readers.contains(pid) && !not_spared.contains(pid);
-        self.selection.spared = readers.iter().copied().filter(is_spared).collect();
-        self.selection.recipients.retain(|recipient| !is_spared(&recipient.pid));
+        let is_spared = |pid| readers.contains(pid) && !not_spared.contains(pid);
+        self.selection.spared = readers.iter().filter(|&pid| is_spared(pid)).collect();
+        self.selection.recipients.retain(|recipient| !is_spared(recipient.pid));
     }
 
     /// A shell that catches the signal does not answer for its foreground command.

@@ -1,10 +1,9 @@
 //! What a rule has to know of a process beyond its line in the table. It is read only if a rule needs it, because each fact is another file
 //! of `/proc`; here it is plain data.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::SignalState;
 use super::shells::Shell;
+use crate::plan::sorted::{Map, Set};
 use crate::signal::SignalSet;
 
 /// One thing that a rule has to know of a process.
@@ -59,7 +58,7 @@ impl Facts {
 }
 
 /// What is known of each process, by pid.
-pub type FactTable = BTreeMap<i32, Facts>;
+pub type FactTable = Map<i32, Facts>;
 
 /// What `/proc/PID/status` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,16 +124,16 @@ impl Outputs {
 pub(super) struct Reader<'a> {
     known: &'a FactTable,
     /// What is not known yet.
-    pub(super) missing: BTreeSet<(i32, Fact)>,
+    pub(super) missing: Set<(i32, Fact)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(known: &'a FactTable) -> Self {
-        Self { known, missing: BTreeSet::new() }
+        Self { known, missing: Set::default() }
     }
 
     fn get<T>(&mut self, pid: i32, fact: Fact, pick: impl Fn(&Facts) -> Option<T>) -> Option<T> {
-        let found = self.known.get(&pid).and_then(pick);
+        let found = self.known.get(pid).and_then(pick);
         if found.is_none() {
             self.missing.insert((pid, fact));
         }

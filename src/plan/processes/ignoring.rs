@@ -7,12 +7,12 @@
 //! A process ignores the signal only if it did so when the signal was sent: a handler that cleans up undisturbed may ignore it afterwards,
 //! but has got it. And a process that is plainly at work is waited for although it ignores the signal.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::facts::{Call, Status};
 use super::signalled::Signalled;
 use super::{Disposition, Process, Table};
+use crate::plan::sorted::Map;
 use crate::signal::Signal;
 
 /// What a look says about waiting.
@@ -114,7 +114,7 @@ pub struct IgnoreCheck {
     /// A process that was worth waiting for at the last look. As long as it is, no other process has to be looked at.
     worth_waiting_for: Option<Process>,
     /// By pid and start time.
-    watched: BTreeMap<(i32, u64), Watched>,
+    watched: Map<(i32, u64), Watched>,
 }
 
 /// The circumstances of one look.
@@ -167,14 +167,14 @@ impl IgnoreCheck {
     ) -> Outlook {
         let ignoring = signalled.ignoring(look.table);
         let mut watched = std::mem::take(&mut self.watched);
-        watched.retain(|&(pid, start), _| look.table.find(pid).is_some_and(|process| process.start == start));
+        watched.retain(|(pid, start)| look.table.find(pid).is_some_and(|process| process.start == start));
         let mut ignores = |process: &Process| {
-            if !ignoring.contains(&process.pid) {
+            if !ignoring.contains(process.pid) {
                 return false;
             }
             let seen = closer(process);
             let now = Usage { at: look.now, cpu: process.cpu, moved: seen.moved };
-            let activity = match watched.get_mut(&process.key()) {
+            let activity = match watched.get_mut(process.key()) {
                 Some(watched) => watched.look(now, look.ticks_per_second),
                 None => {
                     watched.insert(process.key(), Watched::new(now));
@@ -318,7 +318,7 @@ mod tests {
         signalled.note_sent(&main.process, Signal::TERM, false);
         let mut check = IgnoreCheck::default();
         check.begin(Duration::ZERO, &table, begins.map(|_| &main.process), |_| begins);
-        let status = facts.get(&MAIN).and_then(|facts| facts.status).expect("it is there");
+        let status = facts.get(MAIN).and_then(|facts| facts.status).expect("it is there");
         let look = |&(at, moved): &(u64, u64)| {
             let now = Duration::from_millis(at);
             let look = Look { now, table: &table, main: Some(MAIN), ticks_per_second: 100 };

@@ -94,7 +94,7 @@ impl Table {
     pub fn new(mut processes: Vec<Process>) -> Self {
         processes.sort_unstable_by_key(|process| process.pid);
         let mut by_parent: Vec<usize> = (0..processes.len()).collect();
-        by_parent.sort_by_key(|&at| processes.get(at).map(|process| process.parent));
+        by_parent.sort_unstable_by_key(|&at| (processes.get(at).map(|process| process.parent), at));
         Self { processes, by_parent }
     }
 

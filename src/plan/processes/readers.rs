@@ -3,74 +3,75 @@
 //!
 //! A writer that would never get it (the reader's own descendant, or two processes that read from each other) spares no reader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::plan::sorted::{Map, Set};
 
 /// Readers that may be spared, and what writes into their pipes.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     /// Each reader and its pipe, in the order in which the rule reached them.
     readers: Vec<(i32, u64)>,
-    by_pipe: BTreeMap<u64, Vec<i32>>,
+    by_pipe: Map<u64, Vec<i32>>,
     /// For each reader, the pipes that it or its descendants write into.
-    below: BTreeMap<i32, BTreeSet<u64>>,
+    below: Map<i32, Set<u64>>,
     /// The pipes into which other processes write. Those get the signal.
-    heard: BTreeSet<u64>,
+    heard: Set<u64>,
 }
 
 impl Readers {
     pub(super) fn add(&mut self, reader: i32, pipe: u64) {
         self.readers.push((reader, pipe));
-        self.by_pipe.entry(pipe).or_default().push(reader);
+        self.by_pipe.or_default(pipe).push(reader);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.readers.is_empty()
     }
 
-    pub(super) fn pids(&self) -> BTreeSet<i32> {
+    pub(super) fn pids(&self) -> Set<i32> {
         self.readers.iter().map(|&(reader, _)| reader).collect()
     }
 
     /// A process writes into this pipe. It gets the signal, unless it is this reader or below it: then it ends only after that reader.
     pub(super) fn writes(&mut self, pipe: u64, below: Option<i32>) {
         match below {
-            Some(reader) => _ = self.below.entry(reader).or_default().insert(pipe),
+            Some(reader) => _ = self.below.or_default(reader).insert(pipe),
             None => _ = self.heard.insert(pipe),
         }
     }
 
     /// The readers that have to be signalled, because nothing else would end them.
-    pub(super) fn not_spared(&self) -> BTreeSet<i32> {
-        let mut left = self.pids();
-        let mut not_spared = BTreeSet::new();
+    pub(super) fn not_spared(&self) -> Set<i32> {
+        let mut settled = Set::default();
+        let mut not_spared = Set::default();
         // Pipes that will come to their end, and the reader whose end causes it.
-        let mut ending: Vec<(u64, Option<i32>)> = self.heard.iter().map(|&pipe| (pipe, None)).collect();
-        let mut done: BTreeMap<u64, u8> = BTreeMap::new();
+        let mut ending: Vec<(u64, Option<i32>)> = self.heard.iter().map(|pipe| (pipe, None)).collect();
+        let mut done: Map<u64, u8> = Map::default();
         let mut order = self.readers.iter();
         loop {
             while let Some((pipe, of)) = ending.pop() {
                 // A reader may read its own pipe, and its end must not spare itself. So a pipe's end by a reader spares the pipe's other
                 // readers; if a second reader ends the pipe too, it also spares the first.
-                let times = done.entry(pipe).or_default();
+                let times = done.or_default(pipe);
                 if *times == 2 {
                     continue;
                 }
                 *times = if of.is_none() { 2 } else { *times + 1 };
-                for &reader in self.by_pipe.get(&pipe).into_iter().flatten() {
-                    if of != Some(reader) && left.remove(&reader) {
+                for &reader in self.by_pipe.get(pipe).into_iter().flatten() {
+                    if of != Some(reader) && settled.insert(reader) {
                         ending.extend(self.ends_with(reader));
                     }
                 }
             }
-            let Some(&(next, _)) = order.find(|(reader, _)| left.contains(reader)) else { return not_spared };
-            left.remove(&next);
+            let Some(&(next, _)) = order.find(|&&(reader, _)| settled.insert(reader)) else {
+                return not_spared;
+            };
             not_spared.insert(next);
             ending.extend(self.ends_with(next));
         }
     }
 
     fn ends_with(&self, reader: i32) -> impl Iterator<Item = (u64, Option<i32>)> {
-        self.below.get(&reader).into_iter().flatten().map(move |&pipe| (pipe, Some(reader)))
+        self.below.get(reader).into_iter().flat_map(Set::iter).map(move |pipe| (pipe, Some(reader)))
     }
 }
 
@@ -82,7 +83,7 @@ mod tests {
         let mut all = Readers::default();
         readers.iter().for_each(|&(reader, pipe)| all.add(reader, pipe));
         writers.iter().for_each(|&(pipe, below)| all.writes(pipe, below));
-        assert_eq!(all.not_spared().into_iter().collect::<Vec<i32>>(), expected);
+        assert_eq!(all.not_spared().iter().collect::<Vec<i32>>(), expected);
     }
 
     #[test]

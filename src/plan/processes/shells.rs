@@ -42,6 +42,30 @@ const APPLETS: [&[u8]; 17] = [
     b"watch",
 ];
 
+/// The names of their files.
+const SHELLS: [(&[u8], Shell); 20] = [
+    (b"sh", Shell::Ash),
+    (b"dash", Shell::Ash),
+    (b"ash", Shell::Ash),
+    (b"busybox", Shell::Ash),
+    (b"busybox.static", Shell::Ash),
+    (b"bash", Shell::Bash),
+    (b"rbash", Shell::Bash),
+    (b"bash-static", Shell::Bash),
+    (b"zsh", Shell::Zsh),
+    (b"zsh5", Shell::Zsh),
+    (b"rzsh", Shell::Zsh),
+    (b"zsh-static", Shell::Zsh),
+    (b"zsh5-static", Shell::Zsh),
+    (b"ksh", Shell::Other),
+    (b"ksh93", Shell::Other),
+    (b"mksh", Shell::Other),
+    (b"oksh", Shell::Other),
+    (b"lksh", Shell::Other),
+    (b"yash", Shell::Other),
+    (b"fish", Shell::Other),
+];
+
 impl Shell {
     /// By the name of the program's file or, if that is ambiguous, by the process's own name.
     #[must_use]
@@ -50,14 +74,11 @@ impl Shell {
         let name = name.strip_prefix(b"-").unwrap_or(name);
         let file = file.unwrap_or(name);
         let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
-        match file.rsplit(|&byte| byte == b'/').next().unwrap_or_default() {
-            b"busybox" | b"busybox.static" if APPLETS.contains(&name) => None,
-            b"sh" | b"dash" | b"ash" | b"busybox" | b"busybox.static" => Some(Self::Ash),
-            b"bash" | b"rbash" | b"bash-static" => Some(Self::Bash),
-            b"zsh" | b"zsh5" | b"rzsh" | b"zsh-static" | b"zsh5-static" => Some(Self::Zsh),
-            b"ksh" | b"ksh93" | b"mksh" | b"oksh" | b"lksh" | b"yash" | b"fish" => Some(Self::Other),
-            _ => None,
+        let file = file.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if file.starts_with(b"busybox") && APPLETS.contains(&name) {
+            return None;
         }
+        SHELLS.iter().find(|(known, _)| *known == file).map(|&(_, shell)| shell)
     }
 }
 
@@ -277,7 +298,7 @@ mod tests {
     fn what_was_found_out_about_a_shell_holds_while_it_sleeps() {
         let shell = Sample::new(MAIN, 1, "sh").catches(&[Signal::TERM]);
         let (table, facts) = world(&[shell, Sample::new(8, MAIN, "sleep")]);
-        let known = facts.get(&MAIN).expect("it is there");
+        let known = facts.get(MAIN).expect("it is there");
         let runs = Process { state: b'R', ..shell.process };
         let another = Process { start: 99, ..shell.process };
         for (children, now, switches, holds) in [

@@ -17,12 +17,12 @@
 //! A process that drainit had adopted before the stage began has no ancestor that could have told it: it is signalled with main, whatever
 //! started it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::facts::Status;
 use super::{Disposition, Process, ProcessName, SignalState, Table};
 use crate::plan::StopSignal;
+use crate::plan::sorted::{Map, Set};
 use crate::signal::Signal;
 
 /// The moment just before the first signal, in terms that processes can be compared with.
@@ -53,7 +53,7 @@ impl Moment {
 pub struct Signalled {
     signal: Option<StopSignal>,
     moment: Moment,
-    known: BTreeMap<i32, Entry>,
+    known: Map<i32, Entry>,
     /// A group that was signalled as a whole: each member was signalled, or was started by a process that was.
     group: Option<i32>,
     /// Every process that was there was signalled, without a look.
@@ -112,8 +112,7 @@ impl Signalled {
     /// A stage begins; these processes are there.
     #[must_use]
     pub fn begin(signal: StopSignal, moment: Moment, table: &Table) -> Self {
-        let mut stage =
-            Self { signal: Some(signal), moment, known: BTreeMap::new(), group: None, all: false };
+        let mut stage = Self { signal: Some(signal), moment, known: Map::default(), group: None, all: false };
         for process in table.iter() {
             stage.insert(process, true);
         }
@@ -128,7 +127,7 @@ impl Signalled {
 
     /// Notes more about a process that was there: its `status`, read before the signal was sent.
     pub fn note_status(&mut self, pid: i32, status: &Status) {
-        if let Some(entry) = self.known.get_mut(&pid) {
+        if let Some(entry) = self.known.get_mut(pid) {
             entry.switches = entry.switches.or(status.switches);
             entry.signals = status.signals.or(entry.signals);
             entry.is_nested_init |= status.is_nested_init;
@@ -138,7 +137,7 @@ impl Signalled {
 
     /// It takes signals in `rt_sigtimedwait`.
     pub fn note_awaits_signals(&mut self, pid: i32) {
-        if let Some(entry) = self.known.get_mut(&pid) {
+        if let Some(entry) = self.known.get_mut(pid) {
             entry.awaits_signals = true;
         }
     }
@@ -149,7 +148,7 @@ impl Signalled {
         if self.find(process).is_none() {
             self.insert(process, false);
         }
-        if let Some(entry) = self.known.get_mut(&process.pid) {
+        if let Some(entry) = self.known.get_mut(process.pid) {
             entry.sent = sent;
             entry.signal = Some(signal);
         }
@@ -164,7 +163,7 @@ impl Signalled {
 
     /// It ends with its writer.
     pub fn note_spared(&mut self, pid: i32) {
-        if let Some(entry) = self.known.get_mut(&pid) {
+        if let Some(entry) = self.known.get_mut(pid) {
             entry.is_spared = true;
         }
     }
@@ -267,7 +266,7 @@ impl Signalled {
             return OrphanVerdict::Signal;
         }
         let verdict = self.told(process, &entry, since, patience, status());
-        if let Some(entry) = self.known.get_mut(&process.pid) {
+        if let Some(entry) = self.known.get_mut(process.pid) {
             entry.is_owed = verdict == OrphanVerdict::Wait;
         }
         verdict
@@ -283,7 +282,7 @@ impl Signalled {
     /// Whether there may be such a process.
     #[must_use]
     pub fn owes(&self) -> bool {
-        self.known.values().any(|entry| entry.is_owed && entry.sent == Sent::No)
+        self.known.iter().any(|(_, entry)| entry.is_owed && entry.sent == Sent::No)
     }
 
     /// Decides about a process that may have been told, by what it does now.
@@ -299,7 +298,7 @@ impl Signalled {
             self.handled(&Entry { signals: Some(signals), has_status: true, ..*entry })
         });
         if self.handled(entry) && !handles && entry.name == process.name {
-            if let Some(entry) = self.known.get_mut(&process.pid) {
+            if let Some(entry) = self.known.get_mut(process.pid) {
                 entry.sent = Sent::ByOthers;
             }
             return OrphanVerdict::Leave;
@@ -315,13 +314,13 @@ impl Signalled {
 
     /// The pids of processes that ignored the signal when it was sent, refused it, or were started since by such a process.
     #[must_use]
-    pub fn ignoring(&self, table: &Table) -> BTreeSet<i32> {
-        let mut found: BTreeMap<i32, bool> = BTreeMap::new();
+    pub fn ignoring(&self, table: &Table) -> Set<i32> {
+        let mut found: Map<i32, bool> = Map::default();
         for process in table.iter() {
             let mut line = Vec::new();
             let mut at = process;
             let ignores = loop {
-                if let Some(&known) = found.get(&at.pid) {
+                if let Some(&known) = found.get(at.pid) {
                     break known;
                 }
                 line.push(at.pid);
@@ -338,13 +337,13 @@ impl Signalled {
             };
             found.extend(line.into_iter().map(|pid| (pid, ignores)));
         }
-        found.into_iter().filter(|(_, ignores)| *ignores).map(|(pid, _)| pid).collect()
+        found.iter().filter(|(_, ignores)| **ignores).map(|(pid, _)| pid).collect()
     }
 
     /// Its ancestors below drainit, as they were before the signal.
     fn ancestors(&self, entry: &Entry, own_pid: i32) -> impl Iterator<Item = &Entry> {
         let parent = move |entry: &Entry| {
-            let parent = self.known.get(&entry.parent).filter(|_| entry.parent != own_pid);
+            let parent = self.known.get(entry.parent).filter(|_| entry.parent != own_pid);
             // Parents are older than their children, unless the pid has been reused.
             parent.filter(|parent| parent.start <= entry.start)
         };
@@ -363,7 +362,7 @@ impl Signalled {
     }
 
     fn find(&self, process: &Process) -> Option<Entry> {
-        self.known.get(&process.pid).filter(|entry| entry.start == process.start).copied()
+        self.known.get(process.pid).filter(|entry| entry.start == process.start).copied()
     }
 
     fn insert(&mut self, process: &Process, was_there: bool) {

@@ -374,7 +374,7 @@ fn a_shell_between_two_commands_is_looked_at_again() {
             &facts,
         )
     };
-    assert!(ask(false).is_err_and(|missing| missing == [(MAIN, super::facts::Fact::Call)].into()));
+    assert!(ask(false).is_err_and(|missing| missing.iter().eq([(MAIN, super::facts::Fact::Call)])));
     let selection = ask(true).expect("then it is in doubt");
     assert_eq!((selection.recipients.len(), selection.in_doubt), (1, vec![MAIN]));
 }
@@ -436,8 +436,8 @@ fn what_is_below_an_orphan_may_have_been_told_too() {
     ] {
         let moment = Moment { ticks: 100, last_pid: Some(100) };
         let mut signalled = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &table);
-        for (pid, facts) in &facts {
-            signalled.note_status(*pid, &facts.status.expect("it was read"));
+        for (pid, facts) in facts.iter() {
+            signalled.note_status(pid, &facts.status.expect("it was read"));
         }
         signalled.note_sent(&outer.process, Signal::TERM, false);
         let orphan = super::Process { parent: 1, ..inner.process };
@@ -465,7 +465,7 @@ fn a_daemon_that_was_adopted_before_the_stop_is_a_top() {
 fn facts_of_many_that_read_from_pipes_are_asked_for_once() {
     let many: Vec<Sample> = (10..2_000).map(|pid| Sample::new(pid, 1, "x").stdin(Stdin::Pipe(5))).collect();
     let (table, facts) = world(&many);
-    let facts = facts.into_iter().map(|(pid, facts)| (pid, Facts { outputs: None, ..facts })).collect();
+    let facts = facts.iter().map(|(pid, &facts)| (pid, Facts { outputs: None, ..facts })).collect();
     let tops: Vec<i32> = (10..2_000).collect();
     let signal = StopSignal::plain(Signal::TERM);
     let question = Question { table: &table, tops: &tops, signal, is_last_look: false };

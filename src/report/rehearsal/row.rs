@@ -101,8 +101,10 @@ impl Row {
         row.count = repeats.count();
         row.began = all.iter().map(|one| one.began).min().unwrap_or(row.began);
         row.signalled = all.iter().filter_map(|one| one.signalled).min();
-        row.signals = all.iter().flat_map(|one| one.signals.iter().copied()).collect();
-        row.signals.sort_by_key(|&(at, _)| at);
+        row.signals.clear();
+        for &(at, signal) in all.iter().flat_map(|one| &one.signals) {
+            insert(&mut row.signals, at, signal);
+        }
         row.is_bad = all.iter().any(|one| one.is_bad);
         row
     }

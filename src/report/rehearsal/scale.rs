@@ -71,12 +71,12 @@ impl Scale {
         let span = milliseconds(self.span);
         let step = self.step(span);
         let mut words = String::new();
-        let mut marks = "-".repeat(self.cells);
+        let mut marks = vec!['-'; self.cells];
         for at in (0..=self.cells as u64).map(|count| step.saturating_mul(count)).take_while(|&at| at <= span)
         {
             let past = Duration::from_millis(at);
             let column = self.column(self.origin.saturating_add(past));
-            marks.replace_range(column..=column, "+");
+            marks.get_mut(column).into_iter().for_each(|mark| *mark = '+');
             let word = round_duration(at, span >= SECOND);
             let is_free = words.is_empty() || words.len() < column;
             if is_free && column + word.len() <= self.cells {
@@ -84,7 +84,7 @@ impl Scale {
                 words.push_str(&word);
             }
         }
-        (words, marks)
+        (words, marks.into_iter().collect())
     }
 
     fn step(&self, span: u64) -> u64 {

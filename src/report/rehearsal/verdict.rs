@@ -21,10 +21,10 @@ pub(super) fn reasons(record: &Record) -> Vec<String> {
     reasons.extend(killed(record));
     reasons.extend(died_of_other_kill(record));
     reasons.extend(crashed(record));
-    reasons.extend(first_few(record, |process| passed_over(record, process)));
+    reasons.extend(first_few(record, &|process| passed_over(record, process)));
     let names_one = record.processes.iter().any(|process| record.suffered_for_ignoring(process));
     reasons.extend(record.escalated.filter(|_| !names_one).map(escalated));
-    reasons.extend(first_few(record, left_behind));
+    reasons.extend(first_few(record, &left_behind));
     reasons.extend(record.step_killed.map(|killed| step_killed(record, killed)));
     reasons.extend(record.steps.iter().filter_map(step_failed));
     reasons
@@ -63,7 +63,7 @@ fn nothing_to_stop(record: &Record) -> Option<String> {
 }
 
 /// The first few sentences about processes, and how many more there would be.
-fn first_few(record: &Record, sentence: impl Fn(&ProcessRecord) -> Option<String>) -> Vec<String> {
+fn first_few(record: &Record, sentence: &dyn Fn(&ProcessRecord) -> Option<String>) -> Vec<String> {
     let mut sentences: Vec<String> = record.processes.iter().filter_map(sentence).collect();
     let more = sentences.len().saturating_sub(NAMED);
     if more > 0 {
@@ -76,7 +76,7 @@ fn first_few(record: &Record, sentence: impl Fn(&ProcessRecord) -> Option<String
 fn killed(record: &Record) -> Vec<String> {
     let Some(killed) = record.killed else { return Vec::new() };
     let sentences =
-        first_few(record, |process| record.was_killed(process).then(|| why_killed(record, killed, process)));
+        first_few(record, &|process| record.was_killed(process).then(|| why_killed(record, killed, process)));
     if !sentences.is_empty() {
         return sentences;
     }
@@ -128,7 +128,7 @@ fn died_of_other_kill(record: &Record) -> Vec<String> {
     let is_main_alone = record.main_died_of_other_kill() && !record.main().is_some_and(by_other);
     let main_alone = is_main_alone.then(|| sentence(&format::main(record)));
     let mut sentences = Vec::from_iter(main_alone);
-    sentences.extend(first_few(record, |process| {
+    sentences.extend(first_few(record, &|process| {
         by_other(process).then(|| sentence(&format::process(process.name, process.pid)))
     }));
     sentences

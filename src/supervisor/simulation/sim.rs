@@ -81,7 +81,7 @@ impl Kernel for Sim {
         !self.call().look_fails()
     }
 
-    fn table_while(&self, goes_on: impl Fn() -> bool) -> Option<Table> {
+    fn table_while(&self, goes_on: &dyn Fn() -> bool) -> Option<Table> {
         if self.call().look_fails() {
             return None;
         }

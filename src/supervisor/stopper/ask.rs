@@ -1,6 +1,5 @@
 //! Applying the rule: it names the facts that it needs, and they are read here.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::Main;
@@ -11,6 +10,7 @@ use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::shells::has_slept;
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
+use crate::plan::sorted::Set;
 use crate::signal::Signal;
 use crate::supervisor::kernel::Kernel;
 
@@ -34,7 +34,7 @@ impl<K: Kernel> Stopper<K> {
     /// Applies the rule. A shell may go from one command to the next while /proc is read: then it is looked at again.
     pub(super) fn ask(&self, table: &Table, tops: &[i32], signal: StopSignal) -> Answer {
         let begun = self.kernel.now();
-        let mut facts = FactTable::new();
+        let mut facts = FactTable::default();
         let mut newer: Option<Table> = None;
         let mut looks = 0;
         loop {
@@ -71,9 +71,9 @@ impl<K: Kernel> Stopper<K> {
                 Err(missing) => missing,
             };
             let mut is_new = false;
-            let pids = missing.iter().map(|&(pid, _)| pid).collect();
-            for (pid, fact) in missing {
-                let known = facts.entry(pid).or_default();
+            let pids = missing.iter().map(|(pid, _)| pid).collect();
+            for (pid, fact) in missing.iter() {
+                let known = facts.or_default(pid);
                 is_new |= !known.has(fact);
                 match question.table.find(pid) {
                     Some(process) if !self.is_over() => self.kernel.read(process, fact, own_stdin, known),
@@ -88,7 +88,7 @@ impl<K: Kernel> Stopper<K> {
 
     /// Whether what was read of this shell still holds.
     fn has_slept_since(&self, shell: i32, table: &Table, facts: &FactTable) -> bool {
-        let Some(known) = facts.get(&shell) else { return true };
+        let Some(known) = facts.get(shell) else { return true };
         let (children, now) = self.shell(shell, table);
         // Without the kernel's list the other checks have to do.
         let children = children.unwrap_or_else(|| table.children(shell).copied().collect());
@@ -117,8 +117,7 @@ impl<K: Kernel> Stopper<K> {
             let Some(children) = children.or_else(all) else { continue };
             processes.retain(|process| process.pid != shell && process.parent != shell);
             processes.extend(now.filter(Process::is_alive).into_iter().chain(children));
-            facts
-                .retain(|&pid, _| pid != shell && table.find(pid).is_some_and(|known| known.parent != shell));
+            facts.retain(|pid| pid != shell && table.find(pid).is_some_and(|known| known.parent != shell));
         }
         Table::new(processes)
     }
@@ -128,12 +127,12 @@ impl<K: Kernel> Stopper<K> {
         let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
         let mut below: Vec<i32> =
             table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
-        let mut told: BTreeSet<i32> = BTreeSet::new();
+        let mut told: Set<i32> = Set::default();
         while let Some(parent) = below.pop().filter(|_| told.len() < READ_AHEAD) {
             below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
         }
-        for process in told.iter().filter_map(|&pid| table.find(pid)) {
-            let facts = facts.entry(process.pid).or_default();
+        for process in told.iter().filter_map(|pid| table.find(pid)) {
+            let facts = facts.or_default(process.pid);
             if facts.status.is_none() {
                 self.kernel.read(process, Fact::Status, None, facts);
             }
@@ -173,7 +172,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     pub(super) fn note_facts(&mut self, facts: &FactTable) {
-        for (&pid, facts) in facts {
+        for (pid, facts) in facts.iter() {
             if let Some(status) = &facts.status {
                 self.signalled.note_status(pid, status);
             }
@@ -187,7 +186,7 @@ impl<K: Kernel> Stopper<K> {
     /// clean-up.
     pub(super) fn note_those_below(&mut self, table: &Table, tops: &[i32]) {
         let mut below = tops.to_vec();
-        let mut seen: BTreeSet<i32> = BTreeSet::new();
+        let mut seen: Set<i32> = Set::default();
         while let Some(parent) = below.pop() {
             for child in table.children(parent) {
                 if !self.signalled.is_done(child) && seen.insert(child.pid) {

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use log::warn;
-
 use super::super::kernel::Kernel;
 use super::super::{Main, NAMED, log_failure};
 use super::{BETWEEN_TRIES, LOOKS, Recorder, Stopper, TRIES, send};
 use crate::plan::KillReason;
 use crate::plan::processes::{Process, Table};
 use crate::report::format;
+use crate::say::warn;
 use crate::signal::Signal;
 use crate::sys::kill;
 
@@ -22,7 +21,7 @@ impl<K: Kernel> Stopper<K> {
         let is_first = !std::mem::replace(&mut self.killing, true);
         // The report names the processes that were there before KILL; but KILL waits only a moment for that.
         let begun = self.kernel.now();
-        let look = || self.kernel.table_while(|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
+        let look = || self.kernel.table_while(&|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
         if self.kernel.is_pid_one() {
             let sent = self.kernel.send_to_everybody(Signal::KILL);
@@ -63,7 +62,9 @@ impl<K: Kernel> Stopper<K> {
         recorder.killing(left, reason);
         let names = match self.signal() {
             Some(signal) => recorder.waited_for(left, signal, &self.signalled),
-            None => format::list(left, NAMED, |process| format::process(process.name, process.pid)),
+            None => {
+                format::list(left.iter().map(|process| format::process(process.name, process.pid)), NAMED)
+            }
         };
         match reason {
             KillReason::Elapsed => warn!("{}, time is up: killing {names}", recorder.since_the_stop_began()),
@@ -133,7 +134,9 @@ fn stop_own_children(kernel: &impl Kernel) {
 pub(in crate::supervisor) fn left_behind(left: Option<&[Process]>) -> Option<String> {
     let names = match left {
         Some([]) => return None,
-        Some(left) => format::list(left, NAMED, |process| format::process(process.name, process.pid)),
+        Some(left) => {
+            format::list(left.iter().map(|process| format::process(process.name, process.pid)), NAMED)
+        }
         None => "processes that /proc does not show".to_owned(),
     };
     Some(format!("KILL could not end, and left behind: {names}"))

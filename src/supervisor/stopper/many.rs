@@ -63,7 +63,7 @@ impl<K: Kernel> Stopper<K> {
     /// Main's group as a whole, if it has one of its own.
     pub(super) fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder<K>) {
         let group = send::group_of(&self.kernel, main);
-        let mut facts = FactTable::new();
+        let mut facts = FactTable::default();
         self.read_ahead(table, &mut facts, &[main]);
         self.note(signal, table, &facts);
         for process in table.iter().filter(|process| Some(process.group) == group) {

@@ -11,10 +11,7 @@ mod many;
 mod send;
 mod sight;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-use log::{debug, info};
 
 use super::Main;
 use super::kernel::{Kernel, Linux};
@@ -25,8 +22,10 @@ use crate::plan::processes::facts::FactTable;
 use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled, TOLD_PATIENCE};
 use crate::plan::processes::{Disposition, Process, Table};
+use crate::plan::sorted::Set;
 use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
+use crate::say::{debug, info};
 use crate::signal::{Signal, SignalSet};
 use ask::Answer;
 pub(super) use kill::left_behind;
@@ -72,7 +71,7 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     has_said_hidden: bool,
     killing: bool,
     /// Processes whose refusal was logged, by pid and start time.
-    refusing: BTreeSet<(i32, u64)>,
+    refusing: Set<(i32, u64)>,
 }
 
 impl<K: Kernel> Stopper<K> {
@@ -95,7 +94,7 @@ impl<K: Kernel> Stopper<K> {
             checks_ignoring: patience.is_some(),
             has_said_hidden: false,
             killing: false,
-            refusing: BTreeSet::new(),
+            refusing: Set::default(),
         }
     }
 
@@ -124,7 +123,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn table(&self) -> Option<Table> {
-        self.kernel.table_while(|| !self.is_over())
+        self.kernel.table_while(&|| !self.is_over())
     }
 
     /// As `table`, repeated if it fails: without a table all processes are signalled alike.
@@ -195,13 +194,13 @@ impl<K: Kernel> Stopper<K> {
         };
         let children: Vec<&Process> =
             table.children(self.kernel.own_pid()).filter(|child| !recorder.is_of_step(child)).collect();
-        let mut to: BTreeSet<i32> = BTreeSet::new();
+        let mut to: Set<i32> = Set::default();
         for child in children {
             let alone = !or_groups || self.kernel.handles(child.pid, signal);
             let group = table.iter().filter(|process| !alone && process.group == child.group);
-            to.extend(group.map(|process| process.pid).chain([child.pid]));
+            group.map(|process| process.pid).chain([child.pid]).for_each(|pid| _ = to.insert(pid));
         }
-        for process in to.iter().filter_map(|&pid| table.find(pid)) {
+        for process in to.iter().filter_map(|pid| table.find(pid)) {
             match send::one(&self.kernel, process, signal) {
                 Delivery::Sent => recorder.sent(signal, Receiver::Process(process.pid)),
                 Delivery::Refused => self.say_refused(process, signal),
@@ -271,7 +270,7 @@ impl<K: Kernel> Stopper<K> {
                 self.everyone(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
-                let mut facts = FactTable::new();
+                let mut facts = FactTable::default();
                 self.read_ahead(&table, &mut facts, &[pid]);
                 self.note(signal, &table, &facts);
                 self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);

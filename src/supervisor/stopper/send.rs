@@ -2,14 +2,13 @@
 
 use std::io;
 
-use log::{debug, warn};
-
 use super::super::kernel::{Bug, Kernel};
 use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Recipients, Target};
 use crate::report::format;
+use crate::say::{debug, warn};
 use crate::signal::Signal;
 use crate::sys::{kill, process};
 use crate::text::plain;
@@ -171,7 +170,7 @@ pub(super) fn words(table: &Table, recipients: &[Recipient]) -> Option<String> {
         process.map(|process| format::process(process.name, process.pid)).unwrap_or_default()
     };
     let signal = recipients.first()?.signal;
-    Some(format!("sending {signal} to {}", format::list(recipients, NAMED, named)))
+    Some(format!("sending {signal} to {}", format::list(recipients.iter().map(named), NAMED)))
 }
 
 pub(super) fn reason(why: Why, signal: Signal) -> String {
@@ -197,7 +196,7 @@ pub(super) fn warn_of_daemons(table: &Table) {
         |one: &&Process| process::session_of(one.pid).is_some_and(|session| Some(session) != own_session);
     let daemons: Vec<&Process> = table.iter().filter(is_daemon).collect();
     if !daemons.is_empty() {
-        let names = format::list(&daemons, NAMED, |one| format::process(one.name, one.pid));
+        let names = format::list(daemons.iter().map(|one| format::process(one.name, one.pid)), NAMED);
         warn!(
             "the command exited with 0 and left {names} running in the background: stopping them; to keep such processes running, use --wait-for-all"
         );

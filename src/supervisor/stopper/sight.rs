@@ -1,10 +1,9 @@
 //! What this kernel does not show.
 
-use log::warn;
-
 use super::super::kernel::Kernel;
 use super::Stopper;
 use crate::plan::processes::Table;
+use crate::say::warn;
 use crate::signal::Signal;
 
 impl<K: Kernel> Stopper<K> {
