@@ -125,11 +125,38 @@ pub fn whole_file(pid: i32, name: &str) -> Option<Vec<u8>> {
     open(pid, name).and_then(|file| to_its_end(&file)).ok()
 }
 
-/// A whole text file of the kernel. The standard library would repeat a read as often as the kernel returns EINTR.
-pub(super) fn text(path: &str) -> Option<String> {
-    let file = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()).ok()?;
-    String::from_utf8(to_its_end(&file).ok()?).ok()
+/// Calls `visit` with each line of a text file of the kernel, as long as it returns true. A line that is longer than a page is left out, and so is all
+/// that cannot be read.
+///
+/// The file is read in pieces, because the kernel makes no more of its text than it is asked for. (The standard library would repeat a read as
+/// often as the kernel returns EINTR.)
+pub(super) fn each_line_while(path: &CStr, mut visit: impl FnMut(&str) -> bool) {
+    let Ok(file) = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()) else { return };
+    let (mut text, mut length, mut is_cut) = (buffer(), 0, false);
+    loop {
+        let end = text.len().min(length + PIECE);
+        let read = text.get_mut(length..end).map_or(Ok(0), |room| nix::unistd::read(&file, room));
+        let Ok(read @ 1..) = read else { return };
+        length += read;
+        let mut rest = text.get(..length).unwrap_or_default();
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            let is_whole = !std::mem::take(&mut is_cut);
+            if is_whole && std::str::from_utf8(line).is_ok_and(|line| !visit(line)) {
+                return;
+            }
+        }
+        let begun = length - rest.len();
+        // Of a line without an end in the whole buffer, the end is passed over too.
+        is_cut |= rest.len() == text.len();
+        length = if is_cut { 0 } else { rest.len() };
+        text.copy_within(begun..begun + length, 0);
+    }
 }
+
+/// How much of it is read at once.
+const PIECE: usize = 1024;
 
 fn to_its_end(file: &OwnedFd) -> nix::Result<Vec<u8>> {
     let mut text: Vec<u8> = Vec::new();
@@ -285,4 +312,36 @@ fn open_directory(path: &CStr) -> nix::Result<Dir> {
 
 fn parse_pid(name: &[u8]) -> Option<i32> {
     std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn lines(text: &[u8], wanted: usize) -> Vec<String> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(text).expect("our own file");
+        let path = CString::new(file.path().to_str().expect("text")).expect("no zero");
+        let mut lines = Vec::new();
+        each_line_while(&path, |line| {
+            lines.push(line.to_owned());
+            lines.len() < wanted
+        });
+        lines
+    }
+
+    #[test]
+    fn every_line_comes_once_and_one_that_is_too_long_does_not() {
+        let long = |length: usize| "x".repeat(length);
+        let good = [long(1500), String::new(), long(FILE_SIZE - 1), "end".to_owned()];
+        let [first, empty, full, last] = good.clone();
+        let text = [first, empty, full, long(9000), long(FILE_SIZE), last];
+        let found = lines((text.join("\n") + "\n").as_bytes(), usize::MAX);
+        assert_eq!(found, good);
+        assert_eq!(lines(b"a\n\xff\nb\nc\n", 2), ["a", "b"]);
+        assert!(lines(b"", 1).is_empty());
+        each_line_while(c"/missing", |_| panic!("there is no line"));
+    }
 }
