@@ -26,7 +26,7 @@ mod start;
 mod steps;
 mod stopper;
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::io;
 use std::time::Duration;
 
@@ -404,8 +404,12 @@ impl Main {
 
 /// drainit's own variables, each to be removed from an environment: a nested drainit would drain twice, and overwrite the report.
 fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
-    let is_set = |name: &&str| process::variable(name).is_some();
-    settings::variables().filter(is_set).map(|name| (name, None)).collect()
+    // The environment is gone through once: Kubernetes may put hundreds of variables into it.
+    let own = |entry: &CStr| {
+        let name = entry.to_bytes().split(|&byte| byte == b'=').next()?;
+        settings::variables().find(|own| own.as_bytes() == name)
+    };
+    process::environment().filter_map(own).map(|name| (name, None)).collect()
 }
 
 fn ids(settings: &Settings) -> Option<Ids> {
