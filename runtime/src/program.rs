@@ -5,7 +5,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -73,18 +73,15 @@ fn look_up(name: &OsStr, is_not_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
 /// This process becomes the runtime, with the environment, the descriptors, the dispositions and the mask that it was given. Returns the
 /// reason if it does not.
 pub fn become_runtime(runtime: &Path, words: &[OsString], held: Vec<File>) -> io::Error {
-    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let text = |word: &OsStr| CString::new(word.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into());
     let line = std::iter::once(runtime.as_os_str()).chain(words.iter().map(OsString::as_os_str));
-    let line: Result<Vec<CString>, _> = line.map(|word| text(word.as_bytes().to_vec())).collect();
-    let environment: Result<Vec<CString>, _> = std::env::vars_os()
-        .map(|(name, value)| text([name.into_vec(), value.into_vec()].join(&b'=')))
-        .collect();
-    let error = match (text(runtime.as_os_str().as_bytes().to_vec()), line, environment) {
-        (Ok(path), Ok(line), Ok(environment)) => match nix::unistd::execve(&path, &line, &environment) {
+    let line: io::Result<Vec<CString>> = line.map(text).collect();
+    let error = match line.as_deref() {
+        Ok(line @ [path, ..]) => match nix::unistd::execv(path, line) {
             Ok(never) => match never {},
             Err(error) => error.into(),
         },
-        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => error,
+        _ => io::ErrorKind::InvalidInput.into(),
     };
     drop(held);
     error
@@ -95,17 +92,25 @@ pub fn become_runtime(runtime: &Path, words: &[OsString], held: Vec<File>) -> io
 /// # Errors
 /// It is not there, somebody else could change it, or containers could not run it.
 pub fn drainit(node: &Node, mapped: bool) -> Result<String, String> {
+    let named = (node.drainit.clone())
+        .or_else(|| std::env::var_os(DRAINIT).filter(|value| !value.is_empty()).map(PathBuf::from));
     let beside = || Some(fs::read_link("/proc/self/exe").ok()?.parent()?.join("drainit"));
-    let path = (node.drainit.clone())
-        .or_else(|| std::env::var_os(DRAINIT).filter(|value| !value.is_empty()).map(PathBuf::from))
-        .or_else(beside)
-        .ok_or("no place is known for drainit")?;
-    check(&path, mapped).map_err(|why| format!("cannot inject {}: {why}", path.display()))
+    let is_beside = named.is_none();
+    let path = named.or_else(beside).ok_or("no place is known for drainit")?;
+    let found = if is_beside { beside_without_links(&path) } else { fs::canonicalize(&path) };
+    found
+        .map_err(|error| error.to_string())
+        .and_then(|found| check(found, mapped))
+        .map_err(|why| format!("cannot inject {}: {why}", path.display()))
 }
 
-/// The path without links, if it may be mounted.
-fn check(path: &Path, mapped: bool) -> Result<String, String> {
-    let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
+/// The kernel names the folder of this program without links, so that only the last part is looked at.
+fn beside_without_links(path: &Path) -> io::Result<PathBuf> {
+    if fs::symlink_metadata(path)?.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_owned()) }
+}
+
+/// The path, which has no links, if it may be mounted.
+fn check(path: PathBuf, mapped: bool) -> Result<String, String> {
     for folder in path.ancestors().skip(1) {
         let metadata = fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // In a sticky folder others make files, but do not replace them.

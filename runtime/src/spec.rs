@@ -1,28 +1,37 @@
 //! A container's configuration in memory. Pure.
 //!
-//! It is a tree, but for the mounts: there may be thousands, and a tree of each took ten times what it takes to read them. They stay text, to which
-//! one is added.
+//! Most of it is neither read here nor changed, and stays text: a tree of thousands of mounts or of a filter of system calls took ten times what it
+//! takes to pass over them.
 
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io::{self, Write};
 
-use serde_core::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_core::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 const MOUNTS: &str = "mounts";
+const PROCESS: &str = "process";
+
+/// What is read of these sections; all of the others that are not left out.
+const READ_OF_PROCESS: &[&str] = &["args", "env"];
+const READ_OF_LINUX: &[&str] = &["uidMappings", "maskedPaths", "readonlyPaths", "devices", "resources"];
+/// Sections of which nothing is read.
+const NOT_READ: [&str; 4] = [MOUNTS, "hooks", "hostname", "domainname"];
 
 /// The configuration.
 #[derive(Debug)]
 pub struct Spec<'a> {
-    /// Everything but the mounts; null is in their place.
+    /// What is read here of it; null for what is not. Only a change to what is read of the process is written.
     pub tree: Value,
     /// The mounts, as far as they matter here.
     pub mounts: Vec<Mount>,
-    /// The mounts as they were; empty if there is no list.
-    text: &'a str,
+    /// All of it.
+    members: Members<'a>,
+    /// The process, if it is an object.
+    process: Option<Members<'a>>,
     added: Option<Value>,
 }
 
@@ -38,19 +47,33 @@ impl<'a> Spec<'a> {
     /// Reads it.
     ///
     /// # Errors
-    /// It is no JSON, or no object, or its mounts are none.
+    /// It is no JSON, or no object, or its mounts are none, or a name is in an object twice.
     pub fn read(text: &'a [u8]) -> serde_json::Result<Self> {
-        let Parts { tree, mounts } = serde_json::from_slice(text)?;
-        let text = mounts.map(RawValue::get).filter(|text| *text != "null").unwrap_or_default();
-        let mounts = if text.is_empty() { Vec::new() } else { serde_json::from_str(text)? };
-        Ok(Self { tree, mounts, text, added: None })
+        let members: Members<'a> = serde_json::from_slice(text)?;
+        let (mut tree, mut process, mut mounts) = (Map::new(), None, None);
+        for (name, text) in &members.0 {
+            let value = match name.as_str() {
+                MOUNTS => {
+                    mounts = serde_json::from_str(text.get())?;
+                    Value::Null
+                }
+                name if NOT_READ.contains(&name) => Value::Null,
+                PROCESS if is_object(text) => {
+                    process.insert(serde_json::from_str::<Members<'a>>(text.get())?).tree(READ_OF_PROCESS)?
+                }
+                "linux" if is_object(text) => {
+                    serde_json::from_str::<Members<'a>>(text.get())?.tree(READ_OF_LINUX)?
+                }
+                _ => serde_json::from_str(text.get())?,
+            };
+            tree.insert(name.clone(), value);
+        }
+        let mounts = mounts.unwrap_or_default();
+        Ok(Self { tree: Value::Object(tree), mounts, members, process, added: None })
     }
 
     /// One more mount, behind all others: those in front of it are made first.
     pub fn add_mount(&mut self, mount: Value) {
-        if let Some(tree) = self.tree.as_object_mut() {
-            tree.entry(MOUNTS).or_insert(Value::Null);
-        }
         self.added = Some(mount);
     }
 
@@ -59,23 +82,43 @@ impl<'a> Spec<'a> {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let mut before = "{";
-        for (key, value) in self.tree.as_object().into_iter().flatten() {
-            to.write_all(before.as_bytes())?;
-            before = ",";
-            serde_json::to_writer(&mut *to, key)?;
-            to.write_all(b":")?;
-            if key == MOUNTS { self.write_mounts(to)? } else { serde_json::to_writer(&mut *to, value)? }
+        let mut object = Object::begin(to)?;
+        for (name, text) in &self.members.0 {
+            let to = object.member(name)?;
+            match name.as_str() {
+                MOUNTS => self.write_mounts(text.get(), to)?,
+                PROCESS => self.write_process(text, to)?,
+                _ => to.write_all(text.get().as_bytes())?,
+            }
         }
-        to.write_all(if before == "{" { b"{}" } else { b"}" })
+        if self.added.is_some() && !self.members.has(MOUNTS) {
+            self.write_mounts("[]", object.member(MOUNTS)?)?;
+        }
+        object.end()
     }
 
-    fn write_mounts(&self, to: &mut impl Write) -> io::Result<()> {
-        let Some(added) = &self.added else {
-            return to.write_all(if self.text.is_empty() { b"null" } else { self.text.as_bytes() });
+    fn write_process(&self, text: &RawValue, to: &mut impl Write) -> io::Result<()> {
+        let (Some(members), Some(read)) = (&self.process, self.tree.get(PROCESS).and_then(Value::as_object))
+        else {
+            return to.write_all(text.get().as_bytes());
         };
-        let list = self.text.strip_suffix(']').unwrap_or("[");
-        to.write_all(list.as_bytes())?;
+        let mut object = Object::begin(to)?;
+        for (name, text) in &members.0 {
+            let to = object.member(name)?;
+            match read.get(name) {
+                Some(value) => serde_json::to_writer(to, value)?,
+                None => to.write_all(text.get().as_bytes())?,
+            }
+        }
+        for (name, value) in read.iter().filter(|(name, _)| !members.has(name)) {
+            serde_json::to_writer(object.member(name)?, value)?;
+        }
+        object.end()
+    }
+
+    fn write_mounts(&self, text: &str, to: &mut impl Write) -> io::Result<()> {
+        let Some(added) = &self.added else { return to.write_all(text.as_bytes()) };
+        to.write_all(text.strip_suffix(']').unwrap_or("[").as_bytes())?;
         if !self.mounts.is_empty() {
             to.write_all(b",")?;
         }
@@ -84,34 +127,75 @@ impl<'a> Spec<'a> {
     }
 }
 
-/// The two of them, as they are read.
-struct Parts<'a> {
-    tree: Value,
-    mounts: Option<&'a RawValue>,
+/// The members of an object, each as it is written.
+#[derive(Debug)]
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl Members<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// A tree of those with these names.
+    fn tree(&self, names: &[&str]) -> serde_json::Result<Value> {
+        let wanted = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let mut tree = Map::new();
+        for (name, text) in wanted {
+            tree.insert(name.clone(), serde_json::from_str(text.get())?);
+        }
+        Ok(Value::Object(tree))
+    }
 }
 
-impl<'de> Deserialize<'de> for Parts<'de> {
+fn is_object(text: &RawValue) -> bool {
+    text.get().starts_with('{')
+}
+
+/// An object that is being written.
+struct Object<'w, W: Write> {
+    to: &'w mut W,
+    before: &'static [u8],
+}
+
+impl<'w, W: Write> Object<'w, W> {
+    fn begin(to: &'w mut W) -> io::Result<Self> {
+        to.write_all(b"{")?;
+        Ok(Self { to, before: b"" })
+    }
+
+    /// Writes the name; the value is to follow.
+    fn member(&mut self, name: &str) -> io::Result<&mut W> {
+        self.to.write_all(std::mem::replace(&mut self.before, b","))?;
+        serde_json::to_writer(&mut *self.to, name)?;
+        self.to.write_all(b":")?;
+        Ok(self.to)
+    }
+
+    fn end(self) -> io::Result<()> {
+        self.to.write_all(b"}")
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Parts<'de>;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut tree, mut mounts) = (Map::new(), None);
-                while let Some(key) = map.next_key::<String>()? {
-                    let value = if key == MOUNTS {
-                        mounts = Some(map.next_value()?);
-                        Value::Null
-                    } else {
-                        map.next_value()?
-                    };
-                    tree.insert(key, value);
+                let mut members = Members(Vec::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    // Readers differ in which of the two counts.
+                    if members.has(&name) {
+                        return Err(A::Error::custom(format_args!("{name:?} is there twice")));
+                    }
+                    members.0.push((name, map.next_value()?));
                 }
-                Ok(Parts { tree: Value::Object(tree), mounts })
+                Ok(members)
             }
         }
         from.deserialize_map(Object)
@@ -168,6 +252,8 @@ mod tests {
             r#"{"b":1.50,"a":18446744073709551616,"mounts":[ {"destination":"\u002fx","future":[1e3]} ],"z":null}"#,
             r#"{"mounts":null}"#,
             r#"{"mounts":[]}"#,
+            r#"{"process":{"a":[ 1.0],"env":null,"args":["/",2]},"linux":{"seccomp":{"a": 1}}}"#,
+            r#"{"process":null,"linux":[]}"#,
         ] {
             assert_eq!(written(&Spec::read(text.as_bytes()).expect("good")), text);
         }
@@ -207,6 +293,9 @@ mod tests {
             "{",
             r#"{"mounts":{}}"#,
             r#"{"mounts":[{}]}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"process":{"args":[],"args":[]}}"#,
+            r#"{"process":{"args":[}}"#,
             r#"{"mounts":["x"]}"#,
             "{} x",
             "\"\u{1}\"",
