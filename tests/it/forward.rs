@@ -157,16 +157,18 @@ fn what_main_does_not_handle_is_for_its_group() {
 
 /// It waits for USR1 twice, as programs without handlers do, and ignores it from then on.
 const CHANGING: &str = "import os, signal, sys
+def say(line):
+    os.write(1, line.encode() + b'\\n')
 if os.fork() == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-print('main ready', os.getpid(), flush=True)
+say(f'main ready {os.getpid()}')
 for _ in range(2):
     signal.sigwait({signal.SIGUSR1})
-    print('main got USR1', flush=True)
+    say('main got USR1')
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-print('main ignores it', flush=True)
+say('main ignores it')
 signal.pause()";
 
 #[test]
