@@ -85,13 +85,17 @@ impl Screen {
 
     /// Waits until this is shown, and returns what came before it since the last wait.
     pub(crate) fn shows(&mut self, part: &str) -> String {
+        self.shows_all(&[part]);
+        let at = self.text.find(part).expect("it is shown");
+        let rest = self.text.split_off(at + part.len());
+        let before = std::mem::replace(&mut self.text, rest);
+        before.strip_suffix(part).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until each of these is shown, in any order. What is shown can be waited for again.
+    pub(crate) fn shows_all(&mut self, parts: &[&str]) {
         let begun = Instant::now();
-        loop {
-            if let Some(at) = self.text.find(part) {
-                let rest = self.text.split_off(at + part.len());
-                let before = std::mem::replace(&mut self.text, rest);
-                return before.strip_suffix(part).unwrap_or_default().to_owned();
-            }
+        while let Some(part) = parts.iter().find(|part| !self.text.contains(**part)) {
             match self.shown.recv_timeout(LIMIT.saturating_sub(begun.elapsed())) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes);
