@@ -22,9 +22,16 @@ fn a_later_stage_reaches_processes_signalled_before() {
 
 #[test]
 fn after_the_command_s_own_exit_too() {
-    let family = "daemon{ name=daemon ready catch=TERM catch=QUIT:100ms:2 ready hold } sleep=300ms exit=5";
+    let family = "daemon{ name=daemon catch=TERM catch=QUIT:100ms:2 ready hold } await=GATE exit=5";
     for mode in BOTH {
-        let run = Init::new(mode).flags(&["--stop-schedule=TERM/3s/QUIT/1h/KILL"]).workload(family).run();
+        let gate = Gate::closed();
+        let mut init = Init::new(mode)
+            .flags(&["--stop-schedule=TERM/3s/QUIT/1h/KILL"])
+            .workload(&family.replace("GATE", &gate.path()))
+            .start();
+        init.ready(&["daemon"]);
+        gate.open();
+        let run = init.finish();
         run.exits(5).in_order(&["daemon got TERM", "daemon got QUIT", "daemon finished"]);
     }
 }
