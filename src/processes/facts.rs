@@ -163,7 +163,8 @@ fn stdin_of(pid: i32) -> Stdin {
     if let Some(pipe) = pipe_number(&link) {
         return Stdin::Pipe(pipe);
     }
-    let info = procfs::whole_file_as_owner(pid, "fdinfo/0");
+    // Only of the null device: what other files show there, their drivers write, and some wait for a lock that a process can hold (epoll(7)).
+    let info = if link == NULL { procfs::whole_file_as_owner(pid, "fdinfo/0") } else { None };
     stdin(&link, info.as_deref().unwrap_or_default())
 }
 
@@ -175,13 +176,15 @@ pub fn stdin(link: &[u8], info: &[u8]) -> Stdin {
         std::str::from_utf8(line).ok().map(str::trim)
     };
     let flags = field(b"flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
-    let Some(flags) = flags else { return Stdin::Hidden };
-    if link == NULL && procfs::is_read_only(flags) {
-        return Stdin::ReadOnlyNull;
+    match flags {
+        None if link == NULL => return Stdin::Hidden,
+        Some(flags) if link == NULL && procfs::is_read_only(flags) => return Stdin::ReadOnlyNull,
+        _ => {}
     }
     let mut hasher = DefaultHasher::new();
     // Close-on-exec belongs to the descriptor, not to the file.
-    (link, flags & !procfs::CLOSED_ON_EXEC, field(b"mnt_id:"), field(b"ino:")).hash(&mut hasher);
+    let flags = flags.map(|flags| flags & !procfs::CLOSED_ON_EXEC);
+    (link, flags, field(b"mnt_id:"), field(b"ino:")).hash(&mut hasher);
     Stdin::Other(hasher.finish())
 }
 
@@ -222,7 +225,9 @@ mod tests {
         assert_ne!(of("/dev/null", "0100002"), Stdin::ReadOnlyNull);
         assert_eq!(of("/dev/pts/0", "0100002"), of("/dev/pts/0", "02100002"), "closed on exec or not");
         assert_ne!(of("/dev/pts/0", "0100002"), of("/dev/pts/1", "0100002"));
-        assert_eq!(stdin(b"/dev/pts/0", b""), Stdin::Hidden);
+        assert_eq!(stdin(b"/dev/null", b""), Stdin::Hidden);
+        assert_eq!(stdin(b"/dev/pts/0", b""), stdin(b"/dev/pts/0", b""), "by its name alone");
+        assert_ne!(stdin(b"/dev/pts/0", b""), stdin(b"/dev/pts/1", b""));
         assert_eq!((pipe_number(b"pipe:[123]"), pipe_number(b"socket:[123]")), (Some(123), None));
     }
 

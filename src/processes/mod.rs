@@ -24,6 +24,9 @@ pub fn look_at_killed() -> Option<Table> {
     }
     // What is found is of use even if it is not all.
     let (mut killed, _) = read_each(&|| true);
+    if !memory::is_there(killed.len() * ROOM_FOR_EACH) {
+        return None;
+    }
     let own = own::id();
     killed.retain(|process| process.pid != own && (process.is_alive() || process.has_died_of_kill));
     Some(Table::new(killed))

@@ -79,6 +79,13 @@ impl MessageFile {
         if self.is_lost || (text.is_none() && self.own.is_none()) {
             return Ok(());
         }
+        // The command may have put a file of its own there: then drainit's text goes behind that one's.
+        if let (Some(file), Some((folder, name))) = (&self.file, &self.place)
+            && !file_system::is_at(folder, name, file)
+        {
+            (self.file, self.own) = (None, None);
+            return self.write(text, size);
+        }
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(create(self.place.as_ref())?),
@@ -147,12 +154,18 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
     Ok((descriptors::above_standard(folder)?, name))
 }
 
-/// Makes a new file; does not follow a link that the command has put there.
+/// Makes the file, or opens the one that the command has made meanwhile. It does not follow a link, and opens no file that the command may have put
+/// there to have it changed: one with another name, too, or drainit's own in a folder of somebody else.
 fn create(place: Option<&(OwnedFd, CString)>) -> io::Result<File> {
     let (folder, name) = place.ok_or(io::ErrorKind::NotFound)?;
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(folder, name.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;
+    let (found, around) = (nix::sys::stat::fstat(&file)?, nix::sys::stat::fstat(folder)?);
+    let is_own = found.st_uid == nix::unistd::geteuid().as_raw();
+    if found.st_nlink != 1 || (is_own && around.st_uid != found.st_uid && found.st_size != 0) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     Ok(File::from(descriptors::above_standard(file)?))
 }
 
@@ -194,6 +207,32 @@ mod tests {
         assert!(!path.exists());
         std::os::unix::fs::symlink("/etc/passwd", &path).expect("our own folder");
         assert!(file.write(Some("text\n"), 4096).is_err(), "a link is not followed");
+    }
+
+    #[test]
+    fn a_file_that_the_command_has_put_in_its_place_stays_and_gets_the_text() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let (path, theirs) = (folder.path().join("log"), folder.path().join("theirs"));
+        for (text, left) in [(None, "app\n"), (Some("text\n"), "app\ntext\n")] {
+            let mut file = MessageFile::open(&path).expect("its folder is there");
+            file.write(Some("ahead\n"), 4096).expect("there is room");
+            fs::write(&theirs, "app\n").expect("our own folder");
+            fs::rename(&theirs, &path).expect("our own folder");
+            file.write(text, 4096).expect("there is room");
+            assert_eq!(fs::read_to_string(&path).expect("it is there"), left);
+            fs::remove_file(&path).expect("it is there");
+        }
+    }
+
+    #[test]
+    fn a_file_with_another_name_too_is_not_written_to() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let (path, other) = (folder.path().join("log"), folder.path().join("other"));
+        let mut file = MessageFile::open(&path).expect("its folder is there");
+        fs::write(&other, "not ours\n").expect("our own folder");
+        fs::hard_link(&other, &path).expect("our own folder");
+        assert!(file.write(Some("text\n"), 4096).is_err());
+        assert_eq!(fs::read_to_string(&other).expect("it is there"), "not ours\n");
     }
 
     #[test]

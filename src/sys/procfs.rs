@@ -12,7 +12,8 @@ use nix::sys::stat::Mode;
 
 use super::{calls, memory, process};
 
-const READ_ONLY: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
+/// A pipe in the place of a file would make open(2) wait for a writer.
+const READ_ONLY: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
 /// More than the longest `stat`, whose length no user can influence.
 const FILE_SIZE: usize = 4096;

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::clock::Clock;
@@ -151,11 +151,7 @@ impl Place {
 
     /// Whether this very file is there: not a link to it, nor a file that the command has put there.
     fn holds(&self, file: &File) -> bool {
-        let there = nix::sys::stat::fstatat(&self.folder, self.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-        let Ok((there, own)) = there.and_then(|there| Ok((there, nix::sys::stat::fstat(file)?))) else {
-            return false;
-        };
-        (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+        file_system::is_at(&self.folder, &self.name, file)
     }
 
     /// Puts a new file with this text in place of the old one, if that is still there. A mount point cannot be replaced.

@@ -2,8 +2,8 @@
 //!
 //! The reader of our stderr may be slow, stuck or gone, and an init that waits for it hangs with all its children. Setting `O_NONBLOCK`
 //! would change the open file that the command shares with us, so pipes and terminals are opened again; sockets take a flag per message;
-//! files do not block. A file that cannot be opened again is polled first, and written to in pieces of at most `PIPE_BUF`, for which a pipe
-//! that polls as writable has room.
+//! files do not block. What cannot be opened again is polled first, and written to in pieces for which there is room then: `PIPE_BUF` for a
+//! pipe, and less for a terminal.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -21,6 +21,9 @@ const TRIES: usize = 16;
 /// What a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 pub const LONGEST_LINE: usize = libc::PIPE_BUF;
 
+/// What a terminal takes in one piece: one that polls as writable has room for 256 bytes at least, and may write two for one.
+const TERMINAL_PIECE: usize = 64;
+
 /// The way to write there without waiting.
 #[derive(Debug)]
 enum Way {
@@ -28,6 +31,8 @@ enum Way {
     AsMessage,
     Reopened(OwnedFd),
     PollFirst,
+    /// The same, before each piece of this size.
+    PollForEach(usize),
 }
 
 /// stderr, for a process that must not wait for its reader.
@@ -53,13 +58,14 @@ impl Way {
         match kind_of(libc::STDERR_FILENO) {
             libc::S_IFSOCK => Self::AsMessage,
             libc::S_IFREG => Self::Plainly,
+            libc::S_IFCHR => Self::PollForEach(TERMINAL_PIECE),
             _ => Self::PollFirst,
         }
     }
 
     fn find() -> Self {
         let way = Self::early();
-        if !matches!(way, Self::PollFirst) {
+        if !matches!(way, Self::PollFirst | Self::PollForEach(_)) {
             return way;
         }
         let flags =
@@ -94,6 +100,9 @@ fn write_to(way: &Way, line: &[u8]) -> bool {
             sent >= 0
         }
         Way::PollFirst => is_writable() && write(libc::STDERR_FILENO, cut(line)),
+        Way::PollForEach(size) => {
+            cut(line).chunks(*size).all(|piece| is_writable() && write(libc::STDERR_FILENO, piece))
+        }
     }
 }
 

@@ -103,6 +103,49 @@ fn a_loadavg_that_no_process_serves_holds_nothing_up() {
     took(begun, Duration::ZERO);
 }
 
+/// A process may hold the lock that its driver takes to write what it shows there: epoll's, while it waits for a page of memory.
+#[test]
+fn what_a_driver_says_of_a_descriptor_is_not_read() {
+    if !has("strace") || !has("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let traced = folder.path().join("traced");
+    let strace = ["strace", "-D", "-qq", "-e", "trace=%file", "-o", traced.to_str().expect("text")];
+    let with_epoll = "import os, select; epoll = select.epoll(); os.dup2(epoll.fileno(), 0)
+os.execvp('bash', ['bash', '-c', 'trap \"exit 3\" TERM; echo main ready $$; sleep 100; true'])";
+    let mut init = Init::pid_one().under(&strace).command(&["python3", "-c", with_epoll]).start();
+    init.ready(&["main"]).settled().signal(Signal::TERM);
+    init.finish().exits(3);
+    let text = std::fs::read_to_string(&traced).expect("strace has written it");
+    assert!(text.contains("/fd/0\""), "its stdin is looked at: {text}");
+    assert!(!text.contains("fdinfo"), "{text}");
+}
+
+#[test]
+fn files_that_take_long_to_read_delay_neither_the_signal_nor_kill() {
+    if !nix::unistd::geteuid().is_root() || !has("python3") {
+        return;
+    }
+    // The kernel takes milliseconds to write the groups of each into its `status`.
+    let crowd = "import os, signal
+os.setgroups(range(1 << 31, (1 << 31) + 65536))
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if all(os.fork() for _ in range(400)):
+    os.write(1, f'main ready {os.getpid()}\\n'.encode())
+signal.pause()";
+    for mode in BOTH {
+        let mut init =
+            Init::new(mode).flags(&["--grace-period=1s"]).command(&["python3", "-c", crowd]).start();
+        init.ready(&["main"]);
+        let begun = Instant::now();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        run.exits(137).warns(&["time is up: killing "]);
+    }
+}
+
 /// Their numbers come before the masks of signals in `/proc/PID/status`.
 #[test]
 fn six_hundred_groups_hide_no_ignored_signal() {

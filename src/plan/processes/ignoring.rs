@@ -108,6 +108,14 @@ pub struct Closer {
     pub moved: Option<u64>,
 }
 
+impl Closer {
+    /// Nothing is known, because it was not read.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self { status: Status::default(), call: Call::Hidden, moved: None }
+    }
+}
+
 /// Judges, look after look, and remembers what the processes had used at earlier looks.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreCheck {

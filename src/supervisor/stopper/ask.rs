@@ -40,19 +40,20 @@ impl<K: Kernel> Stopper<K> {
         loop {
             let table = newer.as_ref().unwrap_or(table);
             let is_late = SETTLING <= self.kernel.now().saturating_sub(begun) && LEAST_LOOKS <= looks;
-            let is_last_look = is_late || self.is_over();
-            let unsettled = match self.select(&Question { table, tops, signal, is_last_look }, &mut facts) {
-                Ok(selection) => {
-                    self.read_ahead(table, &mut facts, &selection.handling);
-                    let mut shells = selection.shells.clone();
-                    shells.retain(|&shell| !is_last_look && !self.has_slept_since(shell, table, &facts));
-                    if shells.is_empty() {
-                        return Answer { selection, facts, newer };
+            let is_last_look = is_late || self.has_read_enough(begun);
+            let unsettled =
+                match self.select(&Question { table, tops, signal, is_last_look }, &mut facts, begun) {
+                    Ok(selection) => {
+                        self.read_ahead(table, &mut facts, &selection.handling, begun);
+                        let mut shells = selection.shells.clone();
+                        shells.retain(|&shell| !is_last_look && !self.has_slept_since(shell, table, &facts));
+                        if shells.is_empty() {
+                            return Answer { selection, facts, newer };
+                        }
+                        shells
                     }
-                    shells
-                }
-                Err(unsettled) => unsettled,
-            };
+                    Err(unsettled) => unsettled,
+                };
             self.kernel.pause(BETWEEN_SETTLING);
             newer = Some(self.look_below(table, &unsettled, &mut facts));
             looks += 1;
@@ -63,7 +64,12 @@ impl<K: Kernel> Stopper<K> {
     ///
     /// # Errors
     /// The shells that are between two commands.
-    fn select(&self, question: &Question<'_>, facts: &mut FactTable) -> Result<Selection, Vec<i32>> {
+    fn select(
+        &self,
+        question: &Question<'_>,
+        facts: &mut FactTable,
+        begun: Duration,
+    ) -> Result<Selection, Vec<i32>> {
         let own_stdin = self.kernel.own_stdin();
         loop {
             let missing = match select(question, facts) {
@@ -76,7 +82,9 @@ impl<K: Kernel> Stopper<K> {
                 let known = facts.or_default(pid);
                 is_new |= !known.has(fact);
                 match question.table.find(pid) {
-                    Some(process) if !self.is_over() => self.kernel.read(process, fact, own_stdin, known),
+                    Some(process) if !self.has_read_enough(begun) => {
+                        self.kernel.read(process, fact, own_stdin, known)
+                    }
                     _ => *known = known.or_hidden(),
                 }
             }
@@ -123,7 +131,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     /// Whether a process was told by an ancestor shows in whether it has run since the signal, so its count is read before the signal.
-    pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32]) {
+    pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32], begun: Duration) {
         let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
         let mut below: Vec<i32> =
             table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
@@ -133,7 +141,7 @@ impl<K: Kernel> Stopper<K> {
         }
         for process in told.iter().filter_map(|pid| table.find(pid)) {
             let facts = facts.or_default(process.pid);
-            if facts.status.is_none() {
+            if facts.status.is_none() && !self.has_read_enough(begun) {
                 self.kernel.read(process, Fact::Status, None, facts);
             }
         }
@@ -154,6 +162,13 @@ impl<K: Kernel> Stopper<K> {
             let status = || self.kernel.status(process.pid);
             self.signalled.below(top, process, own, since, patience, status) == OrphanVerdict::Signal
         });
+    }
+
+    /// Whether the signal has to go out with the facts that are known: the processes are to have most of the time until KILL or the next stage.
+    /// What is not known of a process by then counts as if it handled the signal.
+    fn has_read_enough(&self, begun: Duration) -> bool {
+        let until = self.limit.map(|limit| begun.saturating_add(limit.saturating_sub(begun) / 4));
+        until.is_some_and(|until| until <= self.kernel.now())
     }
 
     /// Whether KILL or the next stage is due.

@@ -64,9 +64,12 @@ impl<K: Kernel> Stopper<K> {
     pub(super) fn group(&mut self, signal: StopSignal, main: i32, table: &Table, recorder: &mut Recorder<K>) {
         let group = send::group_of(&self.kernel, main);
         let mut facts = FactTable::default();
-        self.read_ahead(table, &mut facts, &[main]);
+        self.read_ahead(table, &mut facts, &[main], self.began_at);
         self.note(signal, table, &facts);
         for process in table.iter().filter(|process| Some(process.group) == group) {
+            if self.is_over() {
+                break;
+            }
             self.signalled.note_status(process.pid, &self.kernel.status(process.pid));
         }
         let reached = send::to_group_of(&self.kernel, main, signal.rewritten);

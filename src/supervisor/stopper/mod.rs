@@ -19,7 +19,7 @@ use super::recorder::Recorder;
 use crate::outcome::Ended;
 use crate::plan::processes::answering::{Recipient, Selection, Why};
 use crate::plan::processes::facts::FactTable;
-use crate::plan::processes::ignoring::{IgnoreCheck, Look, Outlook};
+use crate::plan::processes::ignoring::{Closer, IgnoreCheck, Look, Outlook};
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled, TOLD_PATIENCE};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::sorted::Set;
@@ -271,7 +271,7 @@ impl<K: Kernel> Stopper<K> {
             }
             (Target::Main, Some(pid)) => {
                 let mut facts = FactTable::default();
-                self.read_ahead(&table, &mut facts, &[pid]);
+                self.read_ahead(&table, &mut facts, &[pid], now);
                 self.note(signal, &table, &facts);
                 self.send(&table, &[Recipient { pid, signal: signal.rewritten, why: Why::Top }], recorder);
             }
@@ -301,7 +301,7 @@ impl<K: Kernel> Stopper<K> {
         }
         for &Recipient { pid, signal, why } in recipients {
             let Some(process) = table.find(pid) else { continue };
-            if self.signalled.wants_status(process) {
+            if self.signalled.wants_status(process) && !self.is_over() {
                 self.signalled.note_status(pid, &self.kernel.status(pid));
             }
             debug!("{signal} to {}: {}", format::process(process.name, pid), send::reason(why, signal));
@@ -363,7 +363,12 @@ impl<K: Kernel> Stopper<K> {
             main: main.pid(),
             ticks_per_second: self.kernel.ticks_per_second(),
         };
-        Some(self.check.outlook(&look, &self.signalled, |process| self.kernel.closer(process)))
+        let (kernel, limit) = (&self.kernel, self.limit);
+        let closer = |process: &Process| {
+            let is_over = limit.is_some_and(|limit| limit <= kernel.now());
+            if is_over { Closer::hidden() } else { kernel.closer(process) }
+        };
+        Some(self.check.outlook(&look, &self.signalled, closer))
     }
 
     /// Whether the last look's reason to wait still holds; then no other process has to be looked at.
