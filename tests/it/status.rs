@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use crate::harness::{BOTH, Init, Running, stays, wait_until};
 use crate::idle::{Wait, wait_of};
+use crate::shells::is_installed;
 
 /// The signals that status shows as blocked, ignored or caught; `None` if the process is gone.
 pub(crate) fn shown(pid: i32) -> Option<SignalSet> {
@@ -98,6 +99,9 @@ fn with_descriptors(directives: &str) -> Vec<String> {
 
 #[test]
 fn without_a_descriptor_signals_are_taken_all_the_same() {
+    if !is_installed("busybox") {
+        return;
+    }
     for mode in BOTH {
         let command = with_descriptors("name=main take=USR1 catch=TERM:1ms:4 ready hold");
         let mut init = Init::new(mode).under(&WITHOUT_DESCRIPTOR).flags(&["-v"]).command(&command).start();
@@ -113,6 +117,9 @@ fn without_a_descriptor_signals_are_taken_all_the_same() {
 /// The kernel has the lowest number first, and as many as are queued of one real-time signal.
 #[test]
 fn a_stop_signal_is_taken_before_a_flood_of_others() {
+    if !is_installed("busybox") {
+        return;
+    }
     let flood = Signal::new(34).expect("RTMIN");
     let stop = Signal::new(37).expect("RTMIN+3");
     let taken = "name=main ignore=RTMIN catch=RTMIN+3:1ms:4 ready hold";
