@@ -115,31 +115,25 @@ fn another_user_s_processes_are_told_apart_without_the_right_to_trace_them() {
     let server = workload_for_all(&folder, "name=server catch=TERM:3s catch=INT,QUIT ready hold").join(" ");
     let drop = "/usr/bin/setpriv --reuid=64321 --clear-groups";
     let quick = server.replace("TERM:3s", "TERM:300ms");
-    for (script, shells) in [
-        (format!("{drop} {server} & wait"), &ALL[..]),
-        (format!("trap 'kill $p; wait $p' TERM; {drop} {server} & p=$!; wait $p"), &ALL),
-        (format!("trap 'kill $p; exit' TERM; {drop} {quick} & p=$!; wait $p"), &ALL),
-        (format!("trap 'echo trap' TERM; {drop} {quick}; true"), &[DASH, ASH, ZSH]),
-        (format!("{drop} tini-static -s -- {quick} & wait"), &[DASH]),
-        (format!("exec {drop} tini-static -s -- {quick}"), &[DASH]),
+    // Below a shell of root, and with the shell as the other user's, too.
+    let as_root: &[&str] = &[];
+    let as_user: &[&str] = &["--user", "64321:64321"];
+    for (flags, script, shells) in [
+        (as_root, format!("{drop} {server} & wait"), &ALL[..]),
+        (as_root, format!("trap 'kill $p; wait $p' TERM; {drop} {server} & p=$!; wait $p"), &ALL),
+        (as_root, format!("trap 'kill $p; exit' TERM; {drop} {quick} & p=$!; wait $p"), &ALL),
+        (as_root, format!("trap 'echo trap' TERM; {drop} {quick}; true"), &[DASH, ASH, ZSH]),
+        (as_root, format!("{drop} tini-static -s -- {quick} & wait"), &[DASH]),
+        (as_root, format!("exec {drop} tini-static -s -- {quick}"), &[DASH]),
+        (as_user, format!("{server} & wait"), &ALL),
+        (as_user, format!("trap 'kill $p; wait $p' TERM; {server} & p=$!; wait $p"), &ALL),
+        (as_user, format!("trap 'echo trap' TERM; {quick}; true"), &[DASH, ASH, ZSH]),
+        (as_user, format!("exec tini-static -s -- {quick}"), &[DASH]),
     ] {
         if script.contains("tini-static") && !is_installed("tini-static") {
             continue;
         }
-        Try::new(&script).under(&WITHOUT_PTRACE).shells(shells).hears_it_once();
-    }
-    // The shell is the other user's, too.
-    let user = ["--user", "64321:64321"];
-    for (script, shells) in [
-        (format!("{server} & wait"), &ALL[..]),
-        (format!("trap 'kill $p; wait $p' TERM; {server} & p=$!; wait $p"), &ALL),
-        (format!("trap 'echo trap' TERM; {quick}; true"), &[DASH, ASH, ZSH]),
-        (format!("exec tini-static -s -- {quick}"), &[DASH]),
-    ] {
-        if script.contains("tini-static") && !is_installed("tini-static") {
-            continue;
-        }
-        Try::new(&script).under(&WITHOUT_PTRACE).flags(&user).shells(shells).hears_it_once();
+        Try::new(&script).under(&WITHOUT_PTRACE).flags(flags).shells(shells).hears_it_once();
     }
 }
 
