@@ -29,8 +29,10 @@ fn probe(cri: &Cri, pod: &Pod, words: &[&str]) -> Value {
 #[test]
 fn a_command_that_reaps_nothing_has_no_zombies_and_is_probed_and_stops_at_once() {
     let Some(cri) = cri() else { return };
-    let mut pod =
-        Box::new(cri.run_in(&between::pod(), Wish::new("busybox sleep infinity"), CONTAINER, &json!({})));
+    let wish = Wish::new("sh -c").word("echo main ready 0; exec busybox sleep infinity");
+    let mut pod = Box::new(cri.run_in(&between::pod(), wish, CONTAINER, &json!({})));
+    // A probe before that is refused: the kubelet begins with them later, too.
+    pod.running().ready(&["main"]);
     // The shell ends when no zombie is left, and not otherwise.
     let script = "fake-workload orphan*20{ exit=1 }; \
                   while busybox grep -qs '^State:.Z' /proc/[0-9]*/status; do :; done; busybox cat /proc/1/comm";
