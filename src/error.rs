@@ -27,6 +27,8 @@ pub enum StartError {
     NotTheMachine,
     /// No signal could be waited for.
     Wait(std::io::Error),
+    /// No memory could be shared with what writes the report.
+    Memory(std::io::Error),
     /// The program could not be copied.
     Copy { path: OsString, error: std::io::Error },
     /// The report could not be written later.
@@ -47,6 +49,7 @@ impl StartError {
             | Self::Copy { .. }
             | Self::NotTheMachine
             | Self::Wait(_)
+            | Self::Memory(_)
             | Self::Report { .. } => outcome::INIT_FAILED,
             Self::Command { failure, .. } => match (failure.stage, failure.error.kind()) {
                 (SpawnStage::Exec, ErrorKind::NotFound | ErrorKind::NotADirectory) => outcome::NOT_FOUND,
@@ -68,6 +71,7 @@ impl fmt::Display for StartError {
             ),
             Self::NotTheMachine => f.write_str("--poweroff is only for PID 1 of a machine"),
             Self::Wait(error) => write!(f, "cannot wait for signals: {}", plain(error)),
+            Self::Memory(error) => write!(f, "cannot share memory: {}", plain(error)),
             Self::Copy { path, error } => write!(f, "cannot copy drainit to {path:?}: {}", plain(error)),
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),
             Self::Command { command, user, directory, failure } => {

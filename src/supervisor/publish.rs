@@ -4,18 +4,23 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::Level;
+
 use crate::error::StartError;
 use crate::report::rehearsal::{self, Canvas};
 use crate::report::{Record, json, message, message_ahead};
-use crate::say::{debug, warn};
+use crate::say::{at, debug, warn};
 use crate::settings::{ReportTo, Settings};
-use crate::sys::message_file::MessageFile;
-use crate::sys::report_file::ReportFile;
+use crate::sys::message_file::{MessageFile, MessageState};
+use crate::sys::report_file::{ReportFile, ReportState};
+use crate::sys::spawn::Aside;
 use crate::sys::{output, tty};
 use crate::text::plain;
 
-/// The file that kubectl shows (Kubernetes, `terminationMessagePath`).
-const MESSAGE_SIZE: usize = 4096;
+/// How long drainit waits for what it writes while the stop is under way: longer than any disk takes that answers.
+const AHEAD_PATIENCE: Duration = Duration::from_millis(50);
+/// How long it waits at the end.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 /// The width without a terminal.
 const PLAIN_WIDTH: usize = 80;
 
@@ -24,7 +29,16 @@ const PLAIN_WIDTH: usize = 80;
 pub(super) struct Output {
     report: Option<Report>,
     termination_log: Option<TerminationLog>,
+    /// Where the files are written: a disk that does not answer must not hold drainit.
+    aside: Option<Aside<State>>,
     rehearsal: bool,
+}
+
+/// What is in the files.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    report: ReportState,
+    message: MessageState,
 }
 
 #[derive(Debug)]
@@ -58,7 +72,10 @@ impl Output {
                     None
                 }
             });
-        Ok(Self { report, termination_log, rehearsal: settings.is_rehearsal() })
+        let has_file = matches!(report, Some(Report::File(_))) || termination_log.is_some();
+        let aside =
+            if has_file { Some(Aside::new(State::default()).map_err(StartError::Memory)?) } else { None };
+        Ok(Self { report, termination_log, aside, rehearsal: settings.is_rehearsal() })
     }
 
     /// An output that only keeps the record, for a test.
@@ -78,26 +95,20 @@ impl Output {
 
     /// The descriptors that have to stay open.
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let report = match &self.report {
-            Some(Report::File(file)) => Some(file.descriptors()),
-            Some(Report::Stderr) | None => None,
-        };
+        let report = self.report_file().map(ReportFile::descriptors);
         let log = self.termination_log.as_ref().map(|log| log.file.descriptors());
         report.into_iter().flatten().chain(log.into_iter().flatten()).collect()
     }
 
     /// Writes what is known so far: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
-        if let Some(Report::File(file)) = &mut self.report
-            && file.can_be_replaced()
-            && let Err(error) = file.write(json(record).as_bytes())
-        {
-            debug!("cannot write the report ahead: {}", plain(&error));
-        }
-        if let Some(log) = self.termination_log.as_mut().filter(|log| log.file.can_be_replaced())
-            && let Err(error) = log.file.write(Some(&message_ahead(record, now)), MESSAGE_SIZE)
-        {
-            debug!("cannot write the termination message ahead: {}", plain(&error));
+        let report = self.report_file().filter(|file| file.can_be_replaced()).map(|_| json(record));
+        let log = self.termination_log.as_ref().filter(|log| log.file.can_be_replaced());
+        let message = log.map(|_| message_ahead(record, now));
+        if !self.write_files(report.as_deref(), message.as_deref(), Level::Debug, AHEAD_PATIENCE) {
+            debug!(
+                "the report or the termination message is not written ahead: its disk does not answer yet"
+            );
         }
     }
 
@@ -106,23 +117,49 @@ impl Output {
         if self.rehearsal {
             output::write_stderr(rehearsal::text(record, canvas()).as_bytes());
         }
-        match &mut self.report {
-            None => {}
-            Some(Report::Stderr) => {
-                output::write_stderr(json(record).as_bytes());
-            }
-            Some(Report::File(file)) => {
-                if let Err(error) = file.write(json(record).as_bytes()) {
-                    warn!("cannot write the report: {}", plain(&error));
-                }
-            }
+        let report = self.report.as_ref().map(|_| json(record));
+        if let (Some(Report::Stderr), Some(text)) = (&self.report, &report) {
+            output::write_stderr(text.as_bytes());
         }
-        if let Some(log) = &mut self.termination_log
-            && let Err(error) = log.file.write(message(record).as_deref(), MESSAGE_SIZE)
-        {
-            warn!("cannot write the termination message to {}: {}", log.path.display(), plain(&error));
+        let message = self.termination_log.as_ref().map(|_| message(record).unwrap_or_default());
+        if !self.write_files(report.as_deref(), message.as_deref(), Level::Warn, END_PATIENCE) {
+            warn!("the report or the termination message is not written yet: its disk does not answer");
         }
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
+    }
+
+    /// Writes these texts to their files; failures are logged at this level. Returns false if that takes longer.
+    fn write_files(
+        &mut self,
+        report: Option<&str>,
+        message: Option<&str>,
+        level: Level,
+        patience: Duration,
+    ) -> bool {
+        let Some(mut aside) = self.aside.take() else { return true };
+        let report = self.report_file().zip(report);
+        let message = self.termination_log.as_ref().zip(message);
+        let is_done = aside.run(patience, &mut |state| {
+            if let Some((file, text)) = report
+                && let Err(error) = file.write(&mut state.report, text.as_bytes())
+            {
+                at!(level, "cannot write the report: {}", plain(&error));
+            }
+            if let Some((TerminationLog { path, file }, text)) = message
+                && let Err(error) = file.write(&mut state.message, text)
+            {
+                at!(level, "cannot write the termination message to {}: {}", path.display(), plain(&error));
+            }
+        });
+        self.aside = Some(aside);
+        is_done
+    }
+
+    fn report_file(&self) -> Option<&ReportFile> {
+        match &self.report {
+            Some(Report::File(file)) => Some(file),
+            Some(Report::Stderr) | None => None,
+        }
     }
 }
 

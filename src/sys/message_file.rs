@@ -12,20 +12,60 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{descriptors, file_system};
+use super::descriptors;
+use super::file_system::{self, FileId};
 
 /// The file, or the place where it will be.
 #[derive(Debug)]
 pub struct MessageFile {
-    /// `None` if there was no file, until there is something to write.
+    /// `None` if there was no file when the command started.
     file: Option<File>,
     /// The folder to make it in, and its name.
     place: Option<(OwnedFd, CString)>,
-    /// The offset of drainit's own text, and that text.
-    own: Option<(u64, Vec<u8>)>,
+    can_be_replaced: bool,
+}
+
+/// What has been written so far. The process that writes may be killed at any moment, so what it is about to do is noted before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MessageState {
+    /// The offset of drainit's own text, once there is one.
+    start: Option<u64>,
+    /// That text, and the one that is about to replace it.
+    own: [Text; 2],
+    /// The file that drainit has made, or has found in its place.
+    made: Option<FileId>,
     /// Whether drainit may no longer change the file.
     is_lost: bool,
-    can_be_replaced: bool,
+}
+
+/// The most that the file may hold: kubectl shows no more of it (Kubernetes, `terminationMessagePath`).
+const SIZE: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    length: usize,
+    bytes: [u8; SIZE],
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { length: 0, bytes: [0; SIZE] }
+    }
+}
+
+impl Text {
+    /// As much of it as there is room for.
+    fn new(text: &[u8]) -> Self {
+        let mut new = Self::default();
+        for (to, from) in new.bytes.iter_mut().zip(text) {
+            (*to, new.length) = (*from, new.length + 1);
+        }
+        new
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 impl MessageFile {
@@ -52,10 +92,9 @@ impl MessageFile {
             Some(file) => Some(File::from(descriptors::above_standard(file.into())?)),
             None => None,
         };
-        let is_plain =
-            |file: &File| file.metadata().is_ok_and(|found| found.is_file()) && !file_system::is_remote(file);
+        let is_plain = |file: &File| file.metadata().is_ok_and(|found| found.is_file());
         let can_be_replaced = is_readable && file.as_ref().is_none_or(is_plain);
-        Ok(Self { file, place, own: None, is_lost: false, can_be_replaced })
+        Ok(Self { file, place, can_be_replaced })
     }
 
     /// The descriptors that have to stay open.
@@ -70,39 +109,52 @@ impl MessageFile {
         self.can_be_replaced
     }
 
-    /// Puts this text after what the command wrote, in place of drainit's earlier text; the file gets no longer than `size`. Without a
-    /// text, restores what the command wrote.
+    /// Puts this text after what the command wrote, in place of drainit's earlier text; the file gets no longer than 4096 bytes. An empty
+    /// text restores what the command wrote.
     ///
     /// # Errors
     /// The file system's.
-    pub fn write(&mut self, text: Option<&str>, size: usize) -> io::Result<()> {
-        if self.is_lost || (text.is_none() && self.own.is_none()) {
+    pub fn write(&self, state: &mut MessageState, text: &str) -> io::Result<()> {
+        if state.is_lost || (text.is_empty() && state.start.is_none()) {
             return Ok(());
         }
-        // The command may have put a file of its own there: then drainit's text goes behind that one's.
-        if let (Some(file), Some((folder, name))) = (&self.file, &self.place)
-            && !file_system::is_at(folder, name, file)
-        {
-            (self.file, self.own) = (None, None);
-            return self.write(text, size);
-        }
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(create(self.place.as_ref())?),
+        let made;
+        let file = match (&self.file, &self.place) {
+            (Some(file), _) => file,
+            (None, Some(place)) => {
+                made = match open_made(place, state) {
+                    Some(made) => made,
+                    // The command may have put a file of its own there: then drainit's text goes behind that one's.
+                    None => {
+                        *state = MessageState::default();
+                        if text.is_empty() {
+                            return Ok(());
+                        }
+                        create(place)?
+                    }
+                };
+                state.made = FileId::of(&made);
+                &made
+            }
+            (None, None) => return Ok(()),
         };
         let length = file.metadata()?.len();
-        let start = match &self.own {
-            Some((start, own)) if !ends_with(file, length, *start, own) => {
-                self.is_lost = true;
+        let start = match state.start {
+            Some(start) if !state.own.iter().any(|own| ends_with(file, length, start, own.get())) => {
+                state.is_lost = true;
                 return Ok(());
             }
-            Some((start, _)) => *start,
+            Some(start) => start,
             None => length,
         };
-        let room = size.saturating_sub(usize::try_from(start).unwrap_or(usize::MAX));
-        let text = whole_lines(text.unwrap_or_default().as_bytes(), room);
-        if self.own.is_none() {
-            file.write_all(text)?;
+        let room = SIZE.saturating_sub(usize::try_from(start).unwrap_or(usize::MAX));
+        let text = whole_lines(text.as_bytes(), room);
+        let is_first = state.start.is_none();
+        let new = Text::new(text);
+        state.own[1] = new;
+        state.start = Some(start);
+        if is_first {
+            (&*file).write_all(text)?;
         } else {
             // In this order the file has a whole text after the first call.
             let mut padded = text.to_vec();
@@ -111,13 +163,18 @@ impl MessageFile {
             overwrite(file, &padded, start)?;
             file.set_len(start + text.len() as u64)?;
         }
-        self.own = Some((start, text.to_vec()));
+        state.own[0] = new;
         if let (true, 0, Some((folder, name))) = (text.is_empty(), start, &self.place) {
             let _ = nix::unistd::unlinkat(folder, name.as_c_str(), nix::unistd::UnlinkatFlags::NoRemoveDir);
-            (self.file, self.own) = (None, None);
+            *state = MessageState::default();
         }
         Ok(())
     }
+}
+
+/// The file that drainit has made, if it is still there.
+fn open_made((folder, name): &(OwnedFd, CString), state: &MessageState) -> Option<File> {
+    file_system::open_at(folder, name, state.made?, OFlag::O_RDWR | OFlag::O_APPEND)
 }
 
 /// A descriptor that appends ignores the offset (pwrite(2), BUGS).
@@ -156,8 +213,7 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
 
 /// Makes the file, or opens the one that the command has made meanwhile. It does not follow a link, and opens no file that the command may have put
 /// there to have it changed: one with another name, too, or drainit's own in a folder of somebody else.
-fn create(place: Option<&(OwnedFd, CString)>) -> io::Result<File> {
-    let (folder, name) = place.ok_or(io::ErrorKind::NotFound)?;
+fn create((folder, name): &(OwnedFd, CString)) -> io::Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(folder, name.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;
@@ -166,7 +222,7 @@ fn create(place: Option<&(OwnedFd, CString)>) -> io::Result<File> {
     if found.st_nlink != 1 || (is_own && around.st_uid != found.st_uid && found.st_size != 0) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    Ok(File::from(descriptors::above_standard(file)?))
+    Ok(File::from(file))
 }
 
 #[cfg(test)]
@@ -181,16 +237,17 @@ mod tests {
         let path = folder.path().join("log");
         fs::write(&path, "app\n").expect("our own folder");
         let text = || fs::read_to_string(&path).expect("it is there");
-        let mut file = MessageFile::open(&path).expect("it can be opened");
-        file.write(Some("a longer text\n"), 4096).expect("there is room");
+        let file = MessageFile::open(&path).expect("it can be opened");
+        let mut state = MessageState::default();
+        file.write(&mut state, "a longer text\n").expect("there is room");
         assert_eq!(text(), "app\na longer text\n");
-        file.write(Some("short\n"), 4096).expect("there is room");
+        file.write(&mut state, "short\n").expect("there is room");
         assert_eq!(text(), "app\nshort\n");
-        file.write(None, 4096).expect("it is ours");
+        file.write(&mut state, "").expect("it is ours");
         assert_eq!(text(), "app\n");
-        file.write(Some("one\n"), 4096).expect("there is room");
+        file.write(&mut state, "one\n").expect("there is room");
         fs::write(&path, "app\none\nmore\n").expect("our own folder");
-        file.write(Some("two\n"), 4096).expect("nothing is written");
+        file.write(&mut state, "two\n").expect("nothing is written");
         assert_eq!(text(), "app\none\nmore\n", "the command wrote behind it");
     }
 
@@ -198,27 +255,29 @@ mod tests {
     fn a_file_that_was_not_there_is_not_there_again() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let path = folder.path().join("log");
-        let mut file = MessageFile::open(&path).expect("its folder is there");
-        file.write(None, 4096).expect("nothing to do");
+        let file = MessageFile::open(&path).expect("its folder is there");
+        let mut state = MessageState::default();
+        file.write(&mut state, "").expect("nothing to do");
         assert!(!path.exists());
-        file.write(Some("text\n"), 4096).expect("there is room");
+        file.write(&mut state, "text\n").expect("there is room");
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "text\n");
-        file.write(None, 4096).expect("it is ours");
+        file.write(&mut state, "").expect("it is ours");
         assert!(!path.exists());
         std::os::unix::fs::symlink("/etc/passwd", &path).expect("our own folder");
-        assert!(file.write(Some("text\n"), 4096).is_err(), "a link is not followed");
+        assert!(file.write(&mut state, "text\n").is_err(), "a link is not followed");
     }
 
     #[test]
     fn a_file_that_the_command_has_put_in_its_place_stays_and_gets_the_text() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let (path, theirs) = (folder.path().join("log"), folder.path().join("theirs"));
-        for (text, left) in [(None, "app\n"), (Some("text\n"), "app\ntext\n")] {
-            let mut file = MessageFile::open(&path).expect("its folder is there");
-            file.write(Some("ahead\n"), 4096).expect("there is room");
+        for (text, left) in [("", "app\n"), ("text\n", "app\ntext\n")] {
+            let file = MessageFile::open(&path).expect("its folder is there");
+            let mut state = MessageState::default();
+            file.write(&mut state, "ahead\n").expect("there is room");
             fs::write(&theirs, "app\n").expect("our own folder");
             fs::rename(&theirs, &path).expect("our own folder");
-            file.write(text, 4096).expect("there is room");
+            file.write(&mut state, text).expect("there is room");
             assert_eq!(fs::read_to_string(&path).expect("it is there"), left);
             fs::remove_file(&path).expect("it is there");
         }
@@ -228,10 +287,11 @@ mod tests {
     fn a_file_with_another_name_too_is_not_written_to() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let (path, other) = (folder.path().join("log"), folder.path().join("other"));
-        let mut file = MessageFile::open(&path).expect("its folder is there");
+        let file = MessageFile::open(&path).expect("its folder is there");
+        let mut state = MessageState::default();
         fs::write(&other, "not ours\n").expect("our own folder");
         fs::hard_link(&other, &path).expect("our own folder");
-        assert!(file.write(Some("text\n"), 4096).is_err());
+        assert!(file.write(&mut state, "text\n").is_err());
         assert_eq!(fs::read_to_string(&other).expect("it is there"), "not ours\n");
     }
 

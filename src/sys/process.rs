@@ -105,6 +105,35 @@ pub fn may_signal(uid: u32) -> bool {
     sets[0] & (1 << CAP_KILL) != 0
 }
 
+/// The pid of the copy of this process that does work of ours; 0 if there is none.
+static HELPER: AtomicI32 = AtomicI32::new(0);
+
+/// The copy of this process that does work of ours, and that is no process of the run. There is one at a time.
+pub(super) fn helper() -> Option<i32> {
+    Some(HELPER.load(Ordering::Relaxed)).filter(|&pid| pid != 0)
+}
+
+/// A copy of this process, until it has been reaped.
+#[derive(Debug)]
+pub(super) struct Helper(i32);
+
+impl Helper {
+    pub(super) fn note(pid: i32) -> Self {
+        HELPER.store(pid, Ordering::Relaxed);
+        Self(pid)
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        HELPER.store(0, Ordering::Relaxed);
+    }
+}
+
 fn prctl(option: i32, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: these options take a number and touch no memory.
     check(libc::c_long::from(unsafe { libc::prctl(option, value, 0, 0, 0) })).map(drop)

@@ -47,7 +47,7 @@ pub fn each_process_while(visit: &mut dyn FnMut(i32, &[u8]) -> bool) -> bool {
         // The error would come again and again.
         let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
-        let Some(pid) = parse_pid(name) else { continue };
+        let Some(pid) = parse_pid(name).filter(|&pid| process::helper() != Some(pid)) else { continue };
         match read(pid, "stat", &mut text) {
             Ok(stat) if !visit(pid, stat) => return false,
             // The process is gone, or hidden from this user.
@@ -244,7 +244,11 @@ pub fn own_children() -> Option<Vec<i32>> {
         return None;
     }
     let file = nix::fcntl::openat(AT_FDCWD, c"/proc/thread-self/children", READ_ONLY, Mode::empty()).ok()?;
-    read_children(&file)
+    let mut children = read_children(&file)?;
+    if let Some(helper) = process::helper() {
+        children.retain(|&child| child != helper);
+    }
+    Some(children)
 }
 
 fn read_children(file: &OwnedFd) -> Option<Vec<i32>> {

@@ -8,13 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use nix::unistd::UnlinkatFlags;
 
 use super::clock::Clock;
+use super::descriptors;
+use super::file_system::{self, FileId};
 use super::output::{is_ready, is_standard};
 use super::stderr::LONGEST_LINE;
-use super::{descriptors, file_system};
 
 /// A file for the report.
 #[derive(Debug)]
@@ -27,15 +30,8 @@ pub struct ReportFile {
 enum Kind {
     /// A pipe, a terminal, or a file that the command writes to as well. It is written once, at the end.
     Stream,
-    /// A file that another party may stall (NFS, FUSE). It is written once, at the end.
-    Remote,
-    /// A regular file of drainit's own.
-    Regular {
-        /// Its place, if it can be replaced by a new file.
-        place: Option<Place>,
-        /// The length of the text in it.
-        length: usize,
-    },
+    /// A regular file of drainit's own, and its place, if it can be replaced by a new file.
+    Regular(Option<Place>),
 }
 
 /// A name in a folder.
@@ -43,6 +39,17 @@ enum Kind {
 struct Place {
     folder: OwnedFd,
     name: CString,
+}
+
+/// What has been written so far. The process that writes may be killed at any moment, so what it is about to do is noted before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReportState {
+    /// The length of the text in it.
+    length: usize,
+    /// The file that has replaced the first one, and the one that is about to replace it.
+    replaced_by: [Option<FileId>; 2],
+    /// It cannot be replaced any more, so it is written over.
+    is_overwritten: bool,
 }
 
 impl ReportFile {
@@ -70,11 +77,7 @@ impl ReportFile {
             Kind::Stream
         } else {
             file.set_len(0)?;
-            if file_system::is_remote(&file) {
-                Kind::Remote
-            } else {
-                Kind::Regular { place: Place::of(Path::new(path), &file), length: 0 }
-            }
+            Kind::Regular(Place::of(Path::new(path), &file))
         };
         // If a standard descriptor is closed, the file got its number, and would be taken for it.
         Ok(Self { file: File::from(descriptors::above_standard(file.into())?), kind })
@@ -83,8 +86,8 @@ impl ReportFile {
     /// The descriptors that have to stay open.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let folder = match &self.kind {
-            Kind::Regular { place: Some(place), .. } => Some(place.folder.as_fd()),
-            Kind::Regular { place: None, .. } | Kind::Stream | Kind::Remote => None,
+            Kind::Regular(Some(place)) => Some(place.folder.as_fd()),
+            Kind::Regular(None) | Kind::Stream => None,
         };
         [Some(self.file.as_fd()), folder].into_iter().flatten()
     }
@@ -92,30 +95,35 @@ impl ReportFile {
     /// Whether a write takes effect at once, and can be replaced later.
     #[must_use]
     pub fn can_be_replaced(&self) -> bool {
-        matches!(self.kind, Kind::Regular { .. })
+        matches!(self.kind, Kind::Regular(_))
     }
 
     /// Replaces what was written before with this text, which ends in a newline.
     ///
     /// # Errors
     /// The file system's.
-    pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        let Kind::Regular { place, length } = &mut self.kind else { return self.append(text) };
-        if let Some(Ok(file)) = place.as_ref().map(|place| place.replace(&self.file, text)) {
-            self.file = file;
-            *length = text.len();
+    pub fn write(&self, state: &mut ReportState, text: &[u8]) -> io::Result<()> {
+        let Kind::Regular(place) = &self.kind else { return self.append(text) };
+        if let Some(place) = place.as_ref().filter(|_| !state.is_overwritten)
+            && place.replace(&self.file, state, text).is_ok()
+        {
+            state.length = text.len();
             return Ok(());
         }
         // In one call, and never shorter than before: the process may be killed at any moment.
-        *place = None;
+        state.is_overwritten = true;
         let mut text = text.to_vec();
-        if text.len() < *length {
+        if text.len() < state.length {
             text.pop();
-            text.resize(*length - 1, b' ');
+            text.resize(state.length - 1, b' ');
             text.push(b'\n');
         }
-        self.file.write_all_at(&text, 0)?;
-        *length = text.len();
+        let replacement = place.as_ref().zip(state.replaced_by[0]);
+        match replacement.map(|(place, id)| place.open(id)) {
+            None => self.file.write_all_at(&text, 0)?,
+            Some(replacement) => replacement.ok_or(io::ErrorKind::NotFound)?.write_all_at(&text, 0)?,
+        }
+        state.length = text.len();
         Ok(())
     }
 
@@ -146,40 +154,54 @@ impl Place {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = nix::fcntl::open(folder, flags, Mode::empty()).ok()?;
         let place = Self { folder: descriptors::above_standard(folder).ok()?, name };
-        place.holds(file).then_some(place)
+        (file_system::at(&place.folder, &place.name).ok() == FileId::of(file)).then_some(place)
     }
 
-    /// Whether this very file is there: not a link to it, nor a file that the command has put there.
-    fn holds(&self, file: &File) -> bool {
-        file_system::is_at(&self.folder, &self.name, file)
+    fn open(&self, id: FileId) -> Option<File> {
+        file_system::open_at(&self.folder, &self.name, id, OFlag::O_WRONLY)
+    }
+
+    /// Whether drainit's own file is there, or none: no link to it, nor a file that the command has put there.
+    fn is_free(&self, first: &File, state: &mut ReportState) -> bool {
+        let there = match file_system::at(&self.folder, &self.name) {
+            Ok(there) => Some(there),
+            Err(error) => return error == Errno::ENOENT,
+        };
+        // The last replacing may have been interrupted before or after the new file was there.
+        if state.replaced_by.contains(&there) {
+            state.replaced_by = [there, None];
+            return true;
+        }
+        state.replaced_by[0].is_none() && there == FileId::of(first)
     }
 
     /// Puts a new file with this text in place of the old one, if that is still there. A mount point cannot be replaced.
-    fn replace(&self, old: &File, text: &[u8]) -> io::Result<File> {
-        if !self.holds(old) {
-            return Err(io::ErrorKind::NotFound.into());
+    fn replace(&self, first: &File, state: &mut ReportState, text: &[u8]) -> io::Result<()> {
+        if !self.is_free(first, state) {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let metadata = old.metadata()?;
+        let metadata = first.metadata()?;
         let temporary = CString::new([b".drainit-", self.name.to_bytes()].concat())?;
+        // One of its own that was killed while it wrote may have left it.
+        let _ = nix::unistd::unlinkat(&self.folder, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(metadata.mode() & 0o777);
-        let file = nix::fcntl::openat(&self.folder, temporary.as_c_str(), flags, mode)?;
-        let file = File::from(descriptors::above_standard(file)?);
+        let file = File::from(nix::fcntl::openat(&self.folder, temporary.as_c_str(), flags, mode)?);
         let written = nix::sys::stat::fchmod(&file, mode)
             .map_err(io::Error::from)
             .and_then(|()| std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())))
             .and_then(|()| (&file).write_all(text))
             .and_then(|()| {
+                let new = FileId::of(&file);
+                state.replaced_by[1] = new;
                 let (folder, name) = (&self.folder, self.name.as_c_str());
-                Ok(nix::fcntl::renameat(folder, temporary.as_c_str(), folder, name)?)
+                nix::fcntl::renameat(folder, temporary.as_c_str(), folder, name)?;
+                state.replaced_by = [new, None];
+                Ok(())
             });
         if written.is_err() {
-            let _ = nix::unistd::unlinkat(
-                &self.folder,
-                temporary.as_c_str(),
-                nix::unistd::UnlinkatFlags::NoRemoveDir,
-            );
+            let _ = nix::unistd::unlinkat(&self.folder, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir);
         }
-        written.map(|()| file)
+        written
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::{mem, ptr};
 
-use super::check;
+use super::{check, process};
 use crate::outcome::Ended;
 use crate::signal::Signal;
 
@@ -25,20 +25,18 @@ pub enum Reaped {
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
 ///
-/// `__WALL` also finds children made by a threading library (wait(2)). The status is the kernel's own, so a death by a real-time signal is
-/// not lost.
+/// `__WALL` also finds children made by a threading library (wait(2)). It would also find a copy of this process that does work of ours, which is
+/// no child of the run. The status is the kernel's own, so a death by a real-time signal is not lost.
 pub fn reap(stops: bool) -> Reaped {
-    let options = libc::WNOHANG | libc::__WALL | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
+    let mut options = libc::WNOHANG | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
+    if process::helper().is_none() {
+        options |= libc::__WALL;
+    }
     loop {
-        // A system call filter may refuse either.
-        let found = match wait_any(options) {
-            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => wait_by_id(options),
-            found => found,
-        };
-        match found {
+        match wait_for_one(ANY, options) {
             Ok((0, _)) => return Reaped::AllAlive,
             // No other error means that there is no child (wait(2)), and drainit must not exit while it has some.
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Reaped::NoChildren,
+            Err(error) if is_no_child(&error) => return Reaped::NoChildren,
             Err(_) => return Reaped::AllAlive,
             Ok((pid, status)) => {
                 if let Some(ended) = Ended::from_wait_status(status) {
@@ -60,24 +58,41 @@ fn stopped_by(status: i32) -> Option<Signal> {
     if libc::WIFSTOPPED(status) { Signal::new(libc::WSTOPSIG(status)) } else { None }
 }
 
+/// In place of a pid: any child.
+const ANY: i32 = -1;
+
+fn is_no_child(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECHILD)
+}
+
+/// The pid and the status of a child that has ended; 0 for the pid if there is none.
+fn wait_for_one(pid: i32, options: i32) -> io::Result<(i32, i32)> {
+    // A system call filter may refuse either.
+    match wait_by_pid(pid, options) {
+        Err(error) if !is_no_child(&error) => wait_by_id(pid, options),
+        found => found,
+    }
+}
+
 /// wait4(2) itself: the C libraries' `waitpid` also checks for a cancelled thread before and after it.
-fn wait_any(options: i32) -> io::Result<(i32, i32)> {
+fn wait_by_pid(pid: i32, options: i32) -> io::Result<(i32, i32)> {
     let mut status = 0;
     let usage = ptr::null_mut::<libc::rusage>();
     // SAFETY: the pointers are to an int of ours, and null for what is not wanted.
-    let pid = check(unsafe { libc::syscall(libc::SYS_wait4, -1, &raw mut status, options, usage) })?;
+    let pid = check(unsafe { libc::syscall(libc::SYS_wait4, pid, &raw mut status, options, usage) })?;
     Ok((i32::try_from(pid).map_err(io::Error::other)?, status))
 }
 
 /// The same by waitid(2), which gives the same facts in another form.
 #[cold]
-fn wait_by_id(options: i32) -> io::Result<(i32, i32)> {
+fn wait_by_id(pid: i32, options: i32) -> io::Result<(i32, i32)> {
     // SAFETY: zeroed is a struct of numbers.
     let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
     let usage = ptr::null_mut::<libc::rusage>();
     let options = options | libc::WEXITED;
+    let which = if pid == ANY { libc::P_ALL } else { libc::P_PID };
     // SAFETY: the pointers are to a struct of ours, and null for what is not wanted.
-    check(unsafe { libc::syscall(libc::SYS_waitid, libc::P_ALL, 0, &raw mut info, options, usage) })?;
+    check(unsafe { libc::syscall(libc::SYS_waitid, which, pid, &raw mut info, options, usage) })?;
     // SAFETY: the call has filled this struct in for a child, or left zeros.
     let pid = unsafe { info.si_pid() };
     // SAFETY: as for the pid.
@@ -93,6 +108,14 @@ fn as_status(code: i32, status: i32) -> i32 {
         libc::CLD_STOPPED | libc::CLD_TRAPPED => status << 8 | 0x7f,
         libc::CLD_CONTINUED => 0xffff,
         _ => status,
+    }
+}
+
+/// Whether this child has ended; it is reaped then.
+pub(super) fn has_ended(pid: i32) -> bool {
+    match wait_for_one(pid, libc::WNOHANG | libc::__WALL) {
+        Ok((found, _)) => found == pid,
+        Err(error) => is_no_child(&error),
     }
 }
 

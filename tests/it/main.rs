@@ -28,6 +28,7 @@ mod escalate_gone;
 mod examples;
 mod exit_code;
 mod forward;
+mod frozen;
 mod fuzz;
 mod generated;
 mod hostile;

@@ -10,6 +10,7 @@
 //! The child shares all memory with us, on a stack of its own, and makes only system calls: nothing there allocates, takes a lock or can
 //! panic.
 
+mod aside;
 mod child;
 mod fork;
 mod prepared;
@@ -24,6 +25,7 @@ use std::sync::atomic::Ordering;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
+pub use aside::Aside;
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
 pub use program::{Lookup, ProgramFile, look_up};
