@@ -7,7 +7,7 @@ use super::*;
 pub(super) struct Killing {
     again: Duration,
     give_up: Duration,
-    /// drainit woke up when its time was over, having missed repetitions, and has made up for that.
+    /// drainit was late, having missed repetitions, and has made up for that.
     has_made_up: bool,
 }
 
@@ -24,8 +24,16 @@ impl Plan {
         self.kill_until(now, Killing { again: now, give_up, has_made_up: false }, reason)
     }
 
-    /// If drainit was held until its time was over, the processes may have been held with it, and not have died yet; others were started
-    /// since the last KILL. They get another one, and time to die of it, once.
+    /// drainit was held, perhaps until its time was over, and the processes with it: they may not have died yet.
+    pub(super) fn kill_held(&mut self, now: Duration, killing: Killing) -> Actions {
+        if now < killing.give_up {
+            return Actions::none();
+        }
+        let give_up = now.saturating_add(KILL_PATIENCE);
+        self.kill_until(now, Killing { give_up, ..killing }, KillReason::Elapsed)
+    }
+
+    /// If drainit was late, processes may have been started since the last KILL. They get another one, and time to die of it, once.
     pub(super) fn kill_tick(&mut self, now: Duration, killing: Killing) -> Actions {
         let Killing { again, give_up, has_made_up } = killing;
         if now < killing.deadline() {
@@ -37,8 +45,7 @@ impl Plan {
         if has_made_up || now <= again.saturating_add(KILL_EVERY) {
             return self.leave(now, ExitReason::SomeCannotBeKilled);
         }
-        let was_held = again.saturating_add(HELD_AFTER) < now;
-        let give_up = now.saturating_add(if was_held { KILL_PATIENCE } else { KILL_EVERY });
+        let give_up = now.saturating_add(KILL_EVERY);
         self.kill_until(now, Killing { again, give_up, has_made_up: true }, KillReason::Elapsed)
     }
 
@@ -74,7 +81,7 @@ mod tests {
     fn whoever_is_held_while_it_kills_kills_again_before_it_gives_up() {
         let mut plan = killing();
         let woken = SECOND * 60;
-        assert!(kills(plan.handle(woken, Event::Tick)));
+        assert!(kills(plan.handle(woken, Event::Held)));
         let before = woken + KILL_PATIENCE - Duration::from_millis(1);
         assert!(!leaves(plan.handle(before, Event::Tick)), "it has two seconds once more");
         assert!(leaves(plan.handle(woken + KILL_PATIENCE, Event::Tick)));

@@ -70,7 +70,7 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(2);
 pub const KILL_EVERY: Duration = Duration::from_millis(100);
 /// How often to look whether the processes that are left ignore the signal, once the early looks are over.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// If drainit wakes up more than this after KILL was due, it was held: frozen, or suspended with the machine.
+/// If drainit is held for longer than this, frozen or suspended with the machine, and KILL was due that long ago, KILL waits.
 pub const HELD_AFTER: Duration = Duration::from_secs(1);
 /// How long the processes then have before KILL.
 pub const HELD_PATIENCE: Duration = Duration::from_secs(2);
@@ -98,6 +98,8 @@ pub enum Event {
     Looked(Option<Outlook>),
     /// No child is left, the command and the steps included.
     NoneLeft,
+    /// drainit was held, for longer than [`HELD_AFTER`]: it was frozen, or suspended with the machine.
+    Held,
     /// The time may have come. Harmless if it has not.
     Tick,
 }
@@ -209,6 +211,12 @@ impl Plan {
         }
     }
 
+    /// Whether KILL may come by the clock, or has come.
+    #[must_use]
+    pub fn will_kill(&self) -> bool {
+        self.limit().is_some() || matches!(self.phase, Phase::Killing(_))
+    }
+
     /// Takes an event and says what to do about it, in order.
     pub fn handle(&mut self, now: Duration, event: Event) -> Actions {
         if matches!(event, Event::MainEnded | Event::NoneLeft) {
@@ -250,11 +258,16 @@ impl Plan {
                 | Event::StepEnded(_)
                 | Event::ChildEnded
                 | Event::Looked(_)
+                | Event::Held
                 | Event::Tick,
             ) => Actions::none(),
 
             (Phase::Draining(drain), Event::StepEnded(step)) => self.end_drain_step(now, drain, step),
             (Phase::Draining(drain), Event::MainEnded) => self.drop_drain(now, drain),
+            (Phase::Draining(_), Event::Held) => {
+                self.grace_ends = self.grace_ends.map(|ends| after_being_held(ends, now));
+                Actions::none()
+            }
             (Phase::Draining(drain), Event::Tick) => self.drain_tick(now, drain),
             // The request has been taken; to repeat it changes nothing.
             (Phase::Draining(_), Event::Signal(..) | Event::ChildEnded | Event::Looked(_)) => Actions::none(),
@@ -265,9 +278,11 @@ impl Plan {
             (Phase::Stopping(stop), Event::MainEnded) => self.main_gone(now, stop),
             (Phase::Stopping(stop), Event::ChildEnded) => self.look_soon(now, stop),
             (Phase::Stopping(stop), Event::Looked(outlook)) => self.looked(now, stop, outlook),
+            (Phase::Stopping(stop), Event::Held) => self.stop_held(now, stop),
             (Phase::Stopping(stop), Event::Tick) => self.stop_tick(now, stop),
             (Phase::Stopping(_), Event::StepEnded(_)) => Actions::none(),
 
+            (Phase::Killing(killing), Event::Held) => self.kill_held(now, killing),
             (Phase::Killing(killing), Event::Tick) => self.kill_tick(now, killing),
             // Processes that are about to be killed have no use for another signal.
             (
@@ -287,7 +302,7 @@ impl Plan {
             // There is no process to pass a signal to.
             (
                 Phase::PostExit(_),
-                Event::Signal(..) | Event::MainEnded | Event::ChildEnded | Event::Looked(_),
+                Event::Signal(..) | Event::MainEnded | Event::ChildEnded | Event::Looked(_) | Event::Held,
             ) => Actions::none(),
 
             (
@@ -298,6 +313,7 @@ impl Plan {
                 | Event::ChildEnded
                 | Event::Looked(_)
                 | Event::NoneLeft
+                | Event::Held
                 | Event::Tick,
             ) => Actions::none(),
         }
@@ -351,6 +367,11 @@ impl Plan {
         self.phase = Phase::Over;
         Actions::one(Action::Leave(reason))
     }
+}
+
+/// When KILL comes, if drainit was held: the processes may have been held too, and may not even have taken their pending signals.
+fn after_being_held(kill_at: Duration, now: Duration) -> Duration {
+    if kill_at.saturating_add(HELD_AFTER) < now { now.saturating_add(HELD_PATIENCE) } else { kill_at }
 }
 
 fn is_due(time: Option<Duration>, now: Duration) -> bool {

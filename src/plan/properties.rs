@@ -96,6 +96,7 @@ enum What {
     StepEnds,
     NoneIsLeft,
     ChildEnds,
+    Held,
     /// Ticks come at random times too: a late or an early one is legal.
     Tick,
 }
@@ -107,6 +108,7 @@ fn stories() -> impl Strategy<Value = Vec<Turn>> {
         3 => Just(What::StepEnds),
         1 => Just(What::ChildEnds),
         1 => Just(What::NoneIsLeft),
+        1 => Just(What::Held),
         3 => Just(What::Tick),
     ];
     let turn = (0..4_000_u64, what, findings()).prop_map(|(pause, what, found)| Turn { pause, what, found });
@@ -178,6 +180,7 @@ impl World {
                 }
             }
             What::ChildEnds => self.feed(Event::ChildEnded),
+            What::Held => self.feed(Event::Held),
             What::Tick => self.feed(Event::Tick),
             What::MainEnds => {}
         }

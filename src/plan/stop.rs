@@ -184,14 +184,18 @@ impl Plan {
         earliest(stop.limit, stop.next_at.filter(|_| is_last))
     }
 
-    pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
-        if let Some(held_until) = held(self.kill_at(&stop), now) {
-            // drainit was frozen or suspended, and the processes may have been too: they may not even have taken their pending signals.
-            stop.limit = stop.limit.map(|limit| limit.max(held_until));
-            stop.next_at = stop.next_at.map(|next| next.max(held_until));
+    /// drainit was held, perhaps past the time of KILL, and the processes with it.
+    pub(super) fn stop_held(&mut self, now: Duration, mut stop: Stop) -> Actions {
+        if let Some(kill_at) = self.kill_at(&stop) {
+            let kill_at = after_being_held(kill_at, now);
+            stop.limit = stop.limit.map(|limit| limit.max(kill_at));
+            stop.next_at = stop.next_at.map(|next| next.max(kill_at));
             self.phase = Phase::Stopping(stop);
-            return Actions::none();
         }
+        Actions::none()
+    }
+
+    pub(super) fn stop_tick(&mut self, now: Duration, mut stop: Stop) -> Actions {
         if is_due(stop.limit, now) {
             return self.kill(now, KillReason::Elapsed);
         }
@@ -333,18 +337,13 @@ impl Plan {
     }
 }
 
-/// Until when KILL waits, if drainit was held past its time; `None` if it was not.
-fn held(limit: Option<Duration>, now: Duration) -> Option<Duration> {
-    limit.filter(|limit| limit.saturating_add(HELD_AFTER) < now).map(|_| now.saturating_add(HELD_PATIENCE))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::schedule::Stage as Scheduled;
 
     #[test]
-    fn a_kill_that_is_late_waits_whichever_clock_sends_it() {
+    fn a_kill_that_is_late_because_drainit_was_held_waits_whichever_clock_sends_it() {
         let second = Duration::from_secs(1);
         let patience = Patience::For(second);
         let schedule = Schedule::new(vec![Scheduled { signal: Signal::TERM, target: None, patience }]);
@@ -353,6 +352,7 @@ mod tests {
             let mut plan = Plan::new(policy);
             let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM, Origin::Process));
             let woken = second * 60;
+            let _ = plan.handle(woken, Event::Held);
             let kills = |actions: Actions| actions.into_iter().any(|it| matches!(it, Action::Kill(_)));
             for now in [woken, woken + HELD_PATIENCE - Duration::from_millis(1)] {
                 assert!(!kills(plan.handle(now, Event::Tick)), "{now:?}");

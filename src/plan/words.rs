@@ -22,6 +22,7 @@ impl fmt::Display for Event {
             Self::Looked(Some(Outlook::SignalOthersFirst)) => "look: some were not signalled",
             Self::Looked(Some(Outlook::Futile)) => "look: waiting is futile",
             Self::Looked(Some(Outlook::Unknown)) => "look: no /proc",
+            Self::Held => "drainit was held",
             Self::Tick => "time passes",
         };
         f.write_str(words)

@@ -5,6 +5,7 @@
 //! | room | duty |
 //! |---|---|
 //! | [`inbox`] | raw signals become events |
+//! | [`held`] | notices that drainit was frozen |
 //! | [`stopper`] | sends signals, looks at the processes, kills |
 //! | [`steps`] | starts and ends the steps |
 //! | [`recorder`] | notes what happens, and says it |
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod held;
 mod inbox;
 mod job_control;
 mod kernel;
@@ -44,6 +46,7 @@ use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
 use crate::text::plain;
+use held::Held;
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
@@ -75,6 +78,7 @@ pub struct Supervisor {
     plan: Plan,
     clock: Clock,
     inbox: Inbox,
+    held: Held,
     main: Main,
     job: Job,
     stopper: Stopper,
@@ -139,10 +143,7 @@ impl Supervisor {
                     return code;
                 }
             }
-            // Without a deadline no time can have come, and the clock need not be read.
-            if self.plan.deadline().is_some()
-                && let Some(code) = self.handle(Event::Tick)
-            {
+            if let Some(code) = self.tick() {
                 return code;
             }
             // A CONT in this turn has ended the stop that was seen before it.
@@ -150,8 +151,22 @@ impl Supervisor {
             self.update_job(reaping.stopped.filter(|_| !is_continued), signal);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout() };
+            self.held.waits(timeout.unwrap_or_default());
             received = self.inbox.take(timeout);
         }
+    }
+
+    /// Tells the plan of the time. Without a deadline none can have come, and the clock need not be read.
+    fn tick(&mut self) -> Option<u8> {
+        self.plan.deadline()?;
+        if !self.plan.will_kill() {
+            self.held.rest();
+        } else if self.held.check(self.clock.now())
+            && let Some(code) = self.handle(Event::Held)
+        {
+            return Some(code);
+        }
+        self.handle(Event::Tick)
     }
 
     /// How long to wait; for ever if nothing is due.
@@ -293,6 +308,7 @@ impl Supervisor {
         let (main, recorder) = (self.main, &mut self.recorder);
         match action {
             Action::BeginStop(reason) => {
+                let _ = self.held.check(self.clock.now());
                 let signal = self.plan.stop_signal().unwrap_or(Signal::TERM);
                 recorder.begin_stop(reason, signal, self.inbox.last());
             }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use log::Level;
 
+use super::held::Held;
 use super::inbox::Inbox;
 use super::job_control::Job;
 use super::kernel::Linux;
@@ -50,6 +51,7 @@ impl Supervisor {
             plan: Plan::new(settings.stop),
             clock,
             inbox,
+            held: Held::default(),
             main: Main::Alive(pid),
             job,
             steps,

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -65,6 +66,16 @@ pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
         visit(pid, stat);
         true
     })
+}
+
+/// How long this process has been on a processor, or has waited for one while others were on it; `None` if the kernel does not tell
+/// (`CONFIG_SCHED_INFO`).
+#[must_use]
+pub fn time_used() -> Option<Duration> {
+    let mut text = buffer();
+    let mut numbers = read_from(c"/proc/self/schedstat", &mut text)?.split(u8::is_ascii_whitespace);
+    let mut next = || std::str::from_utf8(numbers.next()?).ok()?.parse().ok();
+    Some(Duration::from_nanos(next()?) + Duration::from_nanos(next()?))
 }
 
 /// The `stat` line of one process, while it exists.

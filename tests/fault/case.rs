@@ -59,7 +59,7 @@ pub(crate) struct Scenario {
     signalled: &'static [&'static str],
 }
 
-pub(crate) const SCENARIOS: [Scenario; 4] = [
+pub(crate) const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "exit",
         flags: "",
@@ -86,6 +86,15 @@ pub(crate) const SCENARIOS: [Scenario; 4] = [
         is_job: false,
         code: 137,
         signalled: &[],
+    },
+    Scenario {
+        name: "report",
+        flags: "--grace-period 2s --report REPORT --termination-log=MESSAGE",
+        workload: "name=main child{ name=child catch=TERM:50ms:1 ready hold } catch=TERM:50ms:4 ready hold",
+        ready: 2,
+        is_job: false,
+        code: 4,
+        signalled: &["main"],
     },
     Scenario {
         name: "job",
@@ -142,6 +151,8 @@ struct Files {
     out: PathBuf,
     err: PathBuf,
     gate: PathBuf,
+    report: PathBuf,
+    message: PathBuf,
 }
 
 impl Files {
@@ -150,13 +161,15 @@ impl Files {
         let mark = format!("fault-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let file = |name: &str| std::env::temp_dir().join(format!("{mark}.{name}"));
         let (out, err, gate) = (file("out"), file("err"), file("gate"));
-        Self { mark, out, err, gate }
+        let (report, message) = (file("report"), file("message"));
+        Self { mark, out, err, gate, report, message }
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        [&self.out, &self.err, &self.gate].iter().for_each(|path| _ = std::fs::remove_file(path));
+        let all = [&self.out, &self.err, &self.gate, &self.report, &self.message];
+        all.iter().for_each(|path| _ = std::fs::remove_file(path));
     }
 }
 
@@ -183,7 +196,10 @@ fn command(
     if mode == Mode::PidOne {
         command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     }
-    command.arg(program).args(scenario.flags.split_whitespace()).args(["--", WORKLOAD]);
+    let name = |path: &Path| path.to_str().expect("text").to_owned();
+    let flags =
+        scenario.flags.replace("REPORT", &name(&files.report)).replace("MESSAGE", &name(&files.message));
+    command.arg(program).args(flags.split_whitespace()).args(["--", WORKLOAD]);
     let workload = scenario.workload.replace("GATE", files.gate.to_str().expect("text"));
     command.args(workload.split_whitespace());
     // What the test itself is told is not for drainit, which would warn of it.
@@ -267,6 +283,11 @@ fn judge(scenario: &Scenario, ended: Option<WaitStatus>, files: &Files, are_left
         if 1 < times || (is_its && times == 0 && !are_left) {
             return Verdict::Wrong(format!("{name} got TERM {times} times"));
         }
+    }
+    // It is empty from the start on, and then whole at every moment.
+    let report = text(&files.report);
+    if !report.is_empty() && serde_json::from_str::<serde_json::Value>(&report).is_err() {
+        return Verdict::Wrong(format!("half a report: {report}"));
     }
     match ended {
         Some(WaitStatus::Exited(_, _)) if is_its => Verdict::Its,

@@ -37,6 +37,8 @@ struct Run<'a> {
     /// When the slowness that counts began.
     slack_before: Duration,
     left: Option<ExitReason>,
+    /// drainit has just woken up, after it was held.
+    was_held: bool,
 }
 
 /// Runs drainit in this world, with an old bug if one is given, and returns what went wrong.
@@ -57,6 +59,7 @@ pub(super) fn run(spec: &Spec, bug: Option<Bug>) -> Result<(), String> {
         bound: None,
         slack_before: Duration::ZERO,
         left: None,
+        was_held: false,
     };
     run.until_the_end()
 }
@@ -135,6 +138,9 @@ impl Run<'_> {
         if let Some((_, signal)) = self.received.pop_front_if(|(at, _)| *at <= now) {
             events.push(Event::Signal(signal, Origin::Process));
         }
+        if self.was_held {
+            events.push(Event::Held);
+        }
         events.push(Event::Tick);
         events
     }
@@ -144,6 +150,7 @@ impl Run<'_> {
         if END < self.sim.now() {
             return false;
         }
+        self.was_held = false;
         let deadline = self.plan.deadline();
         let due = self.received.front().map(|(at, _)| *at);
         loop {
@@ -175,6 +182,7 @@ impl Run<'_> {
         world.advance(until);
         if HELD_AFTER < delay {
             world.watch.was_held = true;
+            self.was_held = true;
             let anew = world.now + HELD_PATIENCE + KILL_PATIENCE;
             self.bound = self.bound.map(|bound| bound.max(anew));
         } else {
@@ -191,7 +199,8 @@ impl Run<'_> {
             let now = self.sim.now();
             // With several stages the next deadline may be another signal.
             let is_kill = self.spec.policy.schedule.as_ref().is_none_or(|it| it.stage(1).is_none());
-            let is_late = is_kill && self.plan.limit().is_some_and(|limit| limit + HELD_AFTER < now);
+            let is_late =
+                is_kill && self.was_held && self.plan.limit().is_some_and(|limit| limit + HELD_AFTER < now);
             for action in self.plan.handle(now, event) {
                 if let (true, Action::Kill(_)) = (is_late && event == Event::Tick, action) {
                     self.sim.world().watch.violation("killed at once after it was held".to_owned());
