@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use crate::plan::HELD_AFTER;
-use crate::sys::procfs;
+use crate::sys::procfs::{self, TimeUsed};
+
+/// If drainit waits for a processor for longer than this, it would miss its deadlines.
+const STARVED_AFTER: Duration = Duration::from_millis(100);
 
 /// How the time has been spent since the last check.
 #[derive(Debug, Default)]
@@ -14,11 +17,21 @@ pub(super) struct Held {
     before: Option<Before>,
 }
 
+/// What a check has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// Other processes have kept drainit from a processor.
+    Starved,
+    /// For more than [`HELD_AFTER`].
+    Held,
+}
+
 #[derive(Debug)]
 struct Before {
     now: Duration,
-    /// The time on a processor or waiting for one, if the kernel tells.
-    used: Option<Duration>,
+    /// `None` if the kernel does not tell.
+    used: Option<TimeUsed>,
     /// How long drainit has meant to wait since.
     meant: Duration,
 }
@@ -31,11 +44,11 @@ impl Held {
         }
     }
 
-    /// Whether much of the time since the last check is not accounted for.
-    pub(super) fn check(&mut self, now: Duration) -> bool {
+    /// What became of the time since the last check.
+    pub(super) fn check(&mut self, now: Duration) -> Found {
         let used = procfs::time_used();
         let before = self.before.replace(Before { now, used, meant: Duration::ZERO });
-        before.is_some_and(|before| HELD_AFTER < before.unaccounted(now, used))
+        before.map_or(Found::Nothing, |before| before.until(now, used))
     }
 
     /// There is nothing to check, for now.
@@ -45,9 +58,18 @@ impl Held {
 }
 
 impl Before {
-    fn unaccounted(&self, now: Duration, used: Option<Duration>) -> Duration {
-        let used = used.zip(self.used).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
-        now.saturating_sub(self.now).saturating_sub(self.meant).saturating_sub(used)
+    fn until(&self, now: Duration, used: Option<TimeUsed>) -> Found {
+        let (before, used) = self.used.zip(used).unwrap_or_default();
+        let ran = used.ran.saturating_sub(before.ran);
+        let starved = used.starved.saturating_sub(before.starved);
+        let unmeant = now.saturating_sub(self.now).saturating_sub(self.meant);
+        if HELD_AFTER < unmeant.saturating_sub(ran + starved) {
+            Found::Held
+        } else if STARVED_AFTER < starved {
+            Found::Starved
+        } else {
+            Found::Nothing
+        }
     }
 }
 
@@ -56,24 +78,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_time_that_was_neither_meant_nor_used_counts() {
+    fn only_time_that_was_neither_meant_nor_used_counts_as_held() {
         let seconds = Duration::from_secs;
-        let before = Before { now: seconds(10), used: Some(seconds(1)), meant: seconds(2) };
-        for (now, used, expected) in [
-            (12, Some(1), 0),
-            // Interrupted early.
-            (11, Some(1), 0),
-            (17, Some(1), 5),
-            (17, Some(5), 1),
-            (17, Some(9), 0),
+        let used = |ran, starved| TimeUsed { ran: seconds(ran), starved: seconds(starved) };
+        let before = Before { now: seconds(10), used: Some(used(1, 2)), meant: seconds(2) };
+        for (now, now_used, expected) in [
+            (12, Some(used(1, 2)), Found::Nothing),
+            // It was interrupted early.
+            (11, Some(used(1, 2)), Found::Nothing),
+            (17, Some(used(1, 2)), Found::Held),
+            (17, Some(used(5, 2)), Found::Nothing),
+            (17, Some(used(1, 6)), Found::Starved),
+            (17, Some(used(1, 3)), Found::Held),
             // The kernel does not tell.
-            (17, None, 5),
+            (17, None, Found::Held),
         ] {
-            assert_eq!(
-                before.unaccounted(seconds(now), used.map(seconds)),
-                seconds(expected),
-                "{now} {used:?}"
-            );
+            assert_eq!(before.until(seconds(now), now_used), expected, "{now} {now_used:?}");
         }
     }
 }

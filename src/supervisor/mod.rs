@@ -46,7 +46,7 @@ use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
 use crate::text::plain;
-use held::Held;
+use held::{Found, Held};
 use inbox::Inbox;
 use job_control::Job;
 pub use pause::pause;
@@ -161,12 +161,17 @@ impl Supervisor {
         self.plan.deadline()?;
         if !self.plan.will_kill() {
             self.held.rest();
-        } else if self.held.check(self.clock.now())
-            && let Some(code) = self.handle(Event::Held)
-        {
-            return Some(code);
+            return self.handle(Event::Tick);
         }
-        self.handle(Event::Tick)
+        match self.held.check(self.clock.now()) {
+            Found::Nothing => None,
+            Found::Starved => {
+                process::hurry();
+                None
+            }
+            Found::Held => self.handle(Event::Held),
+        }
+        .or_else(|| self.handle(Event::Tick))
     }
 
     /// How long to wait; for ever if nothing is due.

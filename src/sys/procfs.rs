@@ -68,14 +68,22 @@ pub fn each_process(mut visit: impl FnMut(i32, &[u8])) -> bool {
     })
 }
 
-/// How long this process has been on a processor, or has waited for one while others were on it; `None` if the kernel does not tell
-/// (`CONFIG_SCHED_INFO`).
+/// What this process has done with its time, apart from waiting for an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeUsed {
+    /// It was on a processor.
+    pub ran: Duration,
+    /// It waited for a processor while others were on it.
+    pub starved: Duration,
+}
+
+/// `None` if the kernel does not tell (`CONFIG_SCHED_INFO`).
 #[must_use]
-pub fn time_used() -> Option<Duration> {
+pub fn time_used() -> Option<TimeUsed> {
     let mut text = buffer();
     let mut numbers = read_from(c"/proc/self/schedstat", &mut text)?.split(u8::is_ascii_whitespace);
-    let mut next = || std::str::from_utf8(numbers.next()?).ok()?.parse().ok();
-    Some(Duration::from_nanos(next()?) + Duration::from_nanos(next()?))
+    let mut next = || std::str::from_utf8(numbers.next()?).ok()?.parse().ok().map(Duration::from_nanos);
+    Some(TimeUsed { ran: next()?, starved: next()? })
 }
 
 /// The `stat` line of one process, while it exists.

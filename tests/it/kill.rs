@@ -159,6 +159,20 @@ fn a_fork_bomb_that_has_used_up_all_pids_is_put_out_in_time() {
     }
 }
 
+#[test]
+fn processes_that_all_want_the_processor_delay_neither_the_signal_nor_kill() {
+    let crowd = "trap '' TERM; for _ in {1..200}; do while :; do :; done & done; echo main ready $$; wait";
+    for mode in BOTH {
+        let mut init = Init::new(mode).flags(&["--grace-period=1s"]).command(&["bash", "-c", crowd]).start();
+        init.ready(&["main"]);
+        let begun = Instant::now();
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        assert!(begun.elapsed() < Duration::from_millis(3_500), "{:?}", begun.elapsed());
+        run.exits(137).warns(&["time is up: killing "]);
+    }
+}
+
 /// The pid of the one with this name, which is before `main` in the alphabet, when both are ready.
 fn first_of_two(init: &mut Running, name: &str) -> i32 {
     let mut lines = [init.line_with(" ready "), init.line_with(" ready ")];
