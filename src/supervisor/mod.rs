@@ -137,7 +137,7 @@ impl Supervisor {
             // signal, last the clock.
             let signal = received.and_then(|received| self.inbox.to_event(received));
             let signal = signal.filter(|event| !self.is_job_control(*event));
-            let [first, second] = reaping.events();
+            let [first, second] = reaping.events(self.plan.is_waiting());
             for event in [first, second, self.pending.take(), signal].into_iter().flatten() {
                 if let Some(code) = self.handle(event) {
                     return code;
@@ -390,14 +390,15 @@ impl Supervisor {
 }
 
 impl Reaping {
-    /// "No child is left" comes before a step's end, because that end may start the next step, and with it a new child.
-    fn events(&self) -> [Option<Event>; 2] {
+    /// "No child is left" comes before a step's end, because that end may start the next step, and with it a new child. Before the processes
+    /// are signalled, an orphan's end changes nothing, and for such an event the clock need not be read.
+    fn events(&self, is_waiting: bool) -> [Option<Event>; 2] {
         let ended = if self.none_left {
             Some(Event::NoneLeft)
         } else if self.main_ended {
             Some(Event::MainEnded)
         } else {
-            self.child_ended.then_some(Event::ChildEnded)
+            (self.child_ended && is_waiting).then_some(Event::ChildEnded)
         };
         [ended, self.step_ended.map(Event::StepEnded)]
     }
