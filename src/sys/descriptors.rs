@@ -1,7 +1,12 @@
 //! This process's descriptors above the standard three.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::{check, procfs};
 
@@ -14,6 +19,15 @@ static MAY_OPEN: AtomicBool = AtomicBool::new(false);
 /// Whether a descriptor that is opened now stays open.
 pub(super) fn may_open() -> bool {
     MAY_OPEN.load(Ordering::Relaxed)
+}
+
+/// Opens a file, or makes it, without waiting for the other end of a pipe.
+///
+/// The standard library's way would call again, for ever, if the call is interrupted.
+pub(super) fn open(path: impl AsRef<OsStr>, flags: OFlag) -> std::io::Result<File> {
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let opened = nix::fcntl::open(path.as_ref(), flags, Mode::from_bits_truncate(0o666))?;
+    Ok(File::from(above_standard(opened)?))
 }
 
 /// Moves a descriptor above the standard ones: if stdin is closed, a file that is opened takes its number, and would be taken for stdin.

@@ -2,11 +2,11 @@
 //! only its own text, and only while the file still ends with exactly that text.
 
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -74,12 +74,11 @@ impl MessageFile {
     /// # Errors
     /// Those of open(2), for the file or its folder.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let open = |read| OpenOptions::new().read(read).append(true).custom_flags(flags).open(path);
+        let open = |access| descriptors::open(path, access | OFlag::O_APPEND);
         // A file that may only be written to gets its text at the very end.
-        let opened = match open(true) {
+        let opened = match open(OFlag::O_RDWR) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                open(false).map(|file| (file, false))
+                open(OFlag::O_WRONLY).map(|file| (file, false))
             }
             opened => opened.map(|file| (file, true)),
         };
@@ -87,10 +86,6 @@ impl MessageFile {
             Ok((file, is_readable)) => (Some(file), None, is_readable),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(place(path)?), true),
             Err(error) => return Err(error),
-        };
-        let file = match file {
-            Some(file) => Some(File::from(descriptors::above_standard(file.into())?)),
-            None => None,
         };
         let is_plain = |file: &File| file.metadata().is_ok_and(|found| found.is_file());
         let can_be_replaced = is_readable && file.as_ref().is_none_or(is_plain);
@@ -207,8 +202,7 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
     let name = CString::new(path.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes())?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let folder = nix::fcntl::open(folder, flags, Mode::empty())?;
-    Ok((descriptors::above_standard(folder)?, name))
+    Ok((descriptors::open(folder, flags)?.into(), name))
 }
 
 /// Makes the file, or opens the one that the command has made meanwhile. It does not follow a link, and opens no file that the command may have put

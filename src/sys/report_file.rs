@@ -1,11 +1,11 @@
 //! The report's file: opened before the command starts, and valid at every moment from the beginning of the stop on.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -58,29 +58,18 @@ impl ReportFile {
     /// # Errors
     /// Those of open(2); also for a pipe without a reader.
     pub fn open(path: &OsStr) -> io::Result<Self> {
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let open = |append| {
-            OpenOptions::new()
-                .write(true)
-                .append(append)
-                .create(true)
-                .truncate(false)
-                .custom_flags(flags)
-                .open(path)
-        };
-        let mut file = open(false)?;
+        let mut file = descriptors::open(path, OFlag::O_WRONLY | OFlag::O_CREAT)?;
         let kind = if is_standard(&file)? {
             // What the command writes there must stay.
-            file = open(true)?;
+            file = descriptors::open(path, OFlag::O_WRONLY | OFlag::O_APPEND)?;
             Kind::Stream
         } else if !file.metadata()?.is_file() {
             Kind::Stream
         } else {
-            file.set_len(0)?;
+            nix::unistd::ftruncate(&file, 0)?;
             Kind::Regular(Place::of(Path::new(path), &file))
         };
-        // If a standard descriptor is closed, the file got its number, and would be taken for it.
-        Ok(Self { file: File::from(descriptors::above_standard(file.into())?), kind })
+        Ok(Self { file, kind })
     }
 
     /// The descriptors that have to stay open.
@@ -152,8 +141,7 @@ impl Place {
         let name = CString::new(path.file_name()?.as_bytes()).ok()?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = nix::fcntl::open(folder, flags, Mode::empty()).ok()?;
-        let place = Self { folder: descriptors::above_standard(folder).ok()?, name };
+        let place = Self { folder: descriptors::open(folder, flags).ok()?.into(), name };
         (file_system::at(&place.folder, &place.name).ok() == FileId::of(file)).then_some(place)
     }
 
