@@ -100,6 +100,11 @@ impl Output {
         report.into_iter().flatten().chain(log.into_iter().flatten()).collect()
     }
 
+    /// Whether the files can be written to: the disk has answered.
+    pub(super) fn is_free(&mut self) -> bool {
+        self.aside.as_mut().is_none_or(|aside| aside.is_done_within(Duration::ZERO))
+    }
+
     /// Writes what is known so far: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
         let report = self.report_file().filter(|file| file.can_be_replaced()).map(|_| json(record));
@@ -122,7 +127,8 @@ impl Output {
             output::write_stderr(text.as_bytes());
         }
         let message = self.termination_log.as_ref().map(|_| message(record).unwrap_or_default());
-        if !self.write_files(report.as_deref(), message.as_deref(), Level::Warn, END_PATIENCE) {
+        let is_free = self.aside.as_mut().is_none_or(|aside| aside.is_done_within(END_PATIENCE));
+        if !is_free || !self.write_files(report.as_deref(), message.as_deref(), Level::Warn, END_PATIENCE) {
             warn!("the report or the termination message is not written yet: its disk does not answer");
         }
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }

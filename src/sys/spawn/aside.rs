@@ -47,12 +47,11 @@ impl<T: Copy> Aside<T> {
         Ok(Self { state: shared, copy: None })
     }
 
-    /// Does the work, and waits for its end for at most this long. Returns false if it is still under way, or if earlier work is, so that
-    /// this one was not begun.
+    /// Does the work if nothing is under way, and waits for its end for at most this long. Returns whether it has ended.
     ///
     /// If no process can be made, this one does the work itself: it is not lost because of that.
     pub fn run(&mut self, patience: Duration, work: &mut dyn FnMut(&mut T)) -> bool {
-        if !self.is_done_within(patience) {
+        if !self.is_done_within(Duration::ZERO) {
             return false;
         }
         let mut work = Work { state: self.state, work };
@@ -64,7 +63,8 @@ impl<T: Copy> Aside<T> {
         self.is_done_within(patience)
     }
 
-    fn is_done_within(&mut self, patience: Duration) -> bool {
+    /// Whether nothing is under way, or comes to its end within this time.
+    pub fn is_done_within(&mut self, patience: Duration) -> bool {
         let Some(copy) = &self.copy else { return true };
         let clock = Clock::start();
         let mut pause = FIRST_PAUSE;
