@@ -54,15 +54,16 @@ impl Disk {
         flags: &[&str],
         workload: &str,
         names: &[&str],
-    ) -> (Running, Frozen<'_>) {
+    ) -> (Running, Frozen<'_>, Instant) {
         let report = format!("--report={}", self.root().join("report").display());
         let message = format!("--termination-log={}", self.root().join("message").display());
         let flags = [&[&*report, &*message, "-v"], flags].concat();
         let mut init = Init::new(mode).flags(&flags).workload(workload).start();
         init.ready(names);
         let frozen = self.freeze().expect("it could be done before");
+        let begun = Instant::now();
         init.signal(Signal::TERM);
-        (init, frozen)
+        (init, frozen, begun)
     }
 }
 
@@ -96,8 +97,7 @@ fn a_stop_and_its_deadlines_do_not_wait_for_a_disk() {
     for mode in BOTH {
         let Some(disk) = Disk::new() else { return };
         let flags = ["--grace-period=1s", "--ignored-after=never"];
-        let (mut init, frozen) = disk.stopped_on(mode, &flags, family, &["main", "child"]);
-        let begun = Instant::now();
+        let (mut init, frozen, begun) = disk.stopped_on(mode, &flags, family, &["main", "child"]);
         init.line("child got TERM");
         took(begun, Duration::ZERO);
         init.says("time is up: killing ");
@@ -123,7 +123,7 @@ fn a_disk_that_answers_again_has_the_whole_report() {
     for mode in BOTH {
         let Some(disk) = Disk::new() else { return };
         let workload = "name=main catch=TERM:500ms:4 ready hold";
-        let (mut init, frozen) = disk.stopped_on(mode, &[], workload, &["main"]);
+        let (mut init, frozen, _) = disk.stopped_on(mode, &[], workload, &["main"]);
         init.line("main got TERM");
         drop(frozen);
         init.finish().exits(4);

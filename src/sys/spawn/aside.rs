@@ -2,12 +2,13 @@
 
 use std::ffi::{c_int, c_long, c_void};
 use std::io;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use super::super::clock::Clock;
 use super::super::process::{self, Helper};
 use super::super::{check, signals, wait};
+use super::shared::Shared;
 use super::stack::Stack;
 use crate::signal::SignalSet;
 
@@ -22,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// signal.
 #[derive(Debug)]
 pub struct Aside<T> {
-    state: NonNull<T>,
+    state: Shared<T>,
     copy: Option<Helper>,
 }
 
@@ -35,16 +36,7 @@ impl<T: Copy> Aside<T> {
     /// # Errors
     /// No memory can be shared.
     pub fn new(state: T) -> io::Result<Self> {
-        let (flags, access) = (libc::MAP_SHARED | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
-        // SAFETY: a new anonymous mapping touches no memory of ours.
-        let mapped = unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), access, flags, -1, 0) };
-        if mapped == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let shared = NonNull::new(mapped.cast::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: the mapping is as large as the state, begins at a page, which is aligned enough, and nothing else has it.
-        unsafe { shared.write(state) };
-        Ok(Self { state: shared, copy: None })
+        Ok(Self { state: Shared::new(state)?, copy: None })
     }
 
     /// Does the work if nothing is under way, and waits for its end for at most this long. Returns whether it has ended.
@@ -54,7 +46,7 @@ impl<T: Copy> Aside<T> {
         if !self.is_done_within(Duration::ZERO) {
             return false;
         }
-        let mut work = Work { state: self.state, work };
+        let mut work = Work { state: self.state.place(), work };
         match copy(&raw mut work) {
             Ok(pid) => self.copy = Some(Helper::note(pid)),
             // SAFETY: nobody else uses the state now: the last copy has ended.

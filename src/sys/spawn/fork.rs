@@ -1,14 +1,14 @@
 //! Work that could hang or crash, in a copy of this process.
 
 use std::cell::UnsafeCell;
-use std::ffi::{c_long, c_void};
+use std::ffi::c_long;
 use std::io;
-use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::super::{check, process, signals};
 use super::prepared::{Prepared, read_failure};
 use super::program::Beginning;
+use super::shared::Shared;
 use super::{Ids, SpawnError, SpawnStage, child};
 use crate::signal::{Signal, SignalSet};
 
@@ -58,7 +58,7 @@ fn become_worker(ids: Option<Ids>) -> io::Result<()> {
 
 /// Where a forked child leaves the reason why it could not become its program: memory that it shares with drainit.
 #[derive(Debug)]
-pub struct Failure(ptr::NonNull<Slots>);
+pub struct Failure(Shared<Slots>);
 
 #[derive(Debug)]
 struct Slots {
@@ -70,27 +70,13 @@ struct Slots {
 
 impl Failure {
     pub(super) fn new() -> io::Result<Self> {
-        let (flags, access) = (libc::MAP_SHARED | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
-        // SAFETY: a new anonymous mapping touches no memory of ours.
-        let page = unsafe { libc::mmap(ptr::null_mut(), size_of::<Slots>(), access, flags, -1, 0) };
-        if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let page = ptr::NonNull::new(page.cast::<Slots>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: a page is aligned for the slots and larger than they are, and nothing else has it.
-        unsafe {
-            page.write(Slots {
-                stage: AtomicI32::new(-1),
-                errno: AtomicI32::new(0),
-                file: UnsafeCell::new(Beginning::NONE),
-            });
-        }
-        Ok(Self(page))
+        let (stage, errno) = (AtomicI32::new(-1), AtomicI32::new(0));
+        Shared::new(Slots { stage, errno, file: UnsafeCell::new(Beginning::NONE) }).map(Self)
     }
 
     fn slots(&self) -> &Slots {
-        // SAFETY: the mapping lives as long as `self`, and what is shared in it is atomic or in a cell.
-        unsafe { self.0.as_ref() }
+        // SAFETY: it lives as long as `self`, and what is shared in it is atomic or in a cell.
+        unsafe { self.0.place().as_ref() }
     }
 
     /// Notes what has failed; called in the child.
@@ -107,12 +93,5 @@ impl Failure {
         // SAFETY: the child has ended, so nothing writes there.
         let file = unsafe { &*self.slots().file.get() };
         read_failure(&self.slots().stage, &self.slots().errno, file)
-    }
-}
-
-impl Drop for Failure {
-    fn drop(&mut self) {
-        // SAFETY: exactly the mapping that was made; no reference into it is left.
-        unsafe { libc::munmap(self.0.as_ptr().cast::<c_void>(), size_of::<Slots>()) };
     }
 }

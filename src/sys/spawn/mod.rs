@@ -15,6 +15,7 @@ mod child;
 mod fork;
 mod prepared;
 mod program;
+mod shared;
 mod stack;
 mod word;
 
