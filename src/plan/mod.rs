@@ -211,10 +211,15 @@ impl Plan {
         }
     }
 
-    /// Whether KILL may come by the clock, or has come.
+    /// Whether a stop is under way in which the clock brings KILL, or has brought it.
     #[must_use]
-    pub fn will_kill(&self) -> bool {
-        self.limit().is_some() || matches!(self.phase, Phase::Killing(_))
+    pub fn may_kill(&self) -> bool {
+        match self.phase {
+            Phase::Draining(_) => self.grace_ends.is_some() || self.policy.schedule.is_some(),
+            Phase::Stopping(stop) => stop.acts_at().is_some(),
+            Phase::Killing(_) => true,
+            Phase::Running | Phase::PostExit(_) | Phase::Over => false,
+        }
     }
 
     /// Takes an event and says what to do about it, in order.

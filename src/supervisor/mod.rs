@@ -159,19 +159,21 @@ impl Supervisor {
     /// Tells the plan of the time. Without a deadline none can have come, and the clock need not be read.
     fn tick(&mut self) -> Option<u8> {
         self.plan.deadline()?;
-        if !self.plan.will_kill() {
+        // The check and the plan are told the same time: if drainit is held after that, the next turn's check shows it.
+        let now = self.clock.now();
+        if !self.plan.may_kill() {
             self.held.rest();
-            return self.handle(Event::Tick);
+            return self.handle_at(now, Event::Tick);
         }
-        match self.held.check(self.clock.now()) {
+        match self.held.check(now) {
             Found::Nothing => None,
             Found::Starved => {
                 process::hurry();
                 None
             }
-            Found::Held => self.handle(Event::Held),
+            Found::Held => self.handle_at(now, Event::Held),
         }
-        .or_else(|| self.handle(Event::Tick))
+        .or_else(|| self.handle_at(now, Event::Tick))
     }
 
     /// How long to wait; for ever if nothing is due.
@@ -286,6 +288,10 @@ impl Supervisor {
     }
 
     fn handle(&mut self, event: Event) -> Option<u8> {
+        self.handle_at(self.clock.now(), event)
+    }
+
+    fn handle_at(&mut self, mut now: Duration, event: Event) -> Option<u8> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             trace!("event: {event}");
@@ -294,10 +300,13 @@ impl Supervisor {
             } else if event == Event::MainEnded && log_enabled!(Level::Info) {
                 self.recorder.say_left();
             }
-            for action in self.plan.handle(self.clock.now(), event) {
+            for action in self.plan.handle(now, event) {
                 match self.perform(action) {
                     Consequence::Nothing => {}
-                    Consequence::Report(event) => next = Some(event),
+                    Consequence::Report(event) => {
+                        now = self.clock.now();
+                        next = Some(event);
+                    }
                     Consequence::Leave(code) => return Some(code),
                 }
             }

@@ -1,5 +1,6 @@
 //! Where the record of a run goes, at its end and while the stop is under way: `--report`, `--termination-log`, `--rehearse`.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use crate::report::rehearsal::{self, Canvas};
 use crate::report::{Record, json, message, message_ahead};
 use crate::say::{at, debug, warn};
 use crate::settings::{ReportTo, Settings};
+use crate::sys::clock::Clock;
 use crate::sys::message_file::{MessageFile, MessageState};
 use crate::sys::report_file::{ReportFile, ReportState};
-use crate::sys::spawn::Aside;
-use crate::sys::{output, tty};
+use crate::sys::spawn::{Aside, Progress};
+use crate::sys::{file_system, output, tty};
 use crate::text::plain;
 
 /// How long drainit waits for what it writes while the stop is under way: longer than any disk takes that answers.
@@ -39,6 +41,8 @@ pub(super) struct Output {
 struct State {
     report: ReportState,
     message: MessageState,
+    /// Why the last write of each has failed: errno(3).
+    failures: [Option<i32>; 2],
 }
 
 #[derive(Debug)]
@@ -102,7 +106,7 @@ impl Output {
 
     /// Whether the files can be written to: the disk has answered.
     pub(super) fn is_free(&mut self) -> bool {
-        self.aside.as_mut().is_none_or(|aside| aside.is_done_within(Duration::ZERO))
+        self.progress_within(Duration::ZERO) != Progress::UnderWay
     }
 
     /// Writes what is known so far: the runtime's KILL would leave no time for it.
@@ -110,7 +114,8 @@ impl Output {
         let report = self.report_file().filter(|file| file.can_be_replaced()).map(|_| json(record));
         let log = self.termination_log.as_ref().filter(|log| log.file.can_be_replaced());
         let message = log.map(|_| message_ahead(record, now));
-        if !self.write_files(report.as_deref(), message.as_deref(), Level::Debug, AHEAD_PATIENCE) {
+        let progress = self.write_files(report.as_deref(), message.as_deref(), Level::Debug, AHEAD_PATIENCE);
+        if progress == Progress::UnderWay {
             debug!(
                 "the report or the termination message is not written ahead: its disk does not answer yet"
             );
@@ -127,38 +132,64 @@ impl Output {
             output::write_stderr(text.as_bytes());
         }
         let message = self.termination_log.as_ref().map(|_| message(record).unwrap_or_default());
-        let is_free = self.aside.as_mut().is_none_or(|aside| aside.is_done_within(END_PATIENCE));
-        if !is_free || !self.write_files(report.as_deref(), message.as_deref(), Level::Warn, END_PATIENCE) {
-            warn!("the report or the termination message is not written yet: its disk does not answer");
-        }
+        self.write_at_the_end(report.as_deref(), message.as_deref());
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
     }
 
-    /// Writes these texts to their files; failures are logged at this level. Returns false if that takes longer.
+    /// The last of the copies may be killed too, which is made up for once.
+    fn write_at_the_end(&mut self, report: Option<&str>, message: Option<&str>) {
+        let clock = Clock::start();
+        let left = || END_PATIENCE.saturating_sub(clock.now());
+        let mut progress = self.progress_within(left());
+        for _ in 0..2 {
+            if progress != Progress::UnderWay {
+                progress = self.write_files(report, message, Level::Warn, left());
+            }
+            if progress == Progress::Done {
+                return;
+            }
+        }
+        let why = match progress {
+            Progress::Failed => "the process that writes them was killed",
+            Progress::Done | Progress::UnderWay => "their disk does not answer yet",
+        };
+        warn!("the report or the termination message is not written: {why}");
+    }
+
+    fn progress_within(&mut self, patience: Duration) -> Progress {
+        self.aside.as_mut().map_or(Progress::Done, |aside| aside.progress_within(patience))
+    }
+
+    /// Writes these texts to their files, and waits for that for so long; failures are logged at this level.
     fn write_files(
         &mut self,
         report: Option<&str>,
         message: Option<&str>,
         level: Level,
         patience: Duration,
-    ) -> bool {
-        let Some(mut aside) = self.aside.take() else { return true };
+    ) -> Progress {
+        if report.is_none() && message.is_none() {
+            return Progress::Done;
+        }
+        let Some(mut aside) = self.aside.take() else { return Progress::Done };
         let report = self.report_file().zip(report);
-        let message = self.termination_log.as_ref().zip(message);
-        let is_done = aside.run(patience, &mut |state| {
-            if let Some((file, text)) = report
-                && let Err(error) = file.write(&mut state.report, text.as_bytes())
-            {
-                at!(level, "cannot write the report: {}", plain(&error));
-            }
-            if let Some((TerminationLog { path, file }, text)) = message
-                && let Err(error) = file.write(&mut state.message, text)
-            {
-                at!(level, "cannot write the termination message to {}: {}", path.display(), plain(&error));
-            }
+        let log = self.termination_log.as_ref();
+        let message = log.zip(message);
+        let progress = aside.run(patience, &mut |state| {
+            let report = report.map(|(file, text)| file.write(&mut state.report, text.as_bytes()));
+            let message = message.map(|(log, text)| log.file.write(&mut state.message, text));
+            state.failures = [report, message].map(|written| written?.err().map(file_system::number_of));
         });
+        let [report, message] = aside.state().unwrap_or_default().failures;
+        if let Some(error) = report {
+            at!(level, "cannot write the report: {}", plain(&io::Error::from_raw_os_error(error)));
+        }
+        if let (Some(error), Some(log)) = (message, log) {
+            let (path, error) = (log.path.display(), io::Error::from_raw_os_error(error));
+            at!(level, "cannot write the termination message to {path}: {}", plain(&error));
+        }
         self.aside = Some(aside);
-        is_done
+        progress
     }
 
     fn report_file(&self) -> Option<&ReportFile> {

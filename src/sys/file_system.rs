@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{AtFlags, OFlag};
@@ -33,9 +34,40 @@ pub(super) fn at(folder: &OwnedFd, name: &CStr) -> nix::Result<FileId> {
     fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(FileId::new)
 }
 
-/// Opens the file that has this name, if it is this one.
+/// Opens the file that has this name, if it is this one, and has no other name: the kernel may have given its number to a file that somebody
+/// else has put there.
 pub(super) fn open_at(folder: &OwnedFd, name: &CStr, id: FileId, flags: OFlag) -> Option<File> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(folder, name, flags, Mode::empty()).ok()?;
-    (FileId::of(&file) == Some(id)).then(|| File::from(file))
+    let found = fstat(&file).ok()?;
+    (found.st_nlink == 1 && FileId::new(found) == id).then(|| File::from(file))
+}
+
+/// The kernel's number of an error, errno(3).
+#[must_use]
+pub fn number_of(error: io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_opened_again_if_it_is_there_and_has_no_other_name() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let (path, other) = (folder.path().join("file"), folder.path().join("other"));
+        let id = FileId::of(&File::create(&path).expect("our own folder")).expect("it is there");
+        let place = OwnedFd::from(File::open(folder.path()).expect("our own folder"));
+        let opens = || open_at(&place, c"file", id, OFlag::O_WRONLY).is_some();
+        assert!(opens());
+        std::fs::hard_link(&path, &other).expect("our own folder");
+        assert!(!opens());
+        std::fs::remove_file(&path).expect("our own folder");
+        std::os::unix::fs::symlink(&other, &path).expect("our own folder");
+        assert!(!opens());
+        std::fs::remove_file(&path).expect("our own folder");
+        File::create(&path).expect("our own folder");
+        assert!(!opens());
+    }
 }

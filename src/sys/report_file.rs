@@ -94,10 +94,16 @@ impl ReportFile {
     pub fn write(&self, state: &mut ReportState, text: &[u8]) -> io::Result<()> {
         let Kind::Regular(place) = &self.kind else { return self.append(text) };
         if let Some(place) = place.as_ref().filter(|_| !state.is_overwritten)
-            && place.replace(&self.file, state, text).is_ok()
+            && let Some(new) = place.make(&self.file, state)
         {
-            state.length = text.len();
-            return Ok(());
+            // If there is no room for the new text, the old one stays.
+            let written = (&new).write_all(text);
+            if written.is_ok() && place.replace(&new, state) {
+                state.length = text.len();
+                return Ok(());
+            }
+            place.remove_temporary();
+            written?;
         }
         // In one call, and never shorter than before: the process may be killed at any moment.
         state.is_overwritten = true;
@@ -110,7 +116,7 @@ impl ReportFile {
         let replacement = place.as_ref().zip(state.replaced_by[0]);
         match replacement.map(|(place, id)| place.open(id)) {
             None => self.file.write_all_at(&text, 0)?,
-            Some(replacement) => replacement.ok_or(io::ErrorKind::NotFound)?.write_all_at(&text, 0)?,
+            Some(replacement) => replacement.ok_or(Errno::EEXIST)?.write_all_at(&text, 0)?,
         }
         state.length = text.len();
         Ok(())
@@ -163,33 +169,40 @@ impl Place {
         state.replaced_by[0].is_none() && there == FileId::of(first)
     }
 
-    /// Puts a new file with this text in place of the old one, if that is still there. A mount point cannot be replaced.
-    fn replace(&self, first: &File, state: &mut ReportState, text: &[u8]) -> io::Result<()> {
-        if !self.is_free(first, state) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let metadata = first.metadata()?;
-        let temporary = CString::new([b".drainit-", self.name.to_bytes()].concat())?;
+    /// Makes a new file that can replace the old one, if that is still there.
+    fn make(&self, first: &File, state: &mut ReportState) -> Option<File> {
+        let metadata = first.metadata().ok().filter(|_| self.is_free(first, state))?;
         // One of its own that was killed while it wrote may have left it.
-        let _ = nix::unistd::unlinkat(&self.folder, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir);
+        self.remove_temporary();
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(metadata.mode() & 0o777);
-        let file = File::from(nix::fcntl::openat(&self.folder, temporary.as_c_str(), flags, mode)?);
-        let written = nix::sys::stat::fchmod(&file, mode)
-            .map_err(io::Error::from)
-            .and_then(|()| std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())))
-            .and_then(|()| (&file).write_all(text))
-            .and_then(|()| {
-                let new = FileId::of(&file);
-                state.replaced_by[1] = new;
-                let (folder, name) = (&self.folder, self.name.as_c_str());
-                nix::fcntl::renameat(folder, temporary.as_c_str(), folder, name)?;
-                state.replaced_by = [new, None];
-                Ok(())
-            });
-        if written.is_err() {
-            let _ = nix::unistd::unlinkat(&self.folder, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir);
+        let file = nix::fcntl::openat(&self.folder, self.temporary().as_c_str(), flags, mode).ok()?;
+        let is_alike = nix::sys::stat::fchmod(&file, mode).is_ok()
+            && std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())).is_ok();
+        if !is_alike {
+            self.remove_temporary();
         }
-        written
+        is_alike.then(|| File::from(file))
+    }
+
+    /// Puts the new file in place of the old one. A mount point cannot be replaced.
+    fn replace(&self, new: &File, state: &mut ReportState) -> bool {
+        let new = FileId::of(new);
+        state.replaced_by[1] = new;
+        let (folder, name) = (&self.folder, self.name.as_c_str());
+        let is_there = nix::fcntl::renameat(folder, self.temporary().as_c_str(), folder, name).is_ok();
+        if is_there {
+            state.replaced_by = [new, None];
+        }
+        is_there
+    }
+
+    /// The new file's name, until it is whole.
+    fn temporary(&self) -> CString {
+        CString::new([b".drainit-", self.name.to_bytes()].concat()).unwrap_or_default()
+    }
+
+    fn remove_temporary(&self) {
+        let _ = nix::unistd::unlinkat(&self.folder, self.temporary().as_c_str(), UnlinkatFlags::NoRemoveDir);
     }
 }

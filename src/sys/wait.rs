@@ -111,11 +111,11 @@ fn as_status(code: i32, status: i32) -> i32 {
     }
 }
 
-/// Whether this child has ended; it is reaped then.
-pub(super) fn has_ended(pid: i32) -> bool {
+/// How this child has ended, and whether it has: it is reaped then. `None` inside is an end that another one has seen.
+pub(super) fn end_of(pid: i32) -> Option<Option<Ended>> {
     match wait_for_one(pid, libc::WNOHANG | libc::__WALL) {
-        Ok((found, _)) => found == pid,
-        Err(error) => is_no_child(&error),
+        Ok((found, status)) => (found == pid).then(|| Ended::from_wait_status(status)),
+        Err(error) => is_no_child(&error).then_some(None),
     }
 }
 

@@ -102,7 +102,7 @@ fn a_stop_and_its_deadlines_do_not_wait_for_a_disk() {
         took(begun, Duration::ZERO);
         init.says("time is up: killing ");
         took(begun, Duration::from_secs(1));
-        init.says("is not written yet");
+        init.says("is not written: their disk does not answer yet");
         init.says("exiting with 137");
         // KILL after one second, and two more seconds for the disk.
         took(begun, Duration::from_secs(3));

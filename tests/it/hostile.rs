@@ -7,7 +7,7 @@ use drainit::signal::Signal;
 use drainit::sys::kill;
 use serde_json::Value;
 
-use crate::harness::{BOTH, Init, Mode, stays, took};
+use crate::harness::{BOTH, Init, Mode, stays, took, wait_until};
 
 fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
@@ -221,7 +221,7 @@ fn after_a_sleep_past_its_end_the_grace_period_is_two_seconds_more() {
     const GRACE: Duration = Duration::from_millis(300);
     for mode in BOTH {
         let mut init = Init::new(mode)
-            .flags(&["-v", "--grace-period=300ms", "--ignored-after=never"])
+            .flags(&["--grace-period=300ms", "--ignored-after=never"])
             .workload("name=main ignore=TERM ready hold")
             .start();
         init.ready(&["main"]).signal(Signal::TERM);
@@ -234,4 +234,44 @@ fn after_a_sleep_past_its_end_the_grace_period_is_two_seconds_more() {
         init.finish().exits(137);
         took(begun, Duration::from_secs(2));
     }
+}
+
+/// At whatever point of a turn it is stopped. A stop at its reading of its own schedule is one between its looks at the clock.
+#[test]
+fn wherever_it_is_held_the_processes_have_two_seconds_more() {
+    if !has("strace") {
+        return;
+    }
+    let held = |mode: Mode, when: usize, flags: &[&str]| {
+        let inject = format!("inject=openat:signal=SIGSTOP:when={when}");
+        let file = ["-P", "/proc/self/schedstat", "-e", "trace=openat", "-e", &inject];
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let traced = folder.path().join("traced");
+        let strace = [&["strace", "-D", "-o", traced.to_str().expect("text")][..], &file].concat();
+        let mut init =
+            Init::new(mode).under(&strace).flags(flags).workload("name=main ignore=TERM ready hold").start();
+        init.ready(&["main"]).signal(Signal::TERM);
+        let pid = init.pid();
+        let is_stopped =
+            || std::fs::read_to_string(&traced).ok()?.contains("stopped by SIGSTOP").then_some(());
+        wait_until("it is stopped", is_stopped);
+        stays(Duration::from_secs(3), || true);
+        let begun = Instant::now();
+        kill::send(pid, Signal::CONT).expect("it is there");
+        init.finish().exits(137);
+        took(begun, Duration::from_secs(2));
+    };
+    let grace = ["--grace-period=1500ms", "--ignored-after=never"];
+    let drain = ["--pre-stop-sleep=100ms", "--stop-schedule=TERM/1500ms/KILL", "--ignored-after=never"];
+    std::thread::scope(|scope| {
+        for mode in BOTH {
+            for when in 2..=4 {
+                scope.spawn(move || held(mode, when, &grace));
+            }
+            // The second is in the drain: TERM is sent after it, and its own time begins then.
+            for when in 3..=4 {
+                scope.spawn(move || held(mode, when, &drain));
+            }
+        }
+    });
 }

@@ -221,6 +221,21 @@ fn processes_past_the_limit_are_counted_once() {
 }
 
 #[test]
+fn a_report_that_there_is_no_room_for_is_not_half_a_report() {
+    for mode in BOTH {
+        let scratch = Scratch::new();
+        let mut init = Init::new(mode)
+            .under(&["prlimit", "--fsize=300"])
+            .flags(&[&scratch.flag("report", "report")])
+            .workload("name=main catch=TERM:1ms:4 ready hold")
+            .start();
+        init.ready(&["main"]).signal(Signal::TERM);
+        init.finish().exits(4).warns(&["cannot write the report: file too large"]);
+        assert_eq!(fs::read_to_string(scratch.path("report")).expect("it was made"), "");
+    }
+}
+
+#[test]
 fn a_report_that_cannot_be_written_any_more_changes_nothing() {
     for mode in BOTH {
         let run = Init::new(mode).flags(&["--report=/dev/full"]).workload("exit=3").run();

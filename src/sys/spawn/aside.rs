@@ -10,6 +10,7 @@ use super::super::process::{self, Helper};
 use super::super::{check, signals, wait};
 use super::shared::Shared;
 use super::stack::Stack;
+use crate::outcome::Ended;
 use crate::signal::SignalSet;
 
 /// How long to wait at first before looking again whether the work is done; then twice as long each time.
@@ -27,6 +28,15 @@ pub struct Aside<T> {
     copy: Option<Helper>,
 }
 
+/// What has become of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Done,
+    /// The copy was killed.
+    Failed,
+    UnderWay,
+}
+
 struct Work<'a, T> {
     state: NonNull<T>,
     work: &'a mut dyn FnMut(&mut T),
@@ -39,12 +49,12 @@ impl<T: Copy> Aside<T> {
         Ok(Self { state: Shared::new(state)?, copy: None })
     }
 
-    /// Does the work if nothing is under way, and waits for its end for at most this long. Returns whether it has ended.
+    /// Does the work if nothing is under way, and waits for its end for at most this long.
     ///
     /// If no process can be made, this one does the work itself: it is not lost because of that.
-    pub fn run(&mut self, patience: Duration, work: &mut dyn FnMut(&mut T)) -> bool {
-        if !self.is_done_within(Duration::ZERO) {
-            return false;
+    pub fn run(&mut self, patience: Duration, work: &mut dyn FnMut(&mut T)) -> Progress {
+        if self.progress_within(Duration::ZERO) == Progress::UnderWay {
+            return Progress::UnderWay;
         }
         let mut work = Work { state: self.state.place(), work };
         match copy(&raw mut work) {
@@ -52,23 +62,34 @@ impl<T: Copy> Aside<T> {
             // SAFETY: nobody else uses the state now: the last copy has ended.
             Err(_) => (work.work)(unsafe { work.state.as_mut() }),
         }
-        self.is_done_within(patience)
+        self.progress_within(patience)
     }
 
-    /// Whether nothing is under way, or comes to its end within this time.
-    pub fn is_done_within(&mut self, patience: Duration) -> bool {
-        let Some(copy) = &self.copy else { return true };
+    /// What is remembered, if nothing is under way.
+    pub fn state(&self) -> Option<T> {
+        // SAFETY: no copy uses it now, and the value is plain data.
+        self.copy.is_none().then(|| unsafe { *self.state.place().as_ptr() })
+    }
+
+    /// What becomes within this time of the work that is under way.
+    pub fn progress_within(&mut self, patience: Duration) -> Progress {
+        let Some(copy) = &self.copy else { return Progress::Done };
+        // A command may have stopped all processes that it could see.
+        // SAFETY: our own child, which has not been reaped.
+        unsafe { libc::kill(copy.pid(), libc::SIGCONT) };
         let clock = Clock::start();
         let mut pause = FIRST_PAUSE;
-        while !wait::has_ended(copy.pid()) {
+        loop {
+            if let Some(ended) = wait::end_of(copy.pid()) {
+                self.copy = None;
+                return if ended == Some(Ended::Exited(0)) { Progress::Done } else { Progress::Failed };
+            }
             if patience <= clock.now() {
-                return false;
+                return Progress::UnderWay;
             }
             let _ = signals::wait(SignalSet::default(), Some(pause));
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.copy = None;
-        true
     }
 }
 
@@ -87,7 +108,48 @@ fn copy<T>(work: *mut Work<'_, T>) -> io::Result<i32> {
 extern "C" fn begin<T>(work: *mut c_void) -> c_int {
     // SAFETY: what `copy` has passed, in this process's own memory. Nobody else uses it here.
     let work = unsafe { &mut *work.cast::<Work<'_, T>>() };
+    // Whoever reads what the command writes waits until no process can write there any more, and this one may take long.
+    for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: nothing in this process uses it from now on.
+        unsafe { libc::close(standard) };
+    }
     // SAFETY: the parent does not use the state before this process has ended.
     (work.work)(unsafe { work.state.as_mut() });
     process::exit_now(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::procfs;
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// One after the other: there is one copy at a time. They allocate nothing, because this process has other threads.
+    #[test]
+    fn work_is_done_or_fails_or_is_under_way() {
+        let mut aside = Aside::new(1).expect("memory");
+        assert_eq!(aside.run(SOON, &mut |state| *state += 1), Progress::Done);
+        assert_eq!((aside.state(), process::helper()), (Some(2), None), "the copy's work is remembered");
+
+        assert_eq!(aside.run(SOON, &mut |_| process::exit_now(1)), Progress::Failed);
+
+        let mut hangs = |_: &mut i32| loop {
+            // SAFETY: no pointer is passed.
+            unsafe { libc::pause() };
+        };
+        assert_eq!(aside.run(Duration::ZERO, &mut hangs), Progress::UnderWay);
+        assert_eq!(
+            (aside.state(), aside.run(Duration::ZERO, &mut |state| *state += 1)),
+            (None, Progress::UnderWay)
+        );
+        let copy = process::helper().expect("it hangs");
+        let mut is_seen = false;
+        procfs::each_process(|pid, _| is_seen |= pid == copy);
+        assert!(!is_seen, "it is no process of the run");
+        // SAFETY: our own child, which has not been reaped.
+        unsafe { libc::kill(copy, libc::SIGKILL) };
+        assert_eq!(aside.progress_within(SOON), Progress::Failed);
+        assert_eq!((aside.run(SOON, &mut |state| *state += 1), aside.state()), (Progress::Done, Some(3)));
+    }
 }

@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
-pub use aside::Aside;
+pub use aside::{Aside, Progress};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
 pub use program::{Lookup, ProgramFile, look_up};
