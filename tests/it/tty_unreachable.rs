@@ -11,10 +11,10 @@ use crate::harness::{DRAINIT, Gate, WORKLOAD, stays, wait_until};
 use crate::shells::is_installed;
 use crate::terminal::Screen;
 
-/// The command ignores TTIN, or catches it. Its child does not, and reads.
+/// The command ignores TTIN and TTOU, or catches them. Its child does not, and reads or writes.
 const SHELL: &str = "trap '' HUP
-trap HOW TTIN
-( trap - TTIN; WORKLOAD await=GATE; read x </dev/tty; echo $? >READ ) &
+trap HOW TTIN TTOU
+( trap - TTIN TTOU; WORKLOAD await=GATE; DOES; echo $? >READ ) &
 child=$!
 echo $child $$ >PIDS
 while kill -0 $child 2>/dev/null; do wait $child; done
@@ -69,13 +69,17 @@ struct Reader {
     program: &'static str,
     text: &'static str,
     how: &'static str,
+    does: &'static str,
 }
 
-const IGNORES: Reader = Reader { program: "sh", text: SHELL, how: "''" };
-const CATCHES: Reader = Reader { program: "sh", text: SHELL, how: ":" };
-const TAKES_THE_NEWS: Reader = Reader { program: "python3", text: PYTHON, how: "stays" };
-const LEAVES: Reader = Reader { program: "python3", text: PYTHON, how: "leaves" };
-const HOLDER: Reader = Reader { program: "python3", text: PYTHON, how: "holder" };
+const READ: &str = "read x </dev/tty";
+const IGNORES: Reader = Reader { program: "sh", text: SHELL, how: "''", does: READ };
+const CATCHES: Reader = Reader { how: ":", ..IGNORES };
+/// Under `stty tostop`.
+const WRITES: Reader = Reader { does: "echo word >/dev/tty", ..IGNORES };
+const TAKES_THE_NEWS: Reader = Reader { program: "python3", text: PYTHON, how: "stays", does: "" };
+const LEAVES: Reader = Reader { how: "leaves", ..TAKES_THE_NEWS };
+const HOLDER: Reader = Reader { how: "holder", ..TAKES_THE_NEWS };
 
 /// One that runs.
 struct Run {
@@ -121,6 +125,7 @@ impl Reader {
             ("READ", read.path()),
             ("PIDS", pids.path()),
             ("HOW", self.how.to_owned()),
+            ("DOES", self.does.to_owned()),
         ] {
             text = text.replace(word, &value);
         }
@@ -176,16 +181,14 @@ const STARTS: [&str; 4] = [
     "( $D -- READER & )",
     "( set -m; $D -- READER & )",
     "( $D -- $D -- READER & )",
-    "( $D -p TERM -- READER & )",
+    "( $D -p URG -- READER & )",
 ];
 
 #[test]
 fn a_process_below_the_command_fails_to_read_as_without_an_init() {
     for start in STARTS {
-        for reader in [IGNORES, CATCHES, TAKES_THE_NEWS] {
-            // With `-p TERM` the end of the subshell is a stop, if it comes late enough.
-            let start = if start.contains("-p") { &start.replace("TERM", "URG") } else { start };
-            let Some(run) = reader.start(start) else { continue };
+        for reader in [IGNORES, CATCHES, WRITES, TAKES_THE_NEWS] {
+            let Some(run) = reader.start(&format!("stty tostop; {start}")) else { continue };
             let pids = run.pids();
             wait_until("drainit has left the session", || leads_a_session(pids[2]).then_some(()));
             run.gate.open();
@@ -258,6 +261,9 @@ fn a_continue_or_a_stop_ends_what_no_look_has_found() {
             let Some(run) = reader.start(UNNOTICED) else { continue };
             let pids = run.pids();
             run.child_is_stopped();
+            // `kill 0` in the script is to reach drainit.
+            let group = look_at(pids[2]).expect("it is there").group;
+            assert!(group != pids[2] && !leads_a_session(pids[2]), "{UNNOTICED}");
             kill::send(pids[2], signal).expect("it is there");
             wait_until("they end", || pids.iter().all(|&pid| is_gone(pid)).then_some(()));
             if signal == Signal::CONT {
@@ -318,6 +324,45 @@ fn a_shell_keeps_a_job_that_it_can_bring_to_the_front() {
             kill::send(child, Signal::KILL).expect("it is there");
             wait_until("they end", || pids.iter().all(|&pid| is_gone(pid)).then_some(()));
         }
+    }
+}
+
+#[test]
+fn job_control_is_that_of_any_shell_and_in_any_terminal() {
+    const BASH: [&str; 5] = ["bash", "--norc", "--noprofile", "--noediting", "-i"];
+    let shells: [&[&str]; 6] = [
+        &BASH,
+        &["dash", "-i"],
+        &["zsh", "-f", "-i"],
+        // A nested shell.
+        &["sh", "-c", "bash --norc --noprofile --noediting -i; :"],
+        &["script", "-qec", "bash --norc --noprofile --noediting -i", "/dev/null"],
+        &["tmux", "-L", "SOCKET", "-f", "/dev/null", "new", "PS1= bash --norc --noprofile --noediting -i"],
+    ];
+    let socket = format!("drainit-{}", std::process::id());
+    for shell in shells {
+        if !is_installed(shell[0]) {
+            continue;
+        }
+        let shell = shell.iter().map(|word| if *word == "SOCKET" { &socket } else { *word });
+        let shell: Vec<&str> = shell.collect();
+        let mut screen = Screen::of(&[&["env", "TERM=xterm"], &shell[..]].concat());
+        let (pid, log) = (Gate::closed(), Gate::closed());
+        screen.line("echo up: $((6 * 7))").shows("up: 42");
+        let reads = format!("echo $$ >{}; read a; read b; echo $a $b >{}", pid.path(), log.path());
+        screen.line(&format!("$D -- sh -c '{reads}' &"));
+        let main: i32 = pid.text().trim().parse().expect("a pid");
+        let drainit = look_at(main).expect("it is there").parent;
+        for pid in [main, drainit] {
+            wait_until("it is stopped", || look_at(pid).filter(Process::is_stopped));
+        }
+        screen.line("echo halted: $((6 * 7))").shows("halted: 42");
+        screen.line("fg");
+        wait_until("it goes on", || look_at(main).filter(|main| !main.is_stopped()));
+        screen.line("one").line("two");
+        assert_eq!(log.text(), "one two\n", "{shell:?}");
+        screen.line("echo down: $((6 * 7))").shows("down: 42");
+        screen.line("exit").ended();
     }
 }
 
