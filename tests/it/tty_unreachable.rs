@@ -8,6 +8,7 @@ use drainit::signal::Signal;
 use drainit::sys::{kill, process};
 
 use crate::harness::{DRAINIT, Gate, WORKLOAD, stays, wait_until};
+use crate::idle::{Wait, wait_of};
 use crate::shells::is_installed;
 use crate::terminal::Screen;
 
@@ -58,6 +59,8 @@ if child == 0:
     read()
 signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
 write('PIDS', child, os.getpid())
+if 'HOW' == 'goes':
+    sys.exit(3)
 while True:
     _, status = os.waitpid(child, os.WUNTRACED)
     if not os.WIFSTOPPED(status) or 'HOW' == 'leaves':
@@ -79,27 +82,33 @@ const CATCHES: Reader = Reader { how: ":", ..IGNORES };
 const WRITES: Reader = Reader { does: "echo word >/dev/tty", ..IGNORES };
 const TAKES_THE_NEWS: Reader = Reader { program: "python3", text: PYTHON, how: "stays", does: "" };
 const LEAVES: Reader = Reader { how: "leaves", ..TAKES_THE_NEWS };
+const GOES: Reader = Reader { how: "goes", ..TAKES_THE_NEWS };
 const HOLDER: Reader = Reader { how: "holder", ..TAKES_THE_NEWS };
 
 /// One that runs.
 struct Run {
     screen: Screen,
+    begin: Gate,
     /// Opened when the child is to read.
     gate: Gate,
     /// The error of its read.
     read: Gate,
     pids: Gate,
-    _folder: Gate,
+    program: Gate,
 }
 
 impl Reader {
-    /// Starts it by this line, in which `READER` stands for it; `None` if its program is not there.
+    /// Starts it by this line, in which `READER` stands for it, and `BEGIN` for a file that is there when the shell has the terminal again. `None`
+    /// if its program is not there.
     fn start(&self, line: &str) -> Option<Run> {
-        self.start_in(line, |line| {
+        let mut run = self.start_in(line, |line| {
             let mut screen = Screen::of_shell();
-            screen.line(line);
+            screen.line(line).line("echo next: $((6 * 7))").shows("next: 42");
             screen
-        })
+        })?;
+        run.screen.is_back();
+        run.begin.open();
+        Some(run)
     }
 
     /// The same in a nested shell, which can end while the terminal stays.
@@ -117,7 +126,7 @@ impl Reader {
         if !is_installed(self.program) {
             return None;
         }
-        let [gate, read, pids, folder] = [(); 4].map(|()| Gate::closed());
+        let [begin, gate, read, pids, program] = [(); 5].map(|()| Gate::closed());
         let mut text = self.text.to_owned();
         for (word, value) in [
             ("WORKLOAD", WORKLOAD.to_string()),
@@ -129,9 +138,10 @@ impl Reader {
         ] {
             text = text.replace(word, &value);
         }
-        std::fs::write(folder.path(), text).expect("our own folder");
-        let line = line.replace("READER", &format!("{} {}", self.program, folder.path()));
-        Some(Run { screen: start(&line), gate, read, pids, _folder: folder })
+        std::fs::write(program.path(), text).expect("our own folder");
+        let line = line.replace("READER", &format!("{} {}", self.program, program.path()));
+        let line = line.replace("BEGIN", &begin.path());
+        Some(Run { screen: start(&line), begin, gate, read, pids, program })
     }
 }
 
@@ -171,6 +181,11 @@ impl Run {
 
 fn is_gone(pid: i32) -> bool {
     look_at(pid).is_none_or(|process| !process.is_alive())
+}
+
+/// It has found nothing to do, and no look is to come.
+fn has_looked(drainit: i32) {
+    wait_until("drainit is idle", || (wait_of(drainit) == Some(Wait::ForEver)).then_some(()));
 }
 
 fn leads_a_session(pid: i32) -> bool {
@@ -218,15 +233,21 @@ fn the_end_of_the_shell_makes_a_reader_fail_that_it_could_have_continued() {
 
 #[test]
 fn what_the_command_has_left_behind_stopped_fails_to_read_too() {
-    // The script goes on in drainit's group, so drainit does not leave the session ahead.
-    let script = "( sh -c '$D --wait-for-all -- READER; exec $W hold' & )";
+    // The script leads drainit's group, and goes on, so drainit does not leave the session ahead.
+    let script = "( set -m; sh -c '$W await=BEGIN; $D --wait-for-all -- READER; exec $W hold' & )";
     let Some(run) = LEAVES.start(script) else { return };
     let pids = run.pids();
+    has_looked(pids[2]);
     run.gate.open();
     run.fails(pids, script);
     // An orphan's stop is told to drainit.
-    let orphan = "( sh -c '$D -- sh -c \"READER & exec $W hold\"; exec $W hold' & )";
-    let mut run = LEAVES.start(orphan).expect("it is installed");
+    let orphan =
+        "( set -m; sh -c '$W await=BEGIN; $D -- sh -c \"READER; exec $W ready hold\"; exec $W hold' & )";
+    let mut run = GOES.start(orphan).expect("it is installed");
+    run.screen.shows("ready");
+    let pids = run.pids.text();
+    let child = pids.split(' ').next().and_then(|child| child.parse().ok()).expect("a pid");
+    has_looked(look_at(child).expect("it is there").parent);
     run.gate.open();
     assert_ne!(run.read.text(), "0\n");
     run.screen.is_back();
@@ -252,7 +273,7 @@ fn the_leader_of_a_pipeline_lets_its_command_fail_each_time() {
 }
 
 /// drainit hears nothing of the stop, and others of its group may still need it there.
-const UNNOTICED: &str = "( sh -c '$D -- READER; exec $W hold' & )";
+const UNNOTICED: &str = "( set -m; sh -c '$W await=BEGIN; $D -- READER; exec $W hold' & )";
 
 #[test]
 fn a_continue_or_a_stop_ends_what_no_look_has_found() {
@@ -260,10 +281,13 @@ fn a_continue_or_a_stop_ends_what_no_look_has_found() {
         for signal in [Signal::CONT, Signal::TERM] {
             let Some(run) = reader.start(UNNOTICED) else { continue };
             let pids = run.pids();
+            has_looked(pids[2]);
             run.child_is_stopped();
             // `kill 0` in the script is to reach drainit.
-            let group = look_at(pids[2]).expect("it is there").group;
-            assert!(group != pids[2] && !leads_a_session(pids[2]), "{UNNOTICED}");
+            stays(Duration::from_millis(100), || {
+                look_at(pids[0]).is_some_and(|child| child.is_stopped())
+                    && look_at(pids[2]).is_some_and(|drainit| drainit.group != drainit.pid)
+            });
             kill::send(pids[2], signal).expect("it is there");
             wait_until("they end", || pids.iter().all(|&pid| is_gone(pid)).then_some(()));
             if signal == Signal::CONT {
@@ -277,7 +301,7 @@ fn a_continue_or_a_stop_ends_what_no_look_has_found() {
 fn a_stop_ends_what_a_leader_of_the_session_cannot_let_go() {
     let Some(mut run) = HOLDER.start_in("", |_| Screen::of(&["true"])) else { return };
     run.screen.ended();
-    let program = run._folder.path();
+    let program = run.program.path();
     run.screen = Screen::of(&[*DRAINIT, "--", "python3", &program]);
     let [.., drainit] = run.pids();
     let child = run.child_is_stopped();
