@@ -206,6 +206,7 @@ fn a_process_below_the_command_fails_to_read_as_without_an_init() {
             let Some(run) = reader.start(&format!("stty tostop; {start}")) else { continue };
             let pids = run.pids();
             wait_until("drainit has left the session", || leads_a_session(pids[2]).then_some(()));
+            has_looked(pids[2]);
             run.gate.open();
             run.fails(pids, start);
         }
@@ -241,8 +242,7 @@ fn what_the_command_has_left_behind_stopped_fails_to_read_too() {
     run.gate.open();
     run.fails(pids, script);
     // An orphan's stop is told to drainit.
-    let orphan =
-        "( set -m; sh -c '$W await=BEGIN; $D -- sh -c \"READER; exec $W ready hold\"; exec $W hold' & )";
+    let orphan = "( set -m; sh -c '$W await=BEGIN; $D -- sh -c \"READER; exec $W ignore=TTIN ready hold\"; exec $W hold' & )";
     let mut run = GOES.start(orphan).expect("it is installed");
     run.screen.shows("ready");
     let pids = run.pids.text();
@@ -351,6 +351,18 @@ fn a_shell_keeps_a_job_that_it_can_bring_to_the_front() {
     }
 }
 
+/// The socket of a tmux server, which outlives its client.
+struct Tmux(Gate);
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        if is_installed("tmux") {
+            let mut end = std::process::Command::new("tmux");
+            let _ = end.args(["-S", &self.0.path(), "kill-server"]).output();
+        }
+    }
+}
+
 #[test]
 fn job_control_is_that_of_any_shell_and_in_any_terminal() {
     const BASH: [&str; 5] = ["bash", "--norc", "--noprofile", "--noediting", "-i"];
@@ -361,9 +373,10 @@ fn job_control_is_that_of_any_shell_and_in_any_terminal() {
         // A nested shell.
         &["sh", "-c", "bash --norc --noprofile --noediting -i; :"],
         &["script", "-qec", "bash --norc --noprofile --noediting -i", "/dev/null"],
-        &["tmux", "-L", "SOCKET", "-f", "/dev/null", "new", "PS1= bash --norc --noprofile --noediting -i"],
+        &["tmux", "-S", "SOCKET", "-f", "/dev/null", "new", "PS1= bash --norc --noprofile --noediting -i"],
     ];
-    let socket = format!("drainit-{}", std::process::id());
+    let tmux = Tmux(Gate::closed());
+    let socket = tmux.0.path();
     for shell in shells {
         if !is_installed(shell[0]) {
             continue;
