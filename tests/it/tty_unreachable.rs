@@ -192,11 +192,13 @@ fn leads_a_session(pid: i32) -> bool {
     process::session_of(pid) == Some(pid)
 }
 
-const STARTS: [&str; 4] = [
+const STARTS: [&str; 5] = [
     "( $D -- READER & )",
     "( set -m; $D -- READER & )",
     "( $D -- $D -- READER & )",
     "( $D -p URG -- READER & )",
+    // The leader of drainit's group has ended, and its parent does not reap it.
+    "( set -m; sh -c '$D -- READER & :' & exec $W hold ) &",
 ];
 
 #[test]
