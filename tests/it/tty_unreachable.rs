@@ -171,10 +171,10 @@ impl Run {
         assert_ne!(self.read.text(), "0\n", "{what}");
         wait_until(what, || pids.iter().all(|&pid| is_gone(pid)).then_some(()));
         self.screen.is_back();
-        for left in self.screen.processes() {
-            let _ = kill::send(left.pid, Signal::KILL);
+        for left in self.screen.rest() {
+            let _ = kill::send(left, Signal::KILL);
         }
-        wait_until("the rest is gone", || self.screen.processes().is_empty().then_some(()));
+        wait_until("the rest is gone", || self.screen.rest().is_empty().then_some(()));
         self.screen.leaves();
     }
 }
