@@ -18,17 +18,26 @@
 //! If no shell could continue drainit, the kernel would not stop a command in drainit's group either, so drainit does not stop. Instead the
 //! command's group is continued, unless the signal was sent by a process and forwarded by drainit. The call of a command that wants a
 //! terminal that it cannot get would fail if the command's group were orphaned. drainit, its parent in another group, keeps the group from
-//! being orphaned, so drainit leaves the session, once. If it cannot, the group gets HUP and CONT, like any stopped group that no process
-//! can continue any more.
+//! being orphaned, so drainit leaves the session. If it leads a group that has other members, it cannot, and joins the command's group for a
+//! moment. If it leads the session, it can do neither: the group gets HUP and CONT, once, like any stopped group that no process can continue
+//! any more.
+//!
+//! drainit is not told of a stop if its command ignores the signal, and only a child of the command stops. So drainit leaves the session ahead
+//! of any stop if it is alone in its group, and so has no one to leave behind: at the start, and when its parent, which may have been the
+//! shell, has ended. Otherwise it looks for stopped processes whenever it hears that something has happened.
 
 use std::time::Duration;
 
+use super::earliest;
 use crate::signal::{Signal, SignalSet};
 
 /// Time between two looks at a group that is to keep running.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long its last member may take to stop: a program may have to clean up before it stops.
 const LOOK_FOR: Duration = Duration::from_secs(2);
+/// The longest time between two looks for what drainit is not told of. The first is `LOOK_EVERY`, and each is twice the one before: a shell may
+/// be slow to take the terminal back from a job, and a command to end its children.
+const LOOK_LAST: Duration = Duration::from_secs(60);
 
 /// Whose group has the terminal's foreground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +88,26 @@ pub enum JobAction {
     Continue {
         group: i32,
     },
-    /// Let this group be orphaned, so that the kernel refuses it the terminal, and continue it.
+    /// Let this group be orphaned, so that the kernel refuses it the terminal, and continue it. If that is not possible, it may be sent HUP.
     LetGo {
         group: i32,
+        may_hang_up: bool,
     },
+}
+
+/// How matters stand when something has happened, and drainit was not told of a stop. drainit is not PID 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// A group of the job: a stopped one if there is any.
+    pub group: i32,
+    pub has_stopped: bool,
+    pub terminal: Holder,
+    /// Whether no shell could bring drainit's group to the foreground.
+    pub is_orphaned: bool,
+    /// Whether drainit's group has no other member.
+    pub is_alone: bool,
+    /// Whether the session has its terminal still.
+    pub has_terminal: bool,
 }
 
 /// Why drainit was stopped.
@@ -102,6 +127,14 @@ struct GoesOn {
     until: Duration,
 }
 
+/// Looks that become rarer, and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Looks {
+    next: Duration,
+    /// From then to the following one.
+    pause: Duration,
+}
+
 /// What is known of the job.
 #[derive(Clone, Debug, Default)]
 pub struct JobControl {
@@ -113,8 +146,10 @@ pub struct JobControl {
     forwarded: SignalSet,
     /// Members of this group may stop a little later than the command, and are then to be continued.
     goes_on: Option<GoesOn>,
-    /// The command's group was let go.
-    has_let_go: bool,
+    /// Something has happened that may need more than one look.
+    looks: Option<Looks>,
+    /// A group was sent HUP.
+    has_hung_up: bool,
 }
 
 impl JobControl {
@@ -150,10 +185,40 @@ impl JobControl {
             self.goes_on = Some(GoesOn { group, next, until });
             return JobAction::Continue { group };
         }
-        if is_pid_one || std::mem::replace(&mut self.has_let_go, true) {
+        if is_pid_one || self.has_hung_up {
             return JobAction::Nothing;
         }
-        JobAction::LetGo { group }
+        JobAction::LetGo { group, may_hang_up: true }
+    }
+
+    /// Something has happened that may have made the terminal unreachable, or stopped a process without a word to drainit.
+    pub fn look(&mut self, standing: Standing) -> JobAction {
+        let Standing { group, has_stopped, terminal, is_orphaned, is_alone, has_terminal } = standing;
+        if !(is_orphaned && has_terminal) {
+            self.looks = None;
+        }
+        // Without a terminal no process will stop any more.
+        let goes_ahead = is_alone && has_terminal;
+        if is_orphaned && terminal == Holder::Other && (has_stopped || goes_ahead) {
+            JobAction::LetGo { group, may_hang_up: false }
+        } else {
+            JobAction::Nothing
+        }
+    }
+
+    /// drainit has a new parent, because the old one has ended, or a stop was requested.
+    pub fn begin_looks(&mut self, now: Duration) {
+        self.looks = Some(Looks { next: now, pause: LOOK_EVERY });
+    }
+
+    /// drainit has left the session.
+    pub fn left(&mut self) {
+        (self.goes_on, self.looks) = (None, None);
+    }
+
+    /// The group was sent HUP.
+    pub fn hung_up(&mut self) {
+        self.has_hung_up = true;
     }
 
     /// A stop signal came to drainit. While the job is stopped, it is meant for drainit.
@@ -205,10 +270,11 @@ impl JobControl {
         self.suspended.take()
     }
 
-    /// When to look again whether a group keeps running.
+    /// When to look again.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.goes_on.map(|goes_on| goes_on.next)
+        let goes_on = self.goes_on.map(|goes_on| goes_on.next);
+        earliest(goes_on, self.looks.map(|looks| looks.next))
     }
 
     /// The time may have come. If it has, returns the group to look at, which is to be continued if any member is stopped.
@@ -216,6 +282,14 @@ impl JobControl {
         let GoesOn { group, until, .. } = self.goes_on.filter(|goes_on| goes_on.next <= now)?;
         self.goes_on = (now < until).then(|| GoesOn { group, next: now.saturating_add(LOOK_EVERY), until });
         Some(group)
+    }
+
+    /// Whether it is time for a look.
+    pub fn tick_looks(&mut self, now: Duration) -> bool {
+        let Some(Looks { pause, .. }) = self.looks.filter(|looks| looks.next <= now) else { return false };
+        let following = Looks { next: now.saturating_add(pause), pause: pause * 2 };
+        self.looks = (pause <= LOOK_LAST).then_some(following);
+        true
     }
 }
 
@@ -269,10 +343,62 @@ mod tests {
             assert_eq!(jobs.tick(at), Some(GROUP));
         }
         assert_eq!((at, jobs.tick(at)), (LOOK_FOR, None), "and then its members have stopped, or will not");
-        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::LetGo { group: GROUP });
-        assert_eq!(jobs.stopped(at, alone(Signal::TTIN, Holder::Other)), JobAction::Nothing, "once");
+        let wants = alone(Signal::TTIN, Holder::Other);
+        let let_go = JobAction::LetGo { group: GROUP, may_hang_up: true };
+        assert_eq!([jobs.stopped(at, wants), jobs.stopped(at, wants)], [let_go; 2]);
+        jobs.hung_up();
+        assert_eq!(jobs.stopped(at, wants), JobAction::Nothing, "once");
         let as_pid_one = Stopped { is_pid_one: true, ..alone(Signal::TTIN, Holder::Other) };
         assert_eq!(action(as_pid_one), JobAction::Nothing);
+    }
+
+    #[test]
+    fn a_session_is_left_only_by_those_that_no_shell_can_bring_to_the_front() {
+        let let_go = JobAction::LetGo { group: GROUP, may_hang_up: false };
+        for terminal in [Holder::Own, Holder::Empty, Holder::Job, Holder::Sibling, Holder::Other] {
+            for bits in 0..16 {
+                let [is_orphaned, has_stopped, is_alone, has_terminal] =
+                    [1, 2, 4, 8].map(|bit| bits & bit != 0);
+                let standing =
+                    Standing { group: GROUP, has_stopped, terminal, is_orphaned, is_alone, has_terminal };
+                let goes_ahead = is_alone && has_terminal;
+                let expected = is_orphaned && terminal == Holder::Other && (has_stopped || goes_ahead);
+                let action = if expected { let_go } else { JobAction::Nothing };
+                assert_eq!(JobControl::default().look(standing), action, "{standing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_new_parent_means_is_looked_at_for_a_while() {
+        let standing = Standing {
+            group: GROUP,
+            has_stopped: false,
+            terminal: Holder::Job,
+            is_orphaned: true,
+            is_alone: true,
+            has_terminal: true,
+        };
+        let mut jobs = JobControl::default();
+        assert!(!jobs.tick_looks(LOOK_FOR));
+        jobs.begin_looks(Duration::ZERO);
+        let (mut at, mut looks) = (Duration::ZERO, 0);
+        while let Some(next) = jobs.deadline() {
+            at = next;
+            assert!(jobs.tick_looks(at) && !jobs.tick_looks(at));
+            assert_eq!(jobs.look(standing), JobAction::Nothing);
+            looks += 1;
+        }
+        assert_eq!((at, looks), (LOOK_EVERY * (2048 - 1), 12), "102 seconds");
+        jobs.begin_looks(at);
+        let _ = jobs.look(Standing { is_orphaned: false, ..standing });
+        assert_eq!(jobs.deadline(), None, "a shell is there");
+        jobs.begin_looks(at);
+        let _ = jobs.look(Standing { has_terminal: false, ..standing });
+        assert_eq!(jobs.deadline(), None, "no process will want the terminal");
+        jobs.begin_looks(at);
+        jobs.left();
+        assert_eq!(jobs.deadline(), None, "the terminal is of no more concern");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{look_at, stat};
 use crate::plan::processes::Process;
+use crate::plan::sorted::Set;
 use crate::sys::{process as own, procfs};
 
 /// Whether this process group is orphaned: no member has a parent in the same session and in another group, such as a shell (POSIX 3.264).
@@ -15,13 +16,45 @@ pub fn is_orphaned(group: i32) -> bool {
             && own::session_of(parent) == Some(session)
             && own::group_of(parent).is_some_and(|its| its != group)
     };
-    !is_shell(own::parent()) && !any(&|process| process.group == group && is_shell(process.parent))
+    !is_shell(own::parent())
+        && !any(&|process| process.group == group && process.is_alive() && is_shell(process.parent))
 }
 
 /// Whether another process is in this process group.
 #[must_use]
 pub fn shares_group(group: i32) -> bool {
     any(&|process| process.group == group && process.pid != own::id())
+}
+
+/// Whether this process is the only living member of this group, its own, as far as /proc shows.
+#[must_use]
+pub fn is_alone_in(group: i32) -> bool {
+    let is_other = |process: &Process| process.pid != own::id() && process.is_alive();
+    // The parent may be another user's, and hidden (hidepid).
+    procfs::is_ours()
+        && own::group_of(own::parent()) != Some(group)
+        && !any(&|process| process.group == group && is_other(process))
+}
+
+/// The groups of drainit's children in which a process is stopped, in the session that they were started in. No number can belong to another
+/// group until the children are reaped.
+#[must_use]
+pub fn stopped() -> Set<i32> {
+    let (own, session) = (own::id(), own::first_session());
+    let (mut groups, mut stopped) = (Set::default(), Set::default());
+    let is_there = procfs::each_process(|pid, line| {
+        let child = stat::parse(line).filter(|process| process.parent == own);
+        if let Some(child) = child.filter(|_| own::session_of(pid) == session) {
+            groups.insert(child.group);
+        }
+    });
+    if is_there && !groups.is_empty() {
+        procfs::each_process(|_, line| {
+            let process = stat::parse(line).filter(|process| process.is_stopped());
+            process.filter(|it| groups.contains(it.group)).map(|it| stopped.insert(it.group));
+        });
+    }
+    stopped
 }
 
 /// Whether a process of this group is stopped.

@@ -8,7 +8,7 @@ pub mod stat;
 pub mod status;
 mod told;
 
-pub use groups::{has_stopped, is_held_by_sibling, is_orphaned, shares_group};
+pub use groups::{has_stopped, is_alone_in, is_held_by_sibling, is_orphaned, shares_group, stopped};
 
 use crate::plan::processes::facts::Call;
 use crate::plan::processes::signalled::Moment;

@@ -4,20 +4,26 @@ use std::time::Duration;
 
 use super::log_failure;
 use crate::outcome::Ended;
-use crate::plan::job_control::{Holder, JobAction, JobControl, Stopped};
+use crate::plan::job_control::{Holder, JobAction, JobControl, Standing, Stopped};
+use crate::plan::sorted::Set;
 use crate::processes;
 use crate::say::{debug, info, warn};
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalSet};
 use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::{self, Received, Stopped as Scope};
-use crate::sys::tty::{self, Modes, Terminal};
+use crate::sys::tty::{self, Modes, Terminal, Visit};
 use crate::sys::{kill, process};
+
+/// How long a group that was continued has for a call that is to fail. If it comes too late, it stops again.
+const VISIT: Duration = Duration::from_millis(20);
 
 /// What is known of the terminal.
 #[derive(Debug, Default)]
 pub(super) struct Job {
     /// There is a terminal, so the command's stops matter.
     has_terminal: bool,
+    /// drainit's parent, which may be a shell.
+    parent: i32,
     /// The group that was given the foreground, if one was.
     handed_over: Option<HandedOver>,
     control: JobControl,
@@ -38,6 +44,71 @@ impl Job {
         let terminal = Terminal::open();
         let job = Self { has_terminal: terminal.is_some(), ..Self::default() };
         (job, terminal.filter(is_drainits_alone))
+    }
+
+    /// The command runs. From now on its parent's end wakes drainit, unless it was told to get another signal then.
+    pub(super) fn watch_parent(&mut self, main: i32, has_signal: bool) {
+        if !self.has_terminal || process::is_pid_one() {
+            return;
+        }
+        if !has_signal {
+            log_failure("cannot watch the parent", process::set_parent_death_signal(Signal::CHLD));
+        }
+        self.parent = process::parent();
+        self.look(Some(main));
+        // A shell is about to take the terminal back from a job that has just ended.
+        let own = tty::own_group();
+        let is_led = own == process::id() || processes::look_at(own).is_some_and(|leader| leader.is_alive());
+        if !is_led || Terminal::open().is_some_and(|terminal| terminal.is_unheld()) {
+            self.begin_looks(Duration::ZERO);
+        }
+    }
+
+    /// Whether drainit's parent has ended since the last time.
+    pub(super) fn has_new_parent(&mut self) -> bool {
+        let parent = process::parent();
+        parent != std::mem::replace(&mut self.parent, parent)
+    }
+
+    pub(super) fn begin_looks(&mut self, now: Duration) {
+        if self.has_terminal && !process::is_pid_one() {
+            self.control.begin_looks(now);
+        }
+    }
+
+    /// Whether it is time for a look.
+    pub(super) fn tick_looks(&mut self, now: Duration) -> bool {
+        self.control.tick_looks(now)
+    }
+
+    /// Something has happened that may have made the terminal unreachable, or stopped a process without a word to drainit.
+    pub(super) fn look(&mut self, main: Option<i32>) {
+        let own = tty::own_group();
+        if !self.has_terminal || own == 0 || process::is_pid_one() {
+            return;
+        }
+        let terminal = Terminal::open();
+        let group = main.and_then(process::group_of).or_else(|| self.handed_over.map(|given| given.group));
+        let held_by = holder(terminal.as_ref(), group.unwrap_or_default());
+        // The processes need not be read then.
+        if held_by != Holder::Other {
+            return;
+        }
+        let is_orphaned = processes::is_orphaned(own);
+        let stopped = if is_orphaned { processes::stopped() } else { Set::default() };
+        let Some(group) = stopped.iter().next().or(group) else { return };
+        let standing = Standing {
+            group,
+            has_stopped: !stopped.is_empty(),
+            terminal: held_by,
+            is_orphaned,
+            is_alone: is_orphaned && processes::is_alone_in(own),
+            has_terminal: terminal.is_some(),
+        };
+        drop(terminal);
+        if let JobAction::LetGo { group, may_hang_up } = self.control.look(standing) {
+            self.let_go(group, may_hang_up);
+        }
     }
 
     /// This group was given the terminal.
@@ -112,18 +183,34 @@ impl Job {
                 suspend(signal, Scope::OwnProcess, queue);
             }
             JobAction::Continue { group } => continue_group(group),
-            JobAction::LetGo { group } => {
+            JobAction::LetGo { group, may_hang_up } => {
                 drop(terminal);
-                if tty::leave_session(group) {
-                    info!("the command's group {group} wants a terminal that no process can give it");
-                    self.has_terminal = false;
-                } else {
-                    warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
-                    log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
-                }
-                continue_group(group);
+                self.let_go(group, may_hang_up);
             }
         }
+    }
+
+    /// Lets the groups be orphaned that only drainit keeps from it, and continues them: `group`, and any in which a process is stopped.
+    fn let_go(&mut self, group: i32, may_hang_up: bool) {
+        let mut groups = processes::stopped();
+        groups.insert(group);
+        if tty::leave_session(group) {
+            info!("no process can bring the group {group} to the foreground: drainit has left the session");
+            self.has_terminal = false;
+            self.control.left();
+        } else {
+            let mut has_visited = false;
+            groups.iter().for_each(|group| has_visited |= visit(group));
+            if has_visited {
+                return;
+            }
+            if may_hang_up {
+                warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
+                self.control.hung_up();
+                log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
+            }
+        }
+        groups.iter().for_each(continue_group);
     }
 
     /// Continues the group that is to keep running if a member has stopped later than its leader. `main` is main's pid while it lives.
@@ -250,6 +337,18 @@ fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
     if !queue.has(Signal::CONT) {
         signals::suspend(signal, scope);
     }
+}
+
+/// Continues a group that is orphaned while drainit is a member. Returns whether that was possible.
+fn visit(group: i32) -> bool {
+    let Some(visit) = Visit::to(group) else { return false };
+    let is_orphaned = processes::is_orphaned(group);
+    if is_orphaned {
+        info!("no process can bring the group {group} to the foreground: drainit joins it for a moment");
+        visit.continue_others();
+        signals::wait(SignalSet::default(), Some(VISIT));
+    }
+    is_orphaned
 }
 
 /// Continues the group of a child that was not reaped, so that its number cannot belong to another group.

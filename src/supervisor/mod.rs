@@ -115,6 +115,8 @@ struct Reaping {
     none_left: bool,
     /// The command, or a process that it has left behind, was stopped.
     stopped: Option<(i32, Signal)>,
+    /// An adopted process was stopped because it wants the terminal, and the command lives.
+    orphan_wants_terminal: bool,
     more: bool,
 }
 
@@ -148,7 +150,9 @@ impl Supervisor {
             }
             // A CONT in this turn has ended the stop that was seen before it.
             let is_continued = received.is_some_and(|received| received.signal == Signal::CONT);
-            self.update_job(reaping.stopped.filter(|_| !is_continued), signal);
+            // The command may have taken the news of a stop from drainit, and left the process that was stopped.
+            let looks = reaping.orphan_wants_terminal || reaping.main_ended;
+            self.update_job(reaping.stopped.filter(|_| !is_continued), signal, looks);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
             let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout() };
             self.held.waits(timeout.unwrap_or_default());
@@ -208,7 +212,10 @@ impl Supervisor {
                     self.reaped.say(pid, ended);
                 }
                 Reaped::Stopped { pid, by } if self.is_of_job(pid) => reaping.stopped = Some((pid, by)),
-                Reaped::Stopped { .. } => {}
+                Reaped::Stopped { pid, by } => {
+                    let wants_terminal = matches!(by, Signal::TTIN | Signal::TTOU);
+                    reaping.orphan_wants_terminal |= wants_terminal && !self.recorder.is_step(pid);
+                }
                 Reaped::Continued { pid } => {
                     self.job.continued(pid);
                     reaping.stopped = reaping.stopped.filter(|(stopped, _)| *stopped != pid);
@@ -266,13 +273,23 @@ impl Supervisor {
 
     /// Whether the event was for drainit as a shell's job, and is dealt with.
     fn is_job_control(&mut self, event: Event) -> bool {
-        event == Event::Signal(Signal::CONT, Origin::Process) && self.job.resumed(self.main.pid())
+        if event != Event::Signal(Signal::CONT, Origin::Process) {
+            return false;
+        }
+        // What is continued now may stop again at once.
+        self.job.look(self.main.pid());
+        self.job.resumed(self.main.pid())
     }
 
-    /// Handles a new stop of the job, or a stop signal that came when it was stopped already.
-    fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>) {
+    /// Handles a new stop of the job, or a stop signal that came when it was stopped already. If it `looks`, it also looks for stops that it was
+    /// not told of.
+    fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>, mut looks: bool) {
         if !self.job.wants_stops() {
             return;
+        }
+        // The stop of a process that the command stops is to end, too.
+        if self.job.has_new_parent() || (event.is_some() && self.plan.stop_signal().is_some()) {
+            self.job.begin_looks(self.clock.now());
         }
         if !self.stopper.is_killing() {
             let queue = self.inbox.queue();
@@ -283,7 +300,12 @@ impl Supervisor {
             }
         }
         if self.job.deadline().is_some() {
-            self.job.continue_stragglers(self.clock.now(), self.main.pid());
+            let now = self.clock.now();
+            self.job.continue_stragglers(now, self.main.pid());
+            looks |= self.job.tick_looks(now);
+        }
+        if looks && !self.stopper.is_killing() {
+            self.job.look(self.main.pid());
         }
     }
 

@@ -139,6 +139,9 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
         directory: settings.directory.clone(),
         failure,
     });
+    if let Ok(pid) = started {
+        job.watch_parent(pid, settings.parent_death_signal.is_some());
+    }
     started.map(|pid| (job, pid))
 }
 

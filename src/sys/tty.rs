@@ -9,7 +9,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{self, Pid};
 
-use super::{check, descriptors, kill, process, stderr};
+use super::{check, descriptors, kill, process, signals, stderr};
+use crate::signal::Signal;
 
 /// The controlling terminal.
 #[derive(Debug)]
@@ -107,6 +108,34 @@ pub fn leave_session(group: i32) -> bool {
         process::note_session(before);
     }
     has_left
+}
+
+/// A visit to a child's group: meanwhile this process does not keep it from being orphaned. Nothing must be sent to that group that this
+/// process is not to get.
+#[derive(Debug)]
+pub struct Visit {
+    home: Pid,
+}
+
+impl Visit {
+    /// Joins `group`. `None` if this process leads its session, and so may not.
+    #[must_use]
+    pub fn to(group: i32) -> Option<Self> {
+        let visit = Self { home: unistd::getpgrp() };
+        unistd::setpgid(Pid::from_raw(0), Pid::from_raw(group)).ok().map(|()| visit)
+    }
+
+    /// Continues the group, this process apart.
+    pub fn continue_others(&self) {
+        let _ = kill::send_to_own_group(Signal::CONT);
+        signals::take_back(Signal::CONT);
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let _ = unistd::setpgid(Pid::from_raw(0), self.home);
+    }
 }
 
 /// Whether stdin or stdout is a pipe: then other processes may be about to join this process's group.

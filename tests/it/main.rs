@@ -64,6 +64,7 @@ mod summary;
 mod told;
 mod tty;
 mod tty_jobs;
+mod tty_unreachable;
 mod viewer;
 mod words;
 mod words_start;

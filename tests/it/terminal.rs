@@ -6,7 +6,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use drainit::plan::processes::Process;
+use drainit::processes::look_at;
 use drainit::sys::kill;
+use drainit::sys::process::session_of;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use crate::harness::{DRAINIT, LIMIT, WORKLOAD, descendants_of, shell_code, wait_until};
@@ -20,6 +22,8 @@ pub(crate) const CTRL_BACKSLASH: &str = "\x1c";
 pub(crate) struct Screen {
     master: OwnedFd,
     child: Child,
+    /// When the child was started, in clock ticks since boot.
+    start: u64,
     shown: Receiver<Vec<u8>>,
     /// What was shown and not waited for yet.
     text: String,
@@ -56,7 +60,8 @@ impl Screen {
                 let _ = sender.send(bytes.get(..length).unwrap_or_default().to_vec());
             }
         });
-        Self { master: pty.master, child, shown, text: String::new(), all: String::new() }
+        let start = look_at(child.id().cast_signed()).map_or(u64::MAX, |child| child.start);
+        Self { master: pty.master, child, start, shown, text: String::new(), all: String::new() }
     }
 
     /// An interactive shell with job control. `$D` is drainit there, and `$W` the fake workload.
@@ -165,6 +170,25 @@ impl Screen {
         });
     }
 
+    /// The processes of the session, its leader apart, and each drainit that has left it and has a child there.
+    pub(crate) fn rest(&self) -> Vec<i32> {
+        let leader = self.leader();
+        let mut found = Vec::new();
+        drainit::sys::procfs::each_process(|pid, stat| {
+            let process = drainit::processes::stat::parse(stat).filter(Process::is_alive);
+            let is_there = pid != leader && session_of(pid) == Some(leader);
+            let Some(process) = process.filter(|_| is_there) else { return };
+            // One that runs the tests is older.
+            let init = look_at(process.parent).filter(|parent| {
+                parent.start >= self.start
+                    && parent.name.to_string() == crate::binary::name()
+                    && session_of(parent.pid) == Some(parent.pid)
+            });
+            found.extend(init.map(|init| init.pid).into_iter().chain([pid]));
+        });
+        found
+    }
+
     /// Waits for the end of the program, and returns its exit code as a shell has it.
     pub(crate) fn ended(&mut self) -> i32 {
         let status = wait_until("the program ends", || self.child.try_wait().expect("our own child"));
@@ -196,6 +220,10 @@ impl Drop for Screen {
     fn drop(&mut self) {
         for process in self.processes() {
             let _ = kill::send(process.pid, drainit::signal::Signal::KILL);
+        }
+        // Those whose parents have ended are no descendants any more.
+        for pid in self.rest() {
+            let _ = kill::send(pid, drainit::signal::Signal::KILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
