@@ -221,7 +221,7 @@ fn after_a_sleep_past_its_end_the_grace_period_is_two_seconds_more() {
     const GRACE: Duration = Duration::from_millis(300);
     for mode in BOTH {
         let mut init = Init::new(mode)
-            .flags(&["--grace-period=300ms", "--ignored-after=never"])
+            .flags(&["-v", "--grace-period=300ms", "--ignored-after=never"])
             .workload("name=main ignore=TERM ready hold")
             .start();
         init.ready(&["main"]).signal(Signal::TERM);
