@@ -1,5 +1,6 @@
 //! Where the record of a run goes, at its end and while the stop is under way: `--report`, `--termination-log`, `--rehearse`.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::say::{debug, warn};
 use crate::settings::{ReportTo, Settings};
 use crate::sys::message_file::MessageFile;
 use crate::sys::report_file::ReportFile;
-use crate::sys::{output, tty};
+use crate::sys::{memory, output, tty};
 use crate::text::plain;
 
 /// The file that kubectl shows (Kubernetes, `terminationMessagePath`).
@@ -90,7 +91,7 @@ impl Output {
     pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
         if let Some(Report::File(file)) = &mut self.report
             && file.can_be_replaced()
-            && let Err(error) = file.write(json(record).as_bytes())
+            && let Err(error) = has_room(record).and_then(|()| file.write(json(record).as_bytes()))
         {
             debug!("cannot write the report ahead: {}", plain(&error));
         }
@@ -112,7 +113,7 @@ impl Output {
                 output::write_stderr(json(record).as_bytes());
             }
             Some(Report::File(file)) => {
-                if let Err(error) = file.write(json(record).as_bytes()) {
+                if let Err(error) = has_room(record).and_then(|()| file.write(json(record).as_bytes())) {
                     warn!("cannot write the report: {}", plain(&error));
                 }
             }
@@ -124,6 +125,14 @@ impl Output {
         }
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
     }
+}
+
+/// The report needs more memory than anything else; without it the rest of the stop can go on.
+fn has_room(record: &Record) -> io::Result<()> {
+    const ROOM: usize = 64 * 1024;
+    const ROOM_FOR_EACH: usize = 2560;
+    let is_there = memory::is_there(ROOM + record.processes.len() * ROOM_FOR_EACH);
+    if is_there { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
 /// As wide as the terminal on stderr, and in colour if it takes colours.

@@ -53,6 +53,8 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 /// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
 ///
 /// The function's result is the exit status. The C library's own exit is skipped: there is nothing to flush, and no exit function to call.
+/// Nor is a destructor of a thread's own data, because the only thread ends with the process. The standard library would keep a list of
+/// them, and abort if it got no memory for that; PID 1, which no ABRT ends, would then die of a fault.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {
@@ -68,6 +70,16 @@ macro_rules! entry {
             // SAFETY: the C library calls main with the argument vector that the kernel made.
             let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
             $crate::sys::process::exit_now($run(arguments))
+        }
+
+        #[unsafe(no_mangle)]
+        #[expect(unsafe_code, reason = "the standard library looks for this name")]
+        extern "C" fn __cxa_thread_atexit_impl(
+            _: *mut ::std::ffi::c_void,
+            _: *mut ::std::ffi::c_void,
+            _: *mut ::std::ffi::c_void,
+        ) -> ::std::ffi::c_int {
+            0
         }
     };
 }

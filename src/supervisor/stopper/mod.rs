@@ -8,7 +8,7 @@
 mod ask;
 mod kill;
 mod many;
-mod send;
+pub(super) mod send;
 mod sight;
 
 use std::time::Duration;
