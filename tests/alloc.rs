@@ -243,7 +243,7 @@ fn any_may_fail() -> Result<()> {
     let orderly = "name=main child*5{ name=child catch=TERM:10ms ready hold } catch=TERM:50ms:3 ready hold";
     let stubborn = "name=main child*5{ name=child ignore=TERM ready hold } ignore=TERM ready hold";
     let alone = "name=main child*5{ name=child catch=TERM:10ms ready hold } ready await=GATE exit=4";
-    for (workload, code) in [(orderly, 3), (stubborn, 137), (alone, 4)] {
+    for (workload, grace, code) in [(orderly, "9s", 3), (stubborn, "300ms", 137), (alone, "9s", 4)] {
         for under in [&[][..], &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]] {
             if !under.is_empty() && !nix::unistd::geteuid().is_root() {
                 eprintln!("not tried: only root can be PID 1");
@@ -253,7 +253,7 @@ fn any_may_fail() -> Result<()> {
             // The first one is undisturbed.
             for moment in (0..=MOMENTS).rev() {
                 let at = if moment == MOMENTS { u64::MAX } else { total * moment / MOMENTS };
-                let stopped = Stopped::run(under, workload, at)?;
+                let stopped = Stopped::run(under, grace, workload, at)?;
                 total = stopped.total.unwrap_or(total);
                 let is_refused = stopped.code == 125 && !stopped.has_begun;
                 if stopped.code != code && !(is_refused && moment < MOMENTS) {
@@ -276,13 +276,13 @@ struct Stopped {
 
 impl Stopped {
     /// Stops the workload when it is ready, or opens the gate that it waits for.
-    fn run(under: &[&str], workload: &str, fails_at: u64) -> Result<Self> {
+    fn run(under: &[&str], grace: &str, workload: &str, fails_at: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let gate = folder.path().join("gate");
         let own = std::env::current_exe()?;
         let mut line: Vec<OsString> = under.iter().map(OsString::from).collect();
         line.extend([own.into(), AS_DRAINIT.into(), "--report".into(), folder.path().join("report").into()]);
-        line.extend("-v --ignored-after 100ms --grace-period 300ms --".split(' ').map(OsString::from));
+        line.extend(["-v", "--ignored-after=100ms", "--grace-period", grace, "--"].map(OsString::from));
         line.push(WORKLOAD.into());
         line.extend(workload.replace("GATE", gate.to_str().ok_or("no text")?).split(' ').map(OsString::from));
         let mut child = Command::new(line.remove(0))

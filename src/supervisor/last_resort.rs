@@ -98,9 +98,15 @@ impl Noted {
                 match action {
                     Action::Forward { signal, to } => self.send(signal, target(to)),
                     Action::Signal { signal, target, .. } => self.send(signal.rewritten, target),
+                    // It is not known what each of those that are left has been told: it had time to act on it.
+                    Action::Look { judges: true } if self.main.pid().is_none() => {
+                        self.send_to_all();
+                        next = Some(Event::Looked(Some(Outlook::Unknown)));
+                    }
                     Action::Look { judges } => {
                         next = Some(Event::Looked(judges.then_some(Outlook::KeepWaiting)));
                     }
+                    Action::LastCall { .. } => self.send_to_all(),
                     Action::StartStep { step, .. } => next = Some(Event::StepEnded(step)),
                     Action::Kill(_) => {
                         self.is_killing = true;
@@ -109,7 +115,6 @@ impl Noted {
                     Action::Leave(_) => return Some(self.exit_code()),
                     Action::BeginStop(_)
                     | Action::SignalOthers
-                    | Action::LastCall { .. }
                     | Action::SayWaiting { .. }
                     | Action::Observe
                     | Action::EndStep { .. }
@@ -119,6 +124,12 @@ impl Noted {
             }
         }
         None
+    }
+
+    /// The stop's signal, to every process that is left.
+    fn send_to_all(&self) {
+        let signal = self.plan.stop_signal().and_then(|signal| self.plan.policy().rewrites.apply(signal).to);
+        signal.into_iter().for_each(|signal| self.send(signal, Target::All));
     }
 
     /// If drainit is not PID 1, the processes that it has adopted are signalled too; their children are adopted when these have ended.
