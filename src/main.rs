@@ -26,6 +26,8 @@ static ALLOCATOR: Allocator = Allocator { failed: without_memory };
 static POWER_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Nothing is done before every signal is blocked; from then on none can be lost.
+// Inlined, its frame would be there before it is known whether there is room for it.
+#[inline(never)]
 fn run(arguments: Vec<OsString>) -> u8 {
     let inherited_mask = match signals::block_all() {
         Ok(mask) => mask,

@@ -67,6 +67,12 @@ macro_rules! entry {
             argc: ::std::ffi::c_int,
             argv: *const *const ::std::ffi::c_char,
         ) -> ::std::ffi::c_int {
+            if !$crate::sys::process::reserve_stack() {
+                const LINE: &str =
+                    concat!(env!("CARGO_BIN_NAME"), ": error: the stack may not grow (RLIMIT_STACK)\n");
+                $crate::sys::stderr::Stderr::default().write_line(LINE.as_bytes());
+                $crate::sys::process::exit_now($crate::outcome::INIT_FAILED)
+            }
             // SAFETY: the C library calls main with the argument vector that the kernel made.
             let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
             $crate::sys::process::exit_now($run(arguments))

@@ -78,6 +78,29 @@ fn memory_that_cannot_be_had_is_a_line_and_125() {
     }
 }
 
+/// Growth that the kernel refuses is a death by SEGV. The smallest of these leave room for little more than the arguments.
+#[test]
+fn a_stack_that_is_too_small_is_a_line_and_125() {
+    for mode in BOTH {
+        for size in (12..=64).step_by(4).map(|size| size * 1024) {
+            let limit = format!("--stack={size}:{size}");
+            // The environment is on the stack, too.
+            let under = ["env", "-i", "prlimit", &limit];
+            let run = Init::new(mode).under(&under).command(&["no/such/program"]).run();
+            let refusal = "drainit: error: the stack may not grow (RLIMIT_STACK)";
+            match run.code {
+                125 => assert_eq!(run.stderr, [refusal], "{size}"),
+                127 => {}
+                _ => panic!("{size}: {run:#?}"),
+            }
+        }
+        // drainit takes what it may, and the command has the limit that was set.
+        let run =
+            Init::new(mode).under(&["prlimit", "--stack=65536:"]).command(&["sh", "-c", "ulimit -s"]).run();
+        assert_eq!(run.exits(0).stdout, ["64"]);
+    }
+}
+
 /// They have no handler, and drainit does not take them for its own.
 #[test]
 fn fault_signals_are_forwarded_if_they_were_sent() {
