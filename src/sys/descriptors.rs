@@ -1,5 +1,6 @@
 //! This process's descriptors above the standard three.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,16 +18,27 @@ pub(super) fn may_open() -> bool {
 }
 
 /// Moves a descriptor above the standard ones: if stdin is closed, a file that is opened takes its number, and would be taken for stdin.
-pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
+pub(super) fn above_standard(opened: OwnedFd) -> io::Result<OwnedFd> {
     if opened.as_raw_fd() >= LOWEST {
         return Ok(opened);
     }
     // SAFETY: numbers only.
     let copy =
         check(libc::c_long::from(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST) }))?;
-    let copy = i32::try_from(copy).map_err(std::io::Error::other)?;
+    made(copy)
+}
+
+/// Owns the descriptor that a call has just returned, which is closed on exec.
+///
+/// A system call filter may answer a call with 0 without making it. 0 is then what stdin is, and an inherited stdin is not closed on exec.
+pub(super) fn made(returned: libc::c_long) -> io::Result<OwnedFd> {
+    let descriptor = i32::try_from(returned).map_err(io::Error::other)?;
+    // SAFETY: numbers only.
+    if descriptor < LOWEST && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != libc::FD_CLOEXEC {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Closes every descriptor above 2 except `kept`, so that no socket, pipe or file of drainit's starter stays open.

@@ -26,9 +26,17 @@ const MOMENTS: usize = 40;
 /// Which scenario this process is for: one process traces one drainit at a time.
 const PART: &str = "FAULT_PART";
 
-/// Errors of the kernel, by number.
-pub(crate) const ERRORS: [(i32, &str); 7] =
-    [(4, "EINTR"), (12, "ENOMEM"), (11, "EAGAIN"), (1, "EPERM"), (38, "ENOSYS"), (24, "EMFILE"), (5, "EIO")];
+/// Errors of the kernel, by number. 0 is none: a filter may refuse a call with that, and the call returns 0 and has done nothing.
+pub(crate) const ERRORS: [(i32, &str); 8] = [
+    (4, "EINTR"),
+    (12, "ENOMEM"),
+    (11, "EAGAIN"),
+    (1, "EPERM"),
+    (38, "ENOSYS"),
+    (24, "EMFILE"),
+    (5, "EIO"),
+    (0, "NONE"),
+];
 
 fn main() -> ExitCode {
     if cfg!(not(target_arch = "x86_64")) {
@@ -113,7 +121,12 @@ fn run(scenario: &Scenario, mode: Mode, program: &Path, wanted: &Wanted) -> Exit
         for (error, name) in ERRORS {
             for &at in &at {
                 for for_ever in [false, true] {
-                    if number == tracer::MEMORY && !(for_ever && name == "ENOMEM") {
+                    let is_memory = number == tracer::MEMORY;
+                    if is_memory && !(for_ever && name == "ENOMEM") {
+                        continue;
+                    }
+                    // A filter is there from the start, and lets no call do nothing that every program needs.
+                    if error == 0 && !(for_ever && at == 1 && tracer::MAY_DO_NOTHING.contains(&number)) {
                         continue;
                     }
                     let fault = Fault { number, at, error, for_ever };

@@ -101,6 +101,18 @@ fn a_stack_that_is_too_small_is_a_line_and_125() {
     }
 }
 
+/// A filter may answer a call with 0 and leave it out: 0 is stdin, or the time is over at once.
+#[test]
+fn a_call_that_does_nothing_keeps_no_signal_from_the_command() {
+    for call in ["signalfd4", "pidfd_open", "ppoll", "close_range", "prlimit64"] {
+        let injection = format!("inject={call}:retval=0");
+        let script = "trap 'exit 3' TERM; kill -TERM $PPID; while :; do sleep 0.01; done";
+        let line = ["--grace-period=9s", "--", "sh", "-c", script];
+        let Some(output) = with(&injection, &["timeout", "-s", "KILL", "20"], &line) else { return };
+        assert_eq!(output.status.code(), Some(3), "{call}: {output:?}");
+    }
+}
+
 /// They have no handler, and drainit does not take them for its own.
 #[test]
 fn fault_signals_are_forwarded_if_they_were_sent() {
