@@ -219,6 +219,26 @@ fn a_stop_without_memory_is_a_stop() {
     }
 }
 
+#[test]
+fn a_stop_that_can_open_no_file_says_so_once() {
+    if !has("prlimit") {
+        return;
+    }
+    for mode in BOTH {
+        let family = "name=main child{ name=child ignore=TERM ready hold } ignore=TERM ready hold";
+        let mut init = Init::new(mode).flags(&["--grace-period=1s"]).workload(family).start();
+        init.ready(&["child", "main"]);
+        let limited =
+            Command::new("prlimit").arg(format!("--pid={}", init.pid())).arg("--nofile=0:").status();
+        assert!(limited.expect("prlimit runs").success());
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(137);
+        let said = run.stderr.iter().filter(|line| line.contains("cannot read /proc: ")).count();
+        assert_eq!(said, 1, "{:#?}", run.stderr);
+    }
+}
+
 /// Both have been told to, and only the outer one does.
 #[test]
 fn a_drainit_under_drainit_writes_no_report_of_its_own() {
