@@ -24,13 +24,14 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// A look has failed although /proc is there: no file can be opened, or there is no memory. One failure may pass; if more follow, that is
-    /// logged once.
+    /// A look has failed. One failure may pass; if more follow because no file of /proc can be opened, that is logged once.
     pub(super) fn note_failed_look(&mut self, count: u32) {
         let before = self.failed_looks;
         self.failed_looks = before.saturating_add(count);
-        if before < FAILURES && FAILURES <= self.failed_looks && !self.is_over() && self.kernel.is_proc_ours()
-        {
+        let is_time = before < FAILURES && FAILURES <= self.failed_looks && !self.is_over();
+        // A /proc that hides other users' processes still shows drainit.
+        let is_blind = || self.kernel.is_proc_ours() && self.kernel.process(self.kernel.own_pid()).is_none();
+        if is_time && is_blind() {
             warn!("cannot read /proc: the stop goes on without a look at the processes");
         }
     }
