@@ -111,15 +111,17 @@ pub fn say_error(problem: &dyn std::fmt::Display) {
     Stderr::default().write_line(render(Level::Error, &problem.to_string()).as_bytes());
 }
 
-/// No memory is left, not even to format a message: one line, and 125.
-pub fn exit_without_memory() -> ! {
-    let line: &[u8] = if JSON.load(Ordering::Relaxed) {
-        b"{\"level\":\"error\",\"message\":\"out of memory\"}\n"
-    } else {
-        b"drainit: error: out of memory\n"
+/// No memory is left, not even to format a message: one line. `goes_on` if a command runs.
+pub fn say_without_memory(goes_on: bool) {
+    let line: &[u8] = match (JSON.load(Ordering::Relaxed), goes_on) {
+        (false, false) => b"drainit: error: out of memory\n",
+        (true, false) => b"{\"level\":\"error\",\"message\":\"out of memory\"}\n",
+        (false, true) => b"drainit: error: out of memory: from now on nothing is logged or reported\n",
+        (true, true) => {
+            b"{\"level\":\"error\",\"message\":\"out of memory: from now on nothing is logged or reported\"}\n"
+        }
     };
     Stderr::default().write_line(line);
-    process::exit_now(outcome::INIT_FAILED)
 }
 
 /// A defect of drainit must not look like the command's own end: one line, and 125.

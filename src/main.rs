@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use drainit::cli::{self, EarlyExit};
 use drainit::error::StartError;
@@ -12,16 +13,21 @@ use drainit::settings::Settings;
 use drainit::signal::SignalSet;
 use drainit::supervisor::{self, Supervisor};
 use drainit::sys::memory::Allocator;
-use drainit::sys::{copy, machine, output, signals};
+use drainit::sys::{copy, machine, output, process, signals};
 use drainit::text::plain;
 use drainit::useless;
 
 drainit::entry!(run);
 
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator { failed: logging::exit_without_memory };
+static ALLOCATOR: Allocator = Allocator { failed: without_memory };
+
+/// Whether the end of this process is that of a machine.
+static POWER_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Nothing is done before every signal is blocked; from then on none can be lost.
+// Inlined, its frame would be there before it is known whether there is room for it.
+#[inline(never)]
 fn run(arguments: Vec<OsString>) -> u8 {
     let inherited_mask = match signals::block_all() {
         Ok(mask) => mask,
@@ -42,6 +48,7 @@ fn start(arguments: Vec<OsString>, inherited_mask: SignalSet) -> Result<(Box<Sup
     let settings = read_settings(arguments)?;
     logging::set_up(settings.log_level, settings.log_format);
     let power_off = settings.power_off;
+    POWER_OFF.store(power_off, Ordering::Relaxed);
     check_place(power_off).map_err(|error| refuse(&error))?;
     useless::check(&settings).map_err(|error| end(refuse(&error), power_off))?;
     if settings.pause {
@@ -89,6 +96,17 @@ fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));
     }
+}
+
+/// An allocation has failed, which nothing can return from. Once the command runs, its end is waited for all the same.
+fn without_memory() -> ! {
+    logging::say_without_memory(supervisor::goes_on_without_memory());
+    let code = supervisor::go_on_without_memory().unwrap_or(INIT_FAILED);
+    // Once: that takes memory, too.
+    if POWER_OFF.swap(false, Ordering::Relaxed) {
+        let _ = machine::power_off();
+    }
+    process::exit_now(code)
 }
 
 fn refuse(error: &StartError) -> u8 {

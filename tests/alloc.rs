@@ -1,4 +1,5 @@
-//! Once the command runs, drainit takes no memory for a signal that it passes on or for a child that it reaps.
+//! Once the command runs, drainit takes no memory for a signal that it passes on or for a child that it reaps, and goes on whichever
+//! allocation fails.
 //!
 //! This program is its own subject: started again with `drainit` as its first argument it is drainit, with an allocator that counts.
 //! Its parent reads the count out of its memory, so that reading changes nothing.
@@ -14,13 +15,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use drainit::outcome::INIT_FAILED;
 use drainit::settings::Settings;
 use drainit::signal::Signal;
-use drainit::supervisor::Supervisor;
-use drainit::sys::{kill, procfs, signals};
+use drainit::supervisor::{self, Supervisor};
+use drainit::sys::{kill, process, procfs, signals};
 use drainit::{cli, logging};
 
 /// What makes this program drainit.
@@ -28,6 +31,9 @@ const AS_DRAINIT: &str = "drainit";
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_fake-workload");
 /// Only a hang takes so long.
 const LIMIT: Duration = Duration::from_secs(60);
+/// At how many allocations of a run, evenly spread, they begin to fail.
+const MOMENTS: u64 = 24;
+const COUNTED: &str = "allocations: ";
 /// More than any list in drainit has room for.
 const SIGNALS: usize = 1_000;
 const ORPHANS: usize = 500;
@@ -35,6 +41,10 @@ const ORPHANS: usize = 500;
 struct Counting;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// From this one on they fail.
+static FAILS: AtomicU64 = AtomicU64::new(u64::MAX);
+/// The variable for that.
+const FAILS_AT: &str = "ALLOC_FAILS_AT";
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -42,7 +52,9 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: everything is the system's allocator; counting touches no memory but the counter.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        if FAILS.load(Ordering::Relaxed) <= COUNT.fetch_add(1, Ordering::Relaxed) {
+            without_memory();
+        }
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -51,6 +63,12 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(memory, layout) }
     }
+}
+
+/// As `src/main.rs`.
+fn without_memory() -> ! {
+    logging::say_without_memory(supervisor::goes_on_without_memory());
+    process::exit_now(supervisor::go_on_without_memory().unwrap_or(INIT_FAILED))
 }
 
 type Test = fn() -> Result<()>;
@@ -62,10 +80,11 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == AS_DRAINIT) {
         return ExitCode::from(be_drainit(arguments));
     }
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 5] = [
         ("a_signal_and_an_orphan_take_no_memory", || nothing_is_taken(&[])),
         ("neither_do_they_where_a_report_is_wanted", || nothing_is_taken(&["--report", "-"])),
         ("what_is_logged_is_counted", the_counter_counts),
+        ("whichever_allocation_fails_the_stop_goes_on", any_may_fail),
         ("it_works_in_a_cgroup_that_has_no_memory_left", it_works_without_memory),
     ];
     let mut code = ExitCode::SUCCESS;
@@ -86,11 +105,18 @@ fn be_drainit(arguments: Vec<OsString>) -> u8 {
     let Ok(mask) = signals::block_all() else { return 1 };
     signals::reset_child_signal();
     println!("{}", (&raw const COUNT).addr());
+    if let Some(at) = std::env::var(FAILS_AT).ok().and_then(|at| at.parse().ok()) {
+        FAILS.store(at, Ordering::Relaxed);
+    }
     let Ok(typed) = cli::parse(arguments) else { return 2 };
     let Ok(settings) = Settings::new(typed, |name| std::env::var_os(name)) else { return 3 };
     logging::set_up(settings.log_level, settings.log_format);
     match Supervisor::start(settings, mask) {
-        Ok(mut supervisor) => supervisor.run(),
+        Ok(mut supervisor) => {
+            let code = supervisor.run();
+            println!("{COUNTED}{}", COUNT.load(Ordering::Relaxed));
+            code
+        }
         Err(_) => 4,
     }
 }
@@ -212,6 +238,89 @@ fn the_counter_counts() -> Result<()> {
     if logged >= idle + SIGNALS as u64 { Ok(()) } else { Err(format!("{idle}, then {logged}").into()) }
 }
 
+/// A stop of processes that take their time, of one that ignores it, and of one that is told nothing.
+fn any_may_fail() -> Result<()> {
+    let orderly = "name=main child*5{ name=child catch=TERM:10ms ready hold } catch=TERM:50ms:3 ready hold";
+    let stubborn = "name=main child*5{ name=child ignore=TERM ready hold } ignore=TERM ready hold";
+    let alone = "name=main child*5{ name=child catch=TERM:10ms ready hold } ready await=GATE exit=4";
+    for (workload, grace, code) in [(orderly, "9s", 3), (stubborn, "300ms", 137), (alone, "9s", 4)] {
+        for under in [&[][..], &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]] {
+            if !under.is_empty() && !nix::unistd::geteuid().is_root() {
+                eprintln!("not tried: only root can be PID 1");
+                continue;
+            }
+            let mut total = MOMENTS;
+            // The first one is undisturbed.
+            for moment in (0..=MOMENTS).rev() {
+                let at = if moment == MOMENTS { u64::MAX } else { total * moment / MOMENTS };
+                let stopped = Stopped::run(under, grace, workload, at)?;
+                total = stopped.total.unwrap_or(total);
+                let is_refused = stopped.code == 125 && !stopped.has_begun;
+                if stopped.code != code && !(is_refused && moment < MOMENTS) {
+                    return Err(format!("{workload:?} under {under:?}, {at} of {total}: {stopped:?}").into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What came of a stop.
+#[derive(Debug)]
+struct Stopped {
+    code: i32,
+    has_begun: bool,
+    /// How often memory was taken, if drainit's loop has ended.
+    total: Option<u64>,
+}
+
+impl Stopped {
+    /// Stops the workload when it is ready, or opens the gate that it waits for.
+    fn run(under: &[&str], grace: &str, workload: &str, fails_at: u64) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let gate = folder.path().join("gate");
+        let own = std::env::current_exe()?;
+        let mut line: Vec<OsString> = under.iter().map(OsString::from).collect();
+        line.extend([own.into(), AS_DRAINIT.into(), "--report".into(), folder.path().join("report").into()]);
+        line.extend(["-v", "--ignored-after=100ms", "--grace-period", grace, "--"].map(OsString::from));
+        line.push(WORKLOAD.into());
+        line.extend(workload.replace("GATE", gate.to_str().ok_or("no text")?).split(' ').map(OsString::from));
+        let mut child = Command::new(line.remove(0))
+            .args(line)
+            .env(FAILS_AT, fails_at.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = child.id().cast_signed();
+        let output = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        let (over, is_over) = mpsc::channel::<()>();
+        let guard = thread::spawn(move || {
+            if is_over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill::send(pid, Signal::KILL);
+            }
+        });
+        let (mut ready, mut total) = (0, None);
+        for line in output.lines() {
+            let line = line?;
+            ready += usize::from(line.contains(" ready "));
+            if line.contains(" ready ") && ready == 6 {
+                let drainit = if under.is_empty() { Some(pid) } else { child_of(pid) };
+                if workload.contains("GATE") {
+                    File::create(&gate)?;
+                } else {
+                    kill::send(drainit.ok_or("it has ended")?, Signal::TERM)?;
+                }
+            }
+            total = line.strip_prefix(COUNTED).and_then(|count| count.parse().ok()).or(total);
+        }
+        let code = child.wait()?.code().unwrap_or(-1);
+        drop(over);
+        guard.join().map_err(|_| "the guard has panicked")?;
+        Ok(Self { code, has_begun: 0 < ready, total })
+    }
+}
+
 /// A process in it that takes a page is killed, or refused.
 fn it_works_without_memory() -> Result<()> {
     let group = match Cgroup::without_memory() {
@@ -302,6 +411,10 @@ fn until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> 
         thread::sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+fn child_of(parent: i32) -> Option<i32> {
+    procfs::children(parent)?.first().copied()
 }
 
 /// Living or dead.

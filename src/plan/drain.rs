@@ -26,7 +26,7 @@ impl Drain {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Begins the first step. Signals at once if there is none, or no time for one.
     pub(super) fn drain(&mut self, now: Duration, signal: Signal) -> Actions {
         let ends = self.drain_ends(now);

@@ -17,7 +17,7 @@ impl Killing {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     pub(super) fn kill(&mut self, now: Duration, reason: KillReason) -> Actions {
         self.kill_step_at = None;
         let give_up = now.saturating_add(KILL_PATIENCE);
@@ -61,9 +61,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn policy() -> StopPolicy {
+        StopPolicy { grace_period: Some(SECOND), ..StopPolicy::default() }
+    }
+
     /// A plan that sends its first KILL after a second.
-    fn killing() -> Plan {
-        let mut plan = Plan::new(StopPolicy { grace_period: Some(SECOND), ..StopPolicy::default() });
+    fn killing(policy: &StopPolicy) -> Plan<'_> {
+        let mut plan = Plan::new(policy);
         let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM, Origin::Process));
         assert!(kills(plan.handle(SECOND, Event::Tick)));
         plan
@@ -79,7 +83,8 @@ mod tests {
 
     #[test]
     fn whoever_is_held_while_it_kills_kills_again_before_it_gives_up() {
-        let mut plan = killing();
+        let policy = policy();
+        let mut plan = killing(&policy);
         let woken = SECOND * 60;
         assert!(kills(plan.handle(woken, Event::Held)));
         let before = woken + KILL_PATIENCE - Duration::from_millis(1);
@@ -89,7 +94,8 @@ mod tests {
 
     #[test]
     fn missed_repetitions_are_made_up_for_once() {
-        let mut plan = killing();
+        let policy = policy();
+        let mut plan = killing(&policy);
         let over = SECOND + KILL_PATIENCE;
         assert!(kills(plan.handle(over, Event::Tick)), "the last KILL was two seconds ago");
         let again = over + SECOND * 10;
@@ -98,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_last_repetition_that_was_not_missed_extends_nothing() {
-        let mut plan = killing();
+        let policy = policy();
+        let mut plan = killing(&policy);
         let over = SECOND + KILL_PATIENCE;
         let mut now = SECOND;
         while now + KILL_EVERY < over {

@@ -114,9 +114,9 @@ pub enum Origin {
 }
 
 /// The state of a run. `handle` takes events, `deadline` says when the next [`Event::Tick`] is due.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    policy: StopPolicy,
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    policy: &'a StopPolicy,
     phase: Phase,
     main_lives: bool,
     /// What began the stop: the signal that was received, or drainit's own.
@@ -143,10 +143,10 @@ enum Phase {
     Over,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// A plan for a command that runs.
     #[must_use]
-    pub fn new(policy: StopPolicy) -> Self {
+    pub fn new(policy: &'a StopPolicy) -> Self {
         Self {
             policy,
             phase: Phase::Running,
@@ -170,6 +170,18 @@ impl Plan {
             When::PreStop => self.policy.pre_stop.get(id.at),
             When::PostExit => self.policy.post_exit.get(id.at),
         }
+    }
+
+    /// What the plan was made from.
+    #[must_use]
+    pub fn policy(&self) -> &'a StopPolicy {
+        self.policy
+    }
+
+    /// Whether the plan was not told of main's end.
+    #[must_use]
+    pub fn main_lives(&self) -> bool {
+        self.main_lives
     }
 
     /// What began the stop: the signal as it was received, or drainit's own.

@@ -39,7 +39,7 @@ impl PostExit {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     pub(super) fn post_exit(&mut self, now: Duration, reason: ExitReason) -> Actions {
         let (ends, leaves) = self.post_exit_ends(now);
         let alone = reason == ExitReason::NoneLeft;

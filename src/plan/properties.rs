@@ -126,8 +126,8 @@ fn findings() -> impl Strategy<Value = Outlook> {
 
 /// A plan in a world that does nothing impossible: main ends once, a step ends only if it was started, and after the last process has ended
 /// there is nothing but a step.
-struct World {
-    plan: Plan,
+struct World<'a> {
+    plan: Plan<'a>,
     history: Vec<(Duration, Action)>,
     now: Duration,
     main_lives: bool,
@@ -135,10 +135,10 @@ struct World {
     found: Outlook,
 }
 
-impl World {
-    fn new(policy: &StopPolicy) -> Self {
+impl<'a> World<'a> {
+    fn new(policy: &'a StopPolicy) -> Self {
         Self {
-            plan: Plan::new(policy.clone()),
+            plan: Plan::new(policy),
             history: Vec::new(),
             now: Duration::ZERO,
             main_lives: true,
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// If `on_time`, with the ticks that the loop delivers: each at its deadline.
-    fn play(policy: &StopPolicy, story: &[Turn], on_time: bool) -> Self {
+    fn play(policy: &'a StopPolicy, story: &[Turn], on_time: bool) -> Self {
         let mut world = Self::new(policy);
         for turn in story {
             let next = world.now + Duration::from_millis(turn.pause);
@@ -243,7 +243,7 @@ fn signals_with(action: Action) -> Option<Signal> {
 proptest! {
     #[test]
     fn an_idle_plan_has_no_deadline(policy in policies(), signal in signals()) {
-        let mut plan = Plan::new(policy.clone());
+        let mut plan = Plan::new(&policy);
         prop_assert_eq!(plan.deadline(), policy.stop_after);
         if !policy.stop_signals.contains(signal) {
             let _ = plan.handle(Duration::ZERO, Event::Signal(signal, Origin::Process));

@@ -80,7 +80,7 @@ impl Stop {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Sends the first signal.
     pub(super) fn signal_all(&mut self, now: Duration, is_requested: bool, received: Signal) -> Actions {
         let stage = self.scheduled(0).unwrap_or_else(|| {
@@ -349,7 +349,7 @@ mod tests {
         let schedule = Schedule::new(vec![Scheduled { signal: Signal::TERM, target: None, patience }]);
         let grace = StopPolicy { grace_period: Some(second), ..StopPolicy::default() };
         for policy in [grace, StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }] {
-            let mut plan = Plan::new(policy);
+            let mut plan = Plan::new(&policy);
             let _ = plan.handle(Duration::ZERO, Event::Signal(Signal::TERM, Origin::Process));
             let woken = second * 60;
             let _ = plan.handle(woken, Event::Held);

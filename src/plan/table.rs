@@ -82,8 +82,8 @@ fn can_happen(plan: &Plan, event: Event) -> bool {
     }
 }
 
-fn start(situation: &Situation) -> Plan {
-    let mut plan = Plan::new(situation.policy.clone());
+fn start(situation: &Situation) -> Plan<'_> {
+    let mut plan = Plan::new(&situation.policy);
     for (at, event) in &situation.events {
         let _ = plan.handle(Duration::from_millis(*at), *event);
     }
@@ -115,7 +115,7 @@ fn reactions(situation: &Situation) -> Vec<Row> {
     let mut rows = Vec::new();
     for (at, event) in events().into_iter().filter(|&(_, event)| can_happen(&start, event)) {
         let now = Duration::from_millis(at);
-        let mut plan = start.clone();
+        let mut plan = start;
         let actions: Vec<_> = plan.handle(now, event).into_iter().map(|action| action.to_string()).collect();
         let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
         let next = say_phase(&plan);

@@ -37,6 +37,10 @@ impl Inbox {
         Ok(Self { queue, own_pid: process::id(), last: None, has_waited: false })
     }
 
+    pub(super) fn own_pid(&self) -> i32 {
+        self.own_pid
+    }
+
     pub(super) fn queue(&self) -> &SignalQueue {
         &self.queue
     }
@@ -57,13 +61,17 @@ impl Inbox {
         self.last
     }
 
-    /// What a received signal means to the plan. Not forwarded: news of drainit's own children, what this process caused itself (the PIPE
-    /// of a log line that is not read), and a genuine fault.
+    /// What a received signal means to the plan.
     pub(super) fn to_event(&self, received: Received) -> Option<Event> {
+        event(received, self.own_pid)
+    }
+
+    /// Logs a received signal.
+    pub(super) fn say(&self, received: Received) {
         let Received { signal, code, sender, sender_uid } = received;
         // A signal that this process has caused itself is not logged: the line might be its cause.
         if signal == Signal::CHLD || sender == self.own_pid {
-            return None;
+            return;
         }
         if sender == 0 && code <= 0 {
             info!("received {signal} from outside the container (uid {sender_uid})");
@@ -72,9 +80,17 @@ impl Inbox {
         } else {
             info!("received {signal} from process {sender} (uid {sender_uid})");
         }
-        let fault = signal.is_fault() && code > 0;
-        let is_key = code > 0 && KEYS.contains(&signal);
-        let origin = if is_key { Origin::Terminal } else { Origin::Process };
-        (!fault).then_some(Event::Signal(signal, origin))
     }
+}
+
+/// What a received signal means to the plan. Not forwarded: news of drainit's own children, what this process caused itself (the PIPE of a
+/// log line that is not read), and a genuine fault.
+pub(super) fn event(received: Received, own_pid: i32) -> Option<Event> {
+    let Received { signal, code, sender, .. } = received;
+    let is_fault = signal.is_fault() && code > 0;
+    if signal == Signal::CHLD || sender == own_pid || is_fault {
+        return None;
+    }
+    let is_key = code > 0 && KEYS.contains(&signal);
+    Some(Event::Signal(signal, if is_key { Origin::Terminal } else { Origin::Process }))
 }

@@ -12,6 +12,7 @@
 //! | [`job_control`] | the terminal, and stops of the command |
 //! | [`kernel`] | what the stopper and the recorder see of the processes |
 //! | [`publish`] | report, termination message, rehearsal |
+//! | [`last_resort`] | the plan alone, if there is no memory for the others |
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ mod held;
 mod inbox;
 mod job_control;
 mod kernel;
+mod last_resort;
 mod pause;
 mod publish;
 mod recorder;
@@ -49,6 +51,7 @@ use crate::text::plain;
 use held::{Found, Held};
 use inbox::Inbox;
 use job_control::Job;
+pub use last_resort::{go_on as go_on_without_memory, is_there as goes_on_without_memory};
 pub use pause::pause;
 use recorder::Recorder;
 use start::ReapedLine;
@@ -75,7 +78,7 @@ const NAMED: usize = 8;
 /// A running command and what is known of it.
 #[derive(Debug)]
 pub struct Supervisor {
-    plan: Plan,
+    plan: Plan<'static>,
     clock: Clock,
     inbox: Inbox,
     held: Held,
@@ -88,12 +91,14 @@ pub struct Supervisor {
     step_failed: bool,
     /// What happened before the loop began.
     pending: Option<Event>,
+    /// The signal that was received and that the plan has not been told of.
+    signal: Option<Event>,
     /// How an orphan's end is logged.
     reaped: ReapedLine,
     /// How often drainit's own control group had run out of memory at the start.
     oom_kills: Option<u64>,
     has_warned_of_no_stop: bool,
-    exit_map: ExitMap,
+    exit_map: &'static ExitMap,
     propagate_signal: bool,
 }
 
@@ -134,10 +139,13 @@ impl Supervisor {
     pub fn run(&mut self) -> u8 {
         let mut received = None;
         loop {
+            self.signal = received.and_then(|received| self.inbox.to_event(received));
+            self.note(None);
+            received.into_iter().for_each(|received| self.inbox.say(received));
             let reaping = self.reap();
             // A signal that arrived before an end was noticed was meant for the process that ended. So the end comes first, then the
             // signal, last the clock.
-            let signal = received.and_then(|received| self.inbox.to_event(received));
+            let signal = self.signal;
             let signal = signal.filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events(self.plan.is_waiting());
             for event in [first, second, self.pending.take(), signal].into_iter().flatten() {
@@ -228,6 +236,8 @@ impl Supervisor {
     }
 
     fn main_ended(&mut self, pid: i32, ended: Ended) {
+        self.main = Main::Gone(ended);
+        self.note(None);
         match ended {
             Ended::Killed(Signal::KILL) if !self.stopper.is_killing() => self.warn_of_a_foreign_kill(pid),
             Ended::Killed(signal) if self.stopper.has_forwarded(signal) => {
@@ -235,7 +245,6 @@ impl Supervisor {
             }
             Ended::Killed(_) | Ended::Exited(_) => info!("the command ({pid}) {ended}"),
         }
-        self.main = Main::Gone(ended);
         self.recorder.main_ended(pid, ended);
         self.job.command_ended(pid, ended, self.stopper.signal().is_some());
     }
@@ -314,8 +323,10 @@ impl Supervisor {
     }
 
     fn handle_at(&mut self, mut now: Duration, event: Event) -> Option<u8> {
+        self.signal = self.signal.filter(|signal| *signal != event);
         let mut next = Some(event);
         while let Some(event) = next.take() {
+            self.note(Some(event));
             trace!("event: {event}");
             if event == Event::NoneLeft {
                 self.recorder.none_left();
@@ -389,7 +400,9 @@ impl Supervisor {
                 let code = self.exit_code(reason);
                 self.job.take_back(main.ended());
                 let code = self.recorder.close(reason, code);
-                self.die_as_the_command_did(code);
+                if self.propagate_signal {
+                    die_as_the_command_did(self.main, code);
+                }
                 return Consequence::Leave(code);
             }
         }
@@ -408,15 +421,6 @@ impl Supervisor {
             Main::Alive(_) => Ended::Killed(Signal::KILL),
         };
         if self.stopper.is_killing() { ended.code() } else { self.exit_map.apply(ended.code()) }
-    }
-
-    /// Dies of main's signal if the exit code is main's own and it died of a signal. Returns if there is nothing to propagate.
-    fn die_as_the_command_did(&self, code: u8) {
-        if let (true, Main::Gone(ended @ Ended::Killed(signal))) = (self.propagate_signal, self.main)
-            && ended.code() == code
-        {
-            signals::die_of(signal);
-        }
     }
 }
 
@@ -452,6 +456,15 @@ impl Main {
 
     fn is(self, pid: i32) -> bool {
         matches!(self, Self::Alive(main) if main == pid)
+    }
+}
+
+/// Dies of main's signal if the exit code is main's own and it died of a signal. Returns if there is nothing to propagate.
+fn die_as_the_command_did(main: Main, code: u8) {
+    if let Main::Gone(ended @ Ended::Killed(signal)) = main
+        && ended.code() == code
+    {
+        signals::die_of(signal);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::sys::clock::Clock;
 use crate::sys::message_file::{MessageFile, MessageState};
 use crate::sys::report_file::{ReportFile, ReportState};
 use crate::sys::spawn::{Aside, Progress};
-use crate::sys::{file_system, output, tty};
+use crate::sys::{file_system, memory, output, tty};
 use crate::text::plain;
 
 /// How long drainit waits for what it writes while the stop is under way: longer than any disk takes that answers.
@@ -111,7 +111,10 @@ impl Output {
 
     /// Writes what is known so far: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self, record: &Record, now: Duration) {
-        let report = self.report_file().filter(|file| file.can_be_replaced()).map(|_| json(record));
+        let report = self
+            .report_file()
+            .filter(|file| file.can_be_replaced())
+            .and_then(|_| text_of(record, Level::Debug));
         let log = self.termination_log.as_ref().filter(|log| log.file.can_be_replaced());
         let message = log.map(|_| message_ahead(record, now));
         let progress = self.write_files(report.as_deref(), message.as_deref(), Level::Debug, AHEAD_PATIENCE);
@@ -127,7 +130,7 @@ impl Output {
         if self.rehearsal {
             output::write_stderr(rehearsal::text(record, canvas()).as_bytes());
         }
-        let report = self.report.as_ref().map(|_| json(record));
+        let report = self.report.as_ref().and_then(|_| text_of(record, Level::Warn));
         if let (Some(Report::Stderr), Some(text)) = (&self.report, &report) {
             output::write_stderr(text.as_bytes());
         }
@@ -198,6 +201,17 @@ impl Output {
             Some(Report::Stderr) | None => None,
         }
     }
+}
+
+/// The report needs more memory than anything else; without it the rest of the stop can go on. That is logged at this level.
+fn text_of(record: &Record, level: Level) -> Option<String> {
+    const ROOM: usize = 64 * 1024;
+    const ROOM_FOR_EACH: usize = 2560;
+    let is_there = memory::is_there(ROOM + record.processes.len() * ROOM_FOR_EACH);
+    if !is_there {
+        at!(level, "cannot write the report: out of memory");
+    }
+    is_there.then(|| json(record))
 }
 
 /// As wide as the terminal on stderr, and in colour if it takes colours.

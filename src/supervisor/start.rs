@@ -9,14 +9,15 @@ use super::held::Held;
 use super::inbox::Inbox;
 use super::job_control::Job;
 use super::kernel::Linux;
+use super::last_resort::Noted;
 use super::publish::Output;
 use super::recorder::Recorder;
 use super::steps::Steps;
 use super::stopper::Stopper;
 use super::{Main, Supervisor, ids, log_failure, own_variables};
 use crate::error::StartError;
-use crate::outcome::Ended;
-use crate::plan::{Event, Origin, Plan};
+use crate::outcome::{Ended, ExitMap};
+use crate::plan::{Event, Origin, Plan, StopPolicy};
 use crate::say::{at, debug, warn};
 use crate::settings::Settings;
 use crate::signal::SignalSet;
@@ -32,7 +33,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// Why nothing was started.
-    pub fn start(settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
+    pub fn start(mut settings: Settings, mask: SignalSet) -> Result<Box<Self>, StartError> {
         let clock = Clock::start();
         let kernel = Linux { clock };
         let pending = take_the_place_of_init(&settings);
@@ -40,28 +41,45 @@ impl Supervisor {
         let output = Output::new(&settings)?;
         let inbox = Inbox::open(settings.stop.stop_signals)?;
         let steps = Steps::new(kernel, &settings, mask);
+        // They live as long as the process.
+        let policy: &'static StopPolicy = Box::leak(Box::new(std::mem::take(&mut settings.stop)));
+        let exit_map: &'static ExitMap = Box::leak(Box::new(std::mem::take(&mut settings.exit_map)));
         let (job, pid) = start_command(&settings, mask)?;
+        let (plan, main) = (Plan::new(policy), Main::Alive(pid));
+        let propagate_signal = settings.propagate_signal;
+        Noted {
+            plan,
+            clock,
+            main,
+            is_killing: false,
+            events: [pending, None],
+            exit_map,
+            propagate_signal,
+            pid: process::id(),
+        }
+        .note();
         debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
         let kept: Vec<_> = output.descriptors().into_iter().chain(inbox.queue().descriptor()).collect();
         descriptors::close_inherited(&kept);
         let command = name_of(&settings.command);
         Ok(Box::new(Self {
-            stopper: Stopper::new(kernel, settings.stop.ignored_after),
-            recorder: Recorder::new(kernel, output, command, pid, settings.stop.grace_period),
-            plan: Plan::new(settings.stop),
+            stopper: Stopper::new(kernel, policy.ignored_after),
+            recorder: Recorder::new(kernel, output, command, pid, policy.grace_period),
+            plan,
             clock,
             inbox,
             held: Held::default(),
-            main: Main::Alive(pid),
+            main,
             job,
             steps,
             step_failed: false,
             pending,
+            signal: None,
             reaped,
             oom_kills: cgroup::oom_kills(),
             has_warned_of_no_stop: false,
-            exit_map: settings.exit_map,
-            propagate_signal: settings.propagate_signal,
+            exit_map,
+            propagate_signal,
         }))
     }
 }

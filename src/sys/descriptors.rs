@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,23 +25,34 @@ pub(super) fn may_open() -> bool {
 /// Opens a file, or makes it, without waiting for the other end of a pipe.
 ///
 /// The standard library's way would call again, for ever, if the call is interrupted.
-pub(super) fn open(path: impl AsRef<OsStr>, flags: OFlag) -> std::io::Result<File> {
+pub(super) fn open(path: impl AsRef<OsStr>, flags: OFlag) -> io::Result<File> {
     let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let opened = nix::fcntl::open(path.as_ref(), flags, Mode::from_bits_truncate(0o666))?;
     Ok(File::from(above_standard(opened)?))
 }
 
 /// Moves a descriptor above the standard ones: if stdin is closed, a file that is opened takes its number, and would be taken for stdin.
-pub(super) fn above_standard(opened: OwnedFd) -> std::io::Result<OwnedFd> {
+pub(super) fn above_standard(opened: OwnedFd) -> io::Result<OwnedFd> {
     if opened.as_raw_fd() >= LOWEST {
         return Ok(opened);
     }
     // SAFETY: numbers only.
     let copy =
         check(libc::c_long::from(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST) }))?;
-    let copy = i32::try_from(copy).map_err(std::io::Error::other)?;
+    made(copy)
+}
+
+/// Owns the descriptor that a call has just returned, which is closed on exec.
+///
+/// A system call filter may answer a call with 0 without making it. 0 is then what stdin is, and an inherited stdin is not closed on exec.
+pub(super) fn made(returned: libc::c_long) -> io::Result<OwnedFd> {
+    let descriptor = i32::try_from(returned).map_err(io::Error::other)?;
+    // SAFETY: numbers only.
+    if descriptor < LOWEST && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != libc::FD_CLOEXEC {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Closes every descriptor above 2 except `kept`, so that no socket, pipe or file of drainit's starter stays open.

@@ -49,25 +49,3 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
         })
         .collect()
 }
-
-/// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
-///
-/// The function's result is the exit status. The C library's own exit is skipped: there is nothing to flush, and no exit function to call.
-#[macro_export]
-macro_rules! entry {
-    ($run:path) => {
-        #[unsafe(no_mangle)]
-        #[expect(
-            unsafe_code,
-            reason = "C's main: it must have that name, and its arguments are raw pointers"
-        )]
-        extern "C" fn main(
-            argc: ::std::ffi::c_int,
-            argv: *const *const ::std::ffi::c_char,
-        ) -> ::std::ffi::c_int {
-            // SAFETY: the C library calls main with the argument vector that the kernel made.
-            let arguments = unsafe { $crate::sys::entry::arguments(argc, argv) };
-            $crate::sys::process::exit_now($run(arguments))
-        }
-    };
-}

@@ -4,9 +4,9 @@
 //! pidfd whose process is checked against its start time after it was opened.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::check;
+use super::{check, descriptors};
 use crate::signal::Signal;
 
 /// Sends `signal` to one process: a child of ours that has not been reaped.
@@ -115,10 +115,7 @@ impl Pinned {
 
 fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers.
-    let descriptor = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    descriptors::made(check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?)
 }
 
 fn send_through(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The spare is handed out in pieces of this size.
 const PIECE: usize = 64;
-const PIECES: usize = 4096;
+const PIECES: usize = 8192;
 
 /// The system's allocator. If it has no memory the spare is used, and if that does not suffice `failed` is called, which must not allocate.
 /// The standard library would abort, and that death by ABRT would look like the command's own.
@@ -159,10 +159,11 @@ mod tests {
 
     #[test]
     fn the_spare_is_given_away_and_taken_back_in_any_order() {
-        let spare = Spare {
+        static OWN: Spare = Spare {
             bytes: Bytes(UnsafeCell::new([0; PIECE * PIECES])),
             is_taken: [const { AtomicBool::new(false) }; PIECES],
         };
+        let spare = &OWN;
         let sizes = [1, 64, 65, 1000, PIECE * 1000];
         let given = sizes.map(|size| spare.take(layout(size)).expect("there is room"));
         let ends = given.iter().zip(sizes).map(|(memory, size)| memory.addr() + size);

@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "the layer that talks to the kernel; every block says why it is sound")]
 
+mod c_main;
 mod calls;
 pub mod cgroup;
 pub mod clock;

@@ -237,6 +237,45 @@ impl AsFd for Left {
     }
 }
 
+/// Lets the stack grow as far as this program needs, now: later the growth could be refused (RLIMIT_STACK, RLIMIT_AS), and that is a death by
+/// SEGV. Takes a page if the limit is that small, and else nothing, because the kernel begins a stack with 128 KiB. Returns false if the
+/// limits do not allow it.
+#[must_use]
+pub fn reserve_stack() -> bool {
+    /// More than the start and a stop need.
+    const NEEDED: usize = if cfg!(debug_assertions) { 192 * 1024 } else { 32 * 1024 };
+    /// With this limit the kernel's 128 KiB are there, below arguments that may take a quarter of it.
+    const ENOUGH: u64 = 1 << 20;
+
+    let here = MaybeUninit::<u8>::uninit();
+    let deep = (here.as_ptr().addr() - NEEDED) & !0xf;
+    let mut limit = [u64::MAX; 2];
+    if !is_refused(stack_limit(ptr::null(), limit.as_mut_ptr())) && ENOUGH <= limit[0] {
+        return true;
+    }
+    // The kernel writes to the stack: where the stack cannot grow to, that is an error, and no fault.
+    let can_reach = || !is_refused(stack_limit(ptr::null(), ptr::without_provenance_mut(deep)));
+    can_reach() || {
+        // What has grown stays, so that the command can have the limit that was set for it.
+        let all = [limit[1]; 2];
+        let raised = stack_limit(all.as_ptr(), ptr::null_mut()).is_ok() && can_reach();
+        let _ = stack_limit(limit.as_ptr(), ptr::null_mut());
+        raised
+    }
+}
+
+/// Only because of the address: a system call filter may refuse the call.
+fn is_refused(result: io::Result<libc::c_long>) -> bool {
+    result.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
+/// Sets the limit of the stack, and reads it: the soft limit and the hard one. Null is neither.
+fn stack_limit(new: *const u64, old: *mut u64) -> io::Result<libc::c_long> {
+    // SAFETY: the new limit is null or two numbers of ours, as the kernel has them. The old one is written to null, to two numbers of ours, or
+    // to the stack below every frame, where nothing is.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_STACK, new, old) })
+}
+
 /// Gives back the memory of the stack below this frame: the start was deeper than the loop is when it waits.
 // Inlined, it could have another function's frame below its own.
 #[inline(never)]

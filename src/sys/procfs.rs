@@ -270,6 +270,28 @@ pub fn own_children() -> Option<Vec<i32>> {
     Some(children)
 }
 
+/// Calls `visit` with each child of this process, dead ones included, if the kernel lists them. Allocates nothing.
+pub fn each_own_child(mut visit: impl FnMut(i32)) {
+    if !is_ours() {
+        return;
+    }
+    let path = c"/proc/thread-self/children";
+    let Ok(file) = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()) else { return };
+    let (mut text, mut pid) = ([0; PIECE], 0_i32);
+    while let Ok(length @ 1..) = nix::unistd::read(&file, &mut text) {
+        for byte in text.iter().take(length) {
+            if byte.is_ascii_digit() {
+                pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
+                continue;
+            }
+            let child = std::mem::take(&mut pid);
+            if 0 < child {
+                visit(child);
+            }
+        }
+    }
+}
+
 fn read_children(file: &OwnedFd) -> Option<Vec<i32>> {
     match to_its_end(file) {
         // There is none.

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -136,10 +136,11 @@ fn open_descriptor() -> io::Result<OwnedFd> {
     let made = check(unsafe {
         libc::syscall(libc::SYS_signalfd4, -1, &raw const every, size_of_val(&every), libc::SFD_CLOEXEC)
     })?;
-    let made = i32::try_from(made).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
-    let descriptor = descriptors::above_standard(unsafe { OwnedFd::from_raw_fd(made) })?;
-    is_readable(&descriptor, Duration::ZERO)?;
+    let descriptor = descriptors::above_standard(descriptors::made(made)?)?;
+    // Nothing has this number, which the call has to say. A filter that lets it do nothing would make a busy loop of each wait.
+    if poll(i32::MAX, Duration::ZERO)? == 0 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // SAFETY: no byte is written to the null pointer. The kernel finds the room too small (EINVAL) before it waits.
     let probed = unsafe { libc::read(descriptor.as_raw_fd(), ptr::null_mut(), 0) };
     match io::Error::last_os_error() {
@@ -150,13 +151,16 @@ fn open_descriptor() -> io::Result<OwnedFd> {
 
 /// Waits until a signal can be read, for at most `timeout`.
 fn is_readable(descriptor: &OwnedFd, timeout: Duration) -> io::Result<bool> {
-    let mut poll = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    poll(descriptor.as_raw_fd(), timeout).map(|ready| ready > 0)
+}
+
+fn poll(descriptor: RawFd, timeout: Duration) -> io::Result<libc::c_long> {
+    let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
     let (poll, no_mask) = (&raw mut poll, ptr::null::<u64>());
-    let ready = PPOLL.until(Some(timeout), |number, timeout| {
+    PPOLL.until(Some(timeout), |number, timeout| {
         // SAFETY: one pollfd of ours, a timeout that the call of that number takes, and no mask.
         unsafe { libc::syscall(number, poll, 1, timeout, no_mask, size_of::<u64>()) }
-    });
-    ready.map(|ready| ready > 0)
+    })
 }
 
 fn set_waits(descriptor: &OwnedFd, waits: bool) -> nix::Result<()> {

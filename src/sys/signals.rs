@@ -184,8 +184,10 @@ pub(super) fn check_wait() -> io::Result<()> {
     });
     match waited {
         // The time is over without a signal, or this process was stopped meanwhile.
-        Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Err(error),
-        _ => Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(()),
+        Err(error) => Err(error),
+        // A filter lets it do nothing.
+        Ok(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -115,7 +115,21 @@ fn is_writable() -> bool {
     let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one pollfd of ours, and a timeout of zero.
     let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    ready == 1 && poll.revents & libc::POLLOUT != 0
+    if ready == -1 { is_selected() } else { ready == 1 && poll.revents & libc::POLLOUT != 0 }
+}
+
+/// poll(2) takes no more descriptors than may be opened, so none if RLIMIT_NOFILE is 0; select(2) does not look at that.
+#[cold]
+fn is_selected() -> bool {
+    let mut set = MaybeUninit::<libc::fd_set>::zeroed();
+    // SAFETY: zeroed is the empty set.
+    let set = unsafe { set.assume_init_mut() };
+    // SAFETY: a set of ours, and a small number.
+    unsafe { libc::FD_SET(libc::STDERR_FILENO, set) };
+    let mut none = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let unused = std::ptr::null_mut();
+    // SAFETY: a set and a time of ours; the other sets are not wanted.
+    unsafe { libc::select(libc::STDERR_FILENO + 1, unused, set, unused, &raw mut none) == 1 }
 }
 
 fn write(descriptor: RawFd, line: &[u8]) -> bool {

@@ -21,12 +21,22 @@ use tracer::Fault;
 const SELECTION: Duration = Duration::from_secs(40);
 /// Steps through the cases that take something of everything early.
 const STRIDE: usize = 61;
+/// At how many calls of a run, evenly spread, memory begins to be refused.
+const MOMENTS: usize = 40;
 /// Which scenario this process is for: one process traces one drainit at a time.
 const PART: &str = "FAULT_PART";
 
-/// Errors of the kernel, by number.
-pub(crate) const ERRORS: [(i32, &str); 7] =
-    [(4, "EINTR"), (12, "ENOMEM"), (11, "EAGAIN"), (1, "EPERM"), (38, "ENOSYS"), (24, "EMFILE"), (5, "EIO")];
+/// Errors of the kernel, by number. 0 is none: a filter may refuse a call with that, and the call returns 0 and has done nothing.
+pub(crate) const ERRORS: [(i32, &str); 8] = [
+    (4, "EINTR"),
+    (12, "ENOMEM"),
+    (11, "EAGAIN"),
+    (1, "EPERM"),
+    (38, "ENOSYS"),
+    (24, "EMFILE"),
+    (5, "EIO"),
+    (0, "NONE"),
+];
 
 fn main() -> ExitCode {
     if cfg!(not(target_arch = "x86_64")) {
@@ -98,16 +108,27 @@ fn all(parts: impl Iterator<Item = String>) -> ExitCode {
 fn run(scenario: &Scenario, mode: Mode, program: &Path, wanted: &Wanted) -> ExitCode {
     let (verdict, uses) = case::run(scenario, mode, None, program);
     assert!(matches!(verdict, Verdict::Its), "{} as {mode}, without a fault: {verdict}", scenario.name);
-    println!("\n{} as {mode}: {} system calls", scenario.name, uses.values().sum::<usize>());
+    println!("\n{} as {mode}: {} system calls", scenario.name, uses[&tracer::MEMORY]);
     let mut cases = Vec::new();
     for (&number, &used) in &uses {
         let mut at = vec![1, 2, used.div_ceil(2), used];
+        if number == tracer::MEMORY {
+            at.extend((1..used).step_by(used.div_ceil(MOMENTS)));
+        }
         at.retain(|&at| at <= used);
         at.sort_unstable();
         at.dedup();
         for (error, name) in ERRORS {
             for &at in &at {
                 for for_ever in [false, true] {
+                    let is_memory = number == tracer::MEMORY;
+                    if is_memory && !(for_ever && name == "ENOMEM") {
+                        continue;
+                    }
+                    // A filter is there from the start, and lets no call do nothing that every program needs.
+                    if error == 0 && !(for_ever && at == 1 && tracer::MAY_DO_NOTHING.contains(&number)) {
+                        continue;
+                    }
                     let fault = Fault { number, at, error, for_ever };
                     let when = if for_ever { "from then on" } else { "once" };
                     let call = tracer::name(number);

@@ -6,22 +6,33 @@ use drainit::signal::Signal;
 
 use crate::harness::{BOTH, DRAINIT, Init};
 
-/// Runs drainit with another answer to its first write(2): more bytes than there are. The standard library panics at that.
+/// Runs drainit with another answer to its first write(2): more bytes than there are. The standard library panics at that. After the command
+/// it may start no other process, so it writes its report itself.
 fn with_an_impossible_write(arguments: &[&str]) -> Option<Output> {
-    with("inject=write:retval=1000000:when=1", &[], arguments)
+    with(&["inject=write:retval=1000000:when=1", "inject=clone:error=EAGAIN:when=2+"], &[], arguments)
 }
 
 /// Runs drainit, and the command that it may start, with this done to its calls.
-fn with(injection: &str, before: &[&str], arguments: &[&str]) -> Option<Output> {
+fn with(injections: &[&str], before: &[&str], arguments: &[&str]) -> Option<Output> {
     if Command::new("strace").arg("--version").output().is_err() {
         assert!(std::env::var_os("DRAINIT_REQUIRE_RUNTIMES").is_none(), "strace cannot be run");
         eprintln!("not run: strace is not installed");
         return None;
     }
-    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", injection, *DRAINIT];
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null"];
+    let injections = injections.iter().flat_map(|injection| ["-e", injection]);
     let mut command = Command::new("env");
     crate::gate::without_test_variables(&mut command);
-    Some(command.args(before).args(strace).args(arguments).output().expect("it was there before"))
+    Some(
+        command
+            .args(before)
+            .args(strace)
+            .args(injections)
+            .arg(*DRAINIT)
+            .args(arguments)
+            .output()
+            .expect("it was there before"),
+    )
 }
 
 #[track_caller]
@@ -41,7 +52,7 @@ fn an_id_that_was_not_taken_starts_nothing() {
     for (call, what) in [("setresuid", "user"), ("setresgid", "group"), ("setgroups", "groups")] {
         let injection = format!("inject={call}:retval=0");
         let command = ["--user", "65534:65533", "--", "echo", "started"];
-        let Some(output) = with(&injection, &["setpriv", "--groups=5,6", "--"], &command) else { return };
+        let Some(output) = with(&[&injection], &["setpriv", "--groups=5,6", "--"], &command) else { return };
         is_one_line(&output, "drainit: error: cannot run \"echo\": --user 65534:65533: cannot ", what);
         assert!(output.stdout.is_empty(), "{output:?}");
     }
@@ -75,6 +86,42 @@ fn memory_that_cannot_be_had_is_a_line_and_125() {
         assert_eq!(run.exits(125).stderr, ["drainit: error: out of memory"]);
         let enough = Init::new(mode).under(&["prlimit", "--data=9000000"]).command(&command).run();
         enough.exits(0).silently();
+    }
+}
+
+/// Growth that the kernel refuses is a death by SEGV. Of the smallest of these the kernel may leave out 8 KiB, and the C library begins on the
+/// rest.
+#[test]
+fn a_stack_that_is_too_small_is_a_line_and_125() {
+    for mode in BOTH {
+        for size in (24..=64).step_by(4).map(|size| size * 1024) {
+            let limit = format!("--stack={size}:{size}");
+            // The environment is on the stack, too.
+            let under = ["env", "-i", "prlimit", &limit];
+            let run = Init::new(mode).under(&under).command(&["no/such/program"]).run();
+            let refusal = "drainit: error: the stack may not grow (RLIMIT_STACK)";
+            match run.code {
+                125 => assert_eq!(run.stderr, [refusal], "{size}"),
+                127 => {}
+                _ => panic!("{size}: {run:#?}"),
+            }
+        }
+        // drainit takes what it may, and the command has the limit that was set.
+        let run =
+            Init::new(mode).under(&["prlimit", "--stack=65536:"]).command(&["sh", "-c", "ulimit -s"]).run();
+        assert_eq!(run.exits(0).stdout, ["64"]);
+    }
+}
+
+/// A filter may answer a call with 0 and leave it out: 0 is stdin, or the time is over at once.
+#[test]
+fn a_call_that_does_nothing_keeps_no_signal_from_the_command() {
+    for call in ["signalfd4", "pidfd_open", "ppoll", "close_range", "prlimit64"] {
+        let injection = format!("inject={call}:retval=0");
+        let script = "trap 'exit 3' TERM; kill -TERM $PPID; while :; do sleep 0.01; done";
+        let line = ["--grace-period=9s", "--", "sh", "-c", script];
+        let Some(output) = with(&[&injection], &["timeout", "-s", "KILL", "20"], &line) else { return };
+        assert_eq!(output.status.code(), Some(3), "{call}: {output:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use drainit::signal::Signal;
 use drainit::sys::kill;
 use serde_json::Value;
 
-use crate::harness::{BOTH, Init, Mode, stays, took, wait_until};
+use crate::harness::{BOTH, Init, Mode, Running, stays, took, wait_until};
 
 fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
@@ -167,6 +167,36 @@ fn six_hundred_groups_hide_no_ignored_signal() {
     }
 }
 
+/// What drainit has it keeps; from now on it gets no page more.
+fn refuse_memory(init: &Running) {
+    let limits = ["--as=4096:", "--data=4096:"];
+    let limited = Command::new("prlimit").arg(format!("--pid={}", init.pid())).args(limits).status();
+    assert!(limited.expect("prlimit runs").success());
+}
+
+/// It has noted more processes by then than it can write down.
+#[test]
+fn a_report_that_there_is_no_memory_for_costs_neither_the_stop_nor_the_status() {
+    const CHILDREN: usize = 300;
+    if !has("prlimit") {
+        return;
+    }
+    for mode in BOTH {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let report = format!("--report={}", folder.path().join("report").display());
+        let family =
+            format!("name=main child*{CHILDREN}{{ name=child catch=TERM ready hold }} catch=TERM ready hold");
+        let mut init = Init::new(mode).flags(&["--grace-period=2s", &report]).workload(&family).start();
+        let ready = vec!["child"; CHILDREN];
+        init.ready(&[&ready[..], &["main"]].concat()).signal(Signal::TERM);
+        init.begins(&["main got TERM"]);
+        refuse_memory(&init);
+        let run = init.finish();
+        run.exits(137);
+        assert!(run.stderr.iter().any(|line| line.contains("time is up: killing ")), "{:#?}", run.stderr);
+    }
+}
+
 #[test]
 fn a_stop_without_memory_is_a_stop() {
     const CHILDREN: usize = 500;
@@ -180,15 +210,32 @@ fn a_stop_without_memory_is_a_stop() {
         let mut init = Init::new(mode).flags(&["--grace-period=1s"]).workload(&family).start();
         let ready = vec!["child"; CHILDREN];
         init.ready(&[&ready[..], &["main"]].concat());
-        // What it has it keeps; from now on it gets no page more.
-        let limits = ["--as=4096:", "--data=4096:"];
-        let limited = Command::new("prlimit").arg(format!("--pid={}", init.pid())).args(limits).status();
-        assert!(limited.expect("prlimit runs").success());
+        refuse_memory(&init);
         init.signal(Signal::TERM);
         let run = init.finish();
         run.exits(137);
         assert_eq!(run.count("child got TERM"), CHILDREN, "{:#?}", run.stderr);
         assert!(!run.stderr.iter().any(|line| line.contains("memory")), "{:#?}", run.stderr);
+    }
+}
+
+#[test]
+fn a_stop_that_can_open_no_file_says_so_once() {
+    if !has("prlimit") {
+        return;
+    }
+    for mode in BOTH {
+        let family = "name=main child{ name=child ignore=TERM ready hold } ignore=TERM ready hold";
+        let mut init = Init::new(mode).flags(&["--grace-period=1s"]).workload(family).start();
+        init.ready(&["child", "main"]);
+        let limited =
+            Command::new("prlimit").arg(format!("--pid={}", init.pid())).arg("--nofile=0:").status();
+        assert!(limited.expect("prlimit runs").success());
+        init.signal(Signal::TERM);
+        let run = init.finish();
+        run.exits(137);
+        let said = run.stderr.iter().filter(|line| line.contains("cannot read /proc: ")).count();
+        assert_eq!(said, 1, "{:#?}", run.stderr);
     }
 }
 

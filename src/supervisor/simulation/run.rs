@@ -27,7 +27,7 @@ const TURNS: u32 = 10_000;
 struct Run<'a> {
     spec: &'a Spec,
     sim: Sim,
-    plan: Plan,
+    plan: Plan<'a>,
     stopper: Stopper<Sim>,
     recorder: Recorder<Sim>,
     main: Main,
@@ -50,7 +50,7 @@ pub(super) fn run(spec: &Spec, bug: Option<Bug>) -> Result<(), String> {
     let grace = spec.policy.grace_period;
     let mut run = Run {
         spec,
-        plan: Plan::new(spec.policy.clone()),
+        plan: Plan::new(&spec.policy),
         stopper: Stopper::new(sim.clone(), spec.policy.ignored_after),
         recorder: Recorder::new(sim.clone(), Output::kept(), "p".to_owned(), main, grace),
         sim,

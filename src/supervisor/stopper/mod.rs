@@ -8,7 +8,7 @@
 mod ask;
 mod kill;
 mod many;
-mod send;
+pub(super) mod send;
 mod sight;
 
 use std::time::Duration;
@@ -70,6 +70,7 @@ pub(super) struct Stopper<K: Kernel = Linux> {
     /// Whether it was logged that /proc shows nothing of signals.
     has_said_hidden: bool,
     killing: bool,
+    failed_looks: u32,
     /// Processes whose refusal was logged, by pid and start time.
     refusing: Set<(i32, u64)>,
 }
@@ -94,6 +95,7 @@ impl<K: Kernel> Stopper<K> {
             checks_ignoring: patience.is_some(),
             has_said_hidden: false,
             killing: false,
+            failed_looks: 0,
             refusing: Set::default(),
         }
     }
@@ -255,6 +257,7 @@ impl<K: Kernel> Stopper<K> {
             Target::Auto => signal,
         });
         let Some(table) = table else {
+            self.note_failed_look(sight::FAILURES);
             return self.begin_without_table(signal, target, main, recorder);
         };
         self.say_what_is_hidden(&table, signal.rewritten);
@@ -343,6 +346,7 @@ impl<K: Kernel> Stopper<K> {
             return judges.then_some(Outlook::KeepWaiting);
         }
         let Some(table) = self.table() else {
+            self.note_failed_look(1);
             let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
             return judges.then_some(outlook);
         };

@@ -88,7 +88,7 @@ pub(super) fn is_refused(kernel: &impl Kernel, process: &Process) -> bool {
 
 /// Which processes a signal has reached if it was sent without a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(in crate::supervisor) enum Reached {
     Main,
     Group(i32),
     All,
@@ -123,7 +123,12 @@ fn reached_main(kernel: &impl Kernel, main: i32, signal: Signal) -> Reached {
 }
 
 /// Without /proc the signal cannot be sent to single descendants.
-pub(super) fn without_table(kernel: &impl Kernel, signal: Signal, target: Target, main: Main) -> Reached {
+pub(in crate::supervisor) fn without_table(
+    kernel: &impl Kernel,
+    signal: Signal,
+    target: Target,
+    main: Main,
+) -> Reached {
     match (target, main) {
         (Target::Main, Main::Alive(main)) => reached_main(kernel, main, signal),
         (Target::Group, Main::Alive(main)) => to_group_of(kernel, main, signal),

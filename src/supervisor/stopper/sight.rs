@@ -6,6 +6,9 @@ use crate::plan::processes::Table;
 use crate::say::warn;
 use crate::signal::Signal;
 
+/// So many looks have to fail.
+pub(super) const FAILURES: u32 = 3;
+
 impl<K: Kernel> Stopper<K> {
     /// Some kernels that resemble Linux (gVisor) show nothing of signals in /proc. Then a process that ignores the signal is waited for
     /// like any other, for ever if there is no grace period. That is logged once.
@@ -18,6 +21,18 @@ impl<K: Kernel> Stopper<K> {
         if self.kernel.status(self.kernel.own_pid()).signals.is_none() {
             self.has_said_hidden = true;
             warn!("cannot see which processes ignore {signal} here: set --grace-period");
+        }
+    }
+
+    /// A look has failed. One failure may pass; if more follow because no file of /proc can be opened, that is logged once.
+    pub(super) fn note_failed_look(&mut self, count: u32) {
+        let before = self.failed_looks;
+        self.failed_looks = before.saturating_add(count);
+        let is_time = before < FAILURES && FAILURES <= self.failed_looks && !self.is_over();
+        // A /proc that hides other users' processes still shows drainit.
+        let is_blind = || self.kernel.is_proc_ours() && self.kernel.process(self.kernel.own_pid()).is_none();
+        if is_time && is_blind() {
+            warn!("cannot read /proc: the stop goes on without a look at the processes");
         }
     }
 

@@ -1,0 +1,187 @@
+//! What goes on when an allocation has failed, which nothing can return from: the plan.
+//!
+//! It takes the place of the loop, from the event that could not be handled on, and stays until no process is left. Nothing is allocated
+//! here, so no process is looked at, no step is started, and nothing is logged or reported. Signals are sent as they are without /proc.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use log::LevelFilter;
+
+use super::kernel::Linux;
+use super::stopper::send;
+use super::{Main, REAP_AT_ONCE, Supervisor, die_as_the_command_did, inbox};
+use crate::outcome::{Ended, ExitMap, INIT_FAILED};
+use crate::plan::processes::ignoring::Outlook;
+use crate::plan::{Action, Event, Plan, Recipients, Target};
+use crate::signal::{Signal, SignalSet};
+use crate::sys::clock::Clock;
+use crate::sys::wait::{self, Reaped};
+use crate::sys::{kill, process, procfs, signals};
+
+static NOTED: Mutex<Option<Noted>> = Mutex::new(None);
+
+/// What is known of a run, without anything that is allocated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted {
+    pub(super) plan: Plan<'static>,
+    pub(super) clock: Clock,
+    pub(super) main: Main,
+    pub(super) is_killing: bool,
+    /// The event that the plan is about to be told, and the signal that it has not been told of.
+    pub(super) events: [Option<Event>; 2],
+    pub(super) exit_map: &'static ExitMap,
+    pub(super) propagate_signal: bool,
+    /// The process that noted it: a child that it forks has a copy.
+    pub(super) pid: i32,
+}
+
+impl Supervisor {
+    /// Notes what [`go_on`] needs, before anything that may need memory.
+    pub(super) fn note(&self, event: Option<Event>) {
+        let noted = Noted {
+            plan: self.plan,
+            clock: self.clock,
+            main: self.main,
+            is_killing: self.stopper.is_killing(),
+            events: [event, self.signal],
+            exit_map: self.exit_map,
+            propagate_signal: self.propagate_signal,
+            pid: self.inbox.own_pid(),
+        };
+        noted.note();
+    }
+}
+
+impl Noted {
+    pub(super) fn note(self) {
+        *noted() = Some(self);
+    }
+}
+
+fn noted() -> MutexGuard<'static, Option<Noted>> {
+    NOTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether [`go_on`] would.
+#[must_use]
+pub fn is_there() -> bool {
+    noted().is_some_and(|noted| noted.pid == process::id())
+}
+
+/// Goes on until no process is left, and returns the exit code; `None` if no command was started.
+#[must_use]
+pub fn go_on() -> Option<u8> {
+    let noted = noted().take().filter(|noted| noted.pid == process::id())?;
+    log::set_max_level(LevelFilter::Off);
+    Some(noted.run())
+}
+
+impl Noted {
+    fn run(mut self) -> u8 {
+        let mut events = self.events;
+        loop {
+            let reaped = self.reap();
+            let main_ended =
+                (self.plan.main_lives() && self.main.ended().is_some()).then_some(Event::MainEnded);
+            for event in events.into_iter().chain([main_ended, reaped, Some(Event::Tick)]).flatten() {
+                if let Some(code) = self.handle(event) {
+                    return code;
+                }
+            }
+            let timeout = self.plan.deadline().map(|deadline| deadline.saturating_sub(self.clock.now()));
+            let received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
+            events = [received.and_then(|received| inbox::event(received, self.pid)), None];
+        }
+    }
+
+    fn reap(&mut self) -> Option<Event> {
+        let mut event = None;
+        for _ in 0..REAP_AT_ONCE {
+            match wait::reap(false) {
+                Reaped::Child { pid, ended } if self.main.is(pid) => self.main = Main::Gone(ended),
+                Reaped::Child { .. } => event = Some(Event::ChildEnded),
+                Reaped::Stopped { .. } | Reaped::Continued { .. } => {}
+                Reaped::AllAlive => break,
+                Reaped::NoChildren => return Some(Event::NoneLeft),
+            }
+        }
+        event
+    }
+
+    fn handle(&mut self, event: Event) -> Option<u8> {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for action in self.plan.handle(self.clock.now(), event) {
+                match action {
+                    Action::Forward { signal, to } => self.send(signal, target(to)),
+                    Action::Signal { signal, target, .. } => self.send(signal.rewritten, target),
+                    // It is not known what each of those that are left has been told: it had time to act on it.
+                    Action::Look { judges: true } if self.main.pid().is_none() => {
+                        self.send_to_all();
+                        next = Some(Event::Looked(Some(Outlook::Unknown)));
+                    }
+                    Action::Look { judges } => {
+                        next = Some(Event::Looked(judges.then_some(Outlook::KeepWaiting)));
+                    }
+                    Action::LastCall { .. } => self.send_to_all(),
+                    Action::StartStep { step, .. } => next = Some(Event::StepEnded(step)),
+                    Action::Kill(_) => {
+                        self.is_killing = true;
+                        self.send(Signal::KILL, Target::All);
+                    }
+                    Action::Leave(_) => return Some(self.exit_code()),
+                    Action::BeginStop(_)
+                    | Action::SignalOthers
+                    | Action::SayWaiting { .. }
+                    | Action::Observe
+                    | Action::EndStep { .. }
+                    | Action::SignalLeftovers
+                    | Action::KillStep => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// The stop's signal, to every process that is left.
+    fn send_to_all(&self) {
+        let signal = self.plan.stop_signal().and_then(|signal| self.plan.policy().rewrites.apply(signal).to);
+        signal.into_iter().for_each(|signal| self.send(signal, Target::All));
+    }
+
+    /// If drainit is not PID 1, the processes that it has adopted are signalled too; their children are adopted when these have ended.
+    fn send(&self, signal: Signal, target: Target) {
+        let (is_pid_one, main_is_gone) = (process::is_pid_one(), self.main.pid().is_none());
+        if is_pid_one || !main_is_gone {
+            let _ = send::without_table(&Linux { clock: self.clock }, signal, target, self.main);
+        }
+        if !is_pid_one && (main_is_gone || target == Target::All) {
+            procfs::each_own_child(|child| {
+                if !self.main.is(child) {
+                    let _ = kill::send(child, signal);
+                }
+            });
+        }
+    }
+
+    /// A rehearsal that was not seen to its end proves nothing.
+    fn exit_code(&self) -> u8 {
+        let ended = self.main.ended().unwrap_or(Ended::Killed(Signal::KILL));
+        if self.plan.policy().observes {
+            return INIT_FAILED;
+        }
+        let code = if self.is_killing { ended.code() } else { self.exit_map.apply(ended.code()) };
+        if self.propagate_signal {
+            die_as_the_command_did(self.main, code);
+        }
+        code
+    }
+}
+
+fn target(to: Recipients) -> Target {
+    match to {
+        Recipients::Main | Recipients::MainOrGroup => Target::Main,
+        Recipients::Group => Target::Group,
+        Recipients::Adopted | Recipients::AdoptedOrGroups | Recipients::All => Target::All,
+    }
+}
