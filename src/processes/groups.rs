@@ -16,7 +16,11 @@ pub fn is_orphaned(group: i32) -> bool {
             && own::session_of(parent) == Some(session)
             && own::group_of(parent).is_some_and(|its| its != group)
     };
-    !is_shell(own::parent())
+    let parent = own::parent();
+    // A parent in the group may be another user's, and hidden (hidepid); its own parent may be a shell.
+    let is_hidden = own::group_of(parent) == Some(group) && look_at(parent).is_none();
+    !is_hidden
+        && !is_shell(parent)
         && !any(&|process| process.group == group && process.is_alive() && is_shell(process.parent))
 }
 

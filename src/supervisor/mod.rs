@@ -303,7 +303,14 @@ impl Supervisor {
         if !self.stopper.is_killing() {
             let queue = self.inbox.queue();
             match (stopped, event) {
-                (Some((pid, by)), _) => self.job.stopped(self.clock.now(), pid, by, queue),
+                (Some((pid, by)), event) => {
+                    self.job.stopped(self.clock.now(), pid, by, queue);
+                    // Ctrl-C, which came in the same turn and was forwarded before the stop was known, ends what Ctrl-Z has stopped.
+                    if let Some(Event::Signal(signal, _)) = event {
+                        let group = self.job.forwarded(signal, self.inbox.last());
+                        group.into_iter().for_each(job_control::continue_group);
+                    }
+                }
                 (None, Some(Event::Signal(signal, Origin::Process))) => self.job.stop_signal(signal, queue),
                 (None, _) => {}
             }

@@ -285,7 +285,7 @@ pub fn each_own_child(mut visit: impl FnMut(i32)) {
                 continue;
             }
             let child = std::mem::take(&mut pid);
-            if 0 < child {
+            if 0 < child && process::helper() != Some(child) {
                 visit(child);
             }
         }

@@ -149,3 +149,33 @@ fn below_two_that_refuse_the_signal_it_is_sent() {
     };
     assert_eq!(run::run(&spec, None), Ok(()));
 }
+
+/// As without memory: what main leaves behind is signalled all the same, before KILL.
+#[test]
+fn if_only_the_first_looks_succeed_orphans_are_signalled() {
+    let leaves = |children| Life {
+        reaction: Reaction::Leaves(Duration::from_millis(100)),
+        leads_group: false,
+        refuses: false,
+        acts: Vec::new(),
+        children,
+    };
+    for (is_pid_one, succeed) in [true, false].into_iter().flat_map(|is| (1..8).map(move |count| (is, count)))
+    {
+        let looks = (0..1_000).map(|look| succeed <= look).collect();
+        let spec = Spec {
+            is_pid_one,
+            main: leaves(vec![leaves(Vec::new()), leaves(Vec::new())]),
+            foreign: 0,
+            policy: StopPolicy {
+                forward_to: Target::Auto,
+                grace_period: Some(Duration::from_secs(2)),
+                ignored_after: None,
+                ..StopPolicy::default()
+            },
+            received: vec![(Duration::ZERO, Signal::TERM)],
+            faults: Faults { looks, ..Faults::none() },
+        };
+        assert!(!run::kills(&spec), "as PID 1: {is_pid_one}, after {succeed} looks");
+    }
+}

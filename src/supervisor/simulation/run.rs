@@ -43,25 +43,37 @@ struct Run<'a> {
 
 /// Runs drainit in this world, with an old bug if one is given, and returns what went wrong.
 pub(super) fn run(spec: &Spec, bug: Option<Bug>) -> Result<(), String> {
-    let (world, main) = World::new(spec);
-    let sim = Sim::new(world, bug);
-    let mut received = spec.received.clone();
-    received.sort();
-    let grace = spec.policy.grace_period;
-    let mut run = Run {
-        spec,
-        plan: Plan::new(&spec.policy),
-        stopper: Stopper::new(sim.clone(), spec.policy.ignored_after),
-        recorder: Recorder::new(sim.clone(), Output::kept(), "p".to_owned(), main, grace),
-        sim,
-        main: Main::Alive(main),
-        received: received.into(),
-        bound: None,
-        slack_before: Duration::ZERO,
-        left: None,
-        was_held: false,
-    };
-    run.until_the_end()
+    Run::new(spec, bug).until_the_end()
+}
+
+/// Whether drainit sends KILL in this world, in which nothing goes wrong.
+pub(super) fn kills(spec: &Spec) -> bool {
+    let mut run = Run::new(spec, None);
+    run.until_the_end().expect("nothing goes wrong");
+    run.recorder.record().killed.is_some()
+}
+
+impl<'a> Run<'a> {
+    fn new(spec: &'a Spec, bug: Option<Bug>) -> Self {
+        let (world, main) = World::new(spec);
+        let sim = Sim::new(world, bug);
+        let mut received = spec.received.clone();
+        received.sort();
+        let grace = spec.policy.grace_period;
+        Self {
+            spec,
+            plan: Plan::new(&spec.policy),
+            stopper: Stopper::new(sim.clone(), spec.policy.ignored_after),
+            recorder: Recorder::new(sim.clone(), Output::kept(), "p".to_owned(), main, grace),
+            sim,
+            main: Main::Alive(main),
+            received: received.into(),
+            bound: None,
+            slack_before: Duration::ZERO,
+            left: None,
+            was_held: false,
+        }
+    }
 }
 
 impl Run<'_> {

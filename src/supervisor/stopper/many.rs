@@ -6,7 +6,7 @@ use super::send::Reached;
 use super::{LOOKS, Recorder, Stopper, send};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::facts::FactTable;
-use crate::plan::processes::signalled::Signalled;
+use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Process, Table};
 use crate::plan::{StopSignal, Target};
 use crate::report::Receiver;
@@ -58,6 +58,31 @@ impl<K: Kernel> Stopper<K> {
         let to: Vec<Recipient> =
             table.iter().map(|child| Recipient { pid: child.pid, signal, why: Why::Top }).collect();
         self.send(&table, &to, recorder);
+    }
+
+    /// Looks have failed: the children that drainit has adopted are signalled by what is known of them, and not of what is below them.
+    pub(super) fn orphans_without_table(&mut self, main: Main, recorder: &mut Recorder<K>) {
+        let since = self.kernel.now().saturating_sub(self.began_at);
+        let mut left = self.own_children(recorder);
+        left.retain(|orphan| {
+            let status = || self.kernel.status(orphan.pid);
+            let verdict = self.signalled.orphan(orphan, self.kernel.own_pid(), since, self.patience, status);
+            !main.is(orphan.pid) && verdict == OrphanVerdict::Signal
+        });
+        self.send_rest(&Table::new(left), recorder);
+    }
+
+    /// The last call, if the look for it has failed: to drainit's own children.
+    pub(super) fn call_without_table(&mut self, recorder: &mut Recorder<K>) {
+        let mut left = self.own_children(recorder);
+        left.retain(|child| !self.signalled.is_done(child));
+        self.send_rest(&Table::new(left), recorder);
+    }
+
+    fn own_children(&self, recorder: &Recorder<K>) -> Vec<Process> {
+        let children = self.kernel.own_children().unwrap_or_default();
+        let found = children.into_iter().filter_map(|child| self.kernel.process(child));
+        found.filter(|child| child.is_alive() && !recorder.is_of_step(child)).collect()
     }
 
     /// Main's group as a whole, if it has one of its own.

@@ -347,6 +347,9 @@ impl<K: Kernel> Stopper<K> {
         }
         let Some(table) = self.table() else {
             self.note_failed_look(1);
+            if self.looks_fail() {
+                self.orphans_without_table(main, recorder);
+            }
             let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
             return judges.then_some(outlook);
         };
@@ -457,23 +460,32 @@ impl<K: Kernel> Stopper<K> {
 
     /// Signals every process that has not been signalled: KILL comes soon.
     pub(super) fn last_call(&mut self, until_kill: Duration, recorder: &mut Recorder<K>) {
-        let Some(StopSignal { received, rewritten }) = self.rest else { return };
+        if self.rest.is_none() {
+            return;
+        }
         let Some(table) = self.table() else {
+            self.call_without_table(recorder);
             self.call_again = Some(self.kernel.now().saturating_add(until_kill));
             return;
         };
         let left =
             table.iter().filter(|process| !self.signalled.is_done(process) && !recorder.is_of_step(process));
-        let recipients: Vec<Recipient> = left
-            .map(|process| {
-                let signal = if self.kernel.handles(process.pid, rewritten) { rewritten } else { received };
-                Recipient { pid: process.pid, signal, why: Why::Top }
-            })
-            .collect();
-        if !recipients.is_empty() {
+        let left = Table::new(left.copied().collect());
+        if left.iter().next().is_some() {
             info!("last call, {} before KILL", format::duration(until_kill));
-            self.send(&table, &recipients, recorder);
+            self.send_rest(&left, recorder);
         }
+    }
+
+    /// Sends the signal of this stage to all of these.
+    fn send_rest(&mut self, left: &Table, recorder: &mut Recorder<K>) {
+        let Some(StopSignal { received, rewritten }) = self.rest else { return };
+        let recipient = |process: &Process| {
+            let signal = if self.kernel.handles(process.pid, rewritten) { rewritten } else { received };
+            Recipient { pid: process.pid, signal, why: Why::Top }
+        };
+        let recipients: Vec<Recipient> = left.iter().map(recipient).collect();
+        self.send(left, &recipients, recorder);
     }
 
     fn send_again(&mut self, recorder: &mut Recorder<K>) {

@@ -36,6 +36,10 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
+    pub(super) fn looks_fail(&self) -> bool {
+        FAILURES <= self.failed_looks
+    }
+
     #[cfg(test)]
     pub(in super::super) fn has_said_hidden(&self) -> bool {
         self.has_said_hidden
