@@ -256,7 +256,8 @@ fn any_may_fail() -> Result<()> {
                 let stopped = Stopped::run(under, grace, workload, at)?;
                 total = stopped.total.unwrap_or(total);
                 let is_refused = stopped.code == 125 && !stopped.has_begun;
-                if stopped.code != code && !(is_refused && moment < MOMENTS) {
+                let is_good = stopped.code == code || (is_refused && moment < MOMENTS);
+                if !is_good || 1 < stopped.terms {
                     return Err(format!("{workload:?} under {under:?}, {at} of {total}: {stopped:?}").into());
                 }
             }
@@ -272,6 +273,8 @@ struct Stopped {
     has_begun: bool,
     /// How often memory was taken, if drainit's loop has ended.
     total: Option<u64>,
+    /// How often main has got TERM.
+    terms: usize,
 }
 
 impl Stopped {
@@ -300,10 +303,11 @@ impl Stopped {
                 let _ = kill::send(pid, Signal::KILL);
             }
         });
-        let (mut ready, mut total) = (0, None);
+        let (mut ready, mut total, mut terms) = (0, None, 0);
         for line in output.lines() {
             let line = line?;
             ready += usize::from(line.contains(" ready "));
+            terms += usize::from(line.starts_with("main got TERM"));
             if line.contains(" ready ") && ready == 6 {
                 let drainit = if under.is_empty() { Some(pid) } else { child_of(pid) };
                 if workload.contains("GATE") {
@@ -317,7 +321,7 @@ impl Stopped {
         let code = child.wait()?.code().unwrap_or(-1);
         drop(over);
         guard.join().map_err(|_| "the guard has panicked")?;
-        Ok(Self { code, has_begun: 0 < ready, total })
+        Ok(Self { code, has_begun: 0 < ready, total, terms })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::plan::processes::facts::{Fact, Facts, Status};
@@ -195,7 +196,7 @@ impl Kernel for Linux {
     }
 
     fn send_pinned(&self, pinned: &Pinned, signal: Signal) -> io::Result<()> {
-        pinned.send(signal)
+        note(pinned.send(signal))
     }
 
     fn may_signal(&self, pid: i32) -> io::Result<()> {
@@ -203,14 +204,32 @@ impl Kernel for Linux {
     }
 
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {
-        kill::send(pid, signal)
+        note(kill::send(pid, signal))
     }
 
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()> {
-        kill::send_to_group(group, signal)
+        note(kill::send_to_group(group, signal))
     }
 
     fn send_to_everybody(&self, signal: Signal) -> io::Result<()> {
-        kill::send_to_namespace(signal)
+        note(kill::send_to_namespace(signal))
     }
+}
+
+/// Whether a signal was sent since that was last forgotten.
+static HAS_SENT: AtomicBool = AtomicBool::new(false);
+
+fn note(sent: io::Result<()>) -> io::Result<()> {
+    if sent.is_ok() {
+        HAS_SENT.store(true, Ordering::Relaxed);
+    }
+    sent
+}
+
+pub(super) fn has_sent() -> bool {
+    HAS_SENT.load(Ordering::Relaxed)
+}
+
+pub(super) fn forget_sent() {
+    HAS_SENT.store(false, Ordering::Relaxed);
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::LevelFilter;
 
-use super::kernel::Linux;
+use super::kernel::{self, Linux};
 use super::stopper::send;
 use super::{Main, REAP_AT_ONCE, Supervisor, die_as_the_command_did, inbox};
 use crate::outcome::{Ended, ExitMap, INIT_FAILED};
@@ -19,7 +19,6 @@ use crate::sys::wait::{self, Reaped};
 use crate::sys::{kill, process, procfs, signals};
 
 static NOTED: Mutex<Option<Noted>> = Mutex::new(None);
-
 /// What is known of a run, without anything that is allocated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noted {
@@ -54,6 +53,7 @@ impl Supervisor {
 
 impl Noted {
     pub(super) fn note(self) {
+        kernel::forget_sent();
         *noted() = Some(self);
     }
 }
@@ -79,12 +79,14 @@ pub fn go_on() -> Option<u8> {
 impl Noted {
     fn run(mut self) -> u8 {
         let mut events = self.events;
+        // What has been sent already for the event that was being handled is not sent twice.
+        let mut sends = !kernel::has_sent();
         loop {
             let reaped = self.reap();
             let main_ended =
                 (self.plan.main_lives() && self.main.ended().is_some()).then_some(Event::MainEnded);
             for event in events.into_iter().chain([main_ended, reaped, Some(Event::Tick)]).flatten() {
-                if let Some(code) = self.handle(event) {
+                if let Some(code) = self.handle(event, std::mem::replace(&mut sends, true)) {
                     return code;
                 }
             }
@@ -108,11 +110,13 @@ impl Noted {
         event
     }
 
-    fn handle(&mut self, event: Event) -> Option<u8> {
+    /// If it `sends`, the signals that follow from the event are sent.
+    fn handle(&mut self, event: Event, sends: bool) -> Option<u8> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             for action in self.plan.handle(self.clock.now(), event) {
                 match action {
+                    Action::Forward { .. } | Action::Signal { .. } if !sends => {}
                     Action::Forward { signal, to } => self.send(signal, target(to)),
                     Action::Signal { signal, target, .. } => self.send(signal.rewritten, target),
                     // It is not known what each of those that are left has been told: it had time to act on it.
