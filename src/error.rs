@@ -27,7 +27,7 @@ pub enum StartError {
     NotTheMachine,
     /// No signal could be waited for.
     Wait(std::io::Error),
-    /// No memory could be shared with what writes the report.
+    /// No memory could be shared with the helper that writes the report and the termination log.
     Memory(std::io::Error),
     /// The program could not be copied.
     Copy { path: OsString, error: std::io::Error },

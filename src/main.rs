@@ -22,11 +22,11 @@ drainit::entry!(run);
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator { failed: without_memory };
 
-/// Whether the end of this process is that of a machine.
+/// Whether the machine is to be powered off when this process ends.
 static POWER_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Nothing is done before every signal is blocked; from then on none can be lost.
-// Inlined, its frame would be there before it is known whether there is room for it.
+// If it were inlined, its frame would exist before `reserve_stack` has checked that there is room.
 #[inline(never)]
 fn run(arguments: Vec<OsString>) -> u8 {
     let inherited_mask = match signals::block_all() {
@@ -102,7 +102,7 @@ fn switch_off() {
 fn without_memory() -> ! {
     logging::say_without_memory(supervisor::goes_on_without_memory());
     let code = supervisor::go_on_without_memory().unwrap_or(INIT_FAILED);
-    // Once: that takes memory, too.
+    // At most once: powering off may allocate, fail, and lead here again.
     if POWER_OFF.swap(false, Ordering::Relaxed) {
         let _ = machine::power_off();
     }

@@ -238,7 +238,7 @@ fn the_counter_counts() -> Result<()> {
     if logged >= idle + SIGNALS as u64 { Ok(()) } else { Err(format!("{idle}, then {logged}").into()) }
 }
 
-/// A stop of processes that take their time, of one that ignores it, and of one that is told nothing.
+/// A stop whose processes take their time, one whose processes ignore it, and the command's own end.
 fn any_may_fail() -> Result<()> {
     let orderly = "name=main child*5{ name=child catch=TERM:10ms ready hold } catch=TERM:50ms:3 ready hold";
     let stubborn = "name=main child*5{ name=child ignore=TERM ready hold } ignore=TERM ready hold";

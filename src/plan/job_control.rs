@@ -22,9 +22,9 @@
 //! moment. If it leads the session, it can do neither: the group gets HUP and CONT, once, like any stopped group that no process can continue
 //! any more.
 //!
-//! drainit is not told of a stop if its command ignores the signal, and only a child of the command stops. So drainit leaves the session ahead
-//! of any stop if it is alone in its group, and so has no one to leave behind: at the start, and when its parent, which may have been the
-//! shell, has ended. Otherwise it looks for stopped processes whenever it hears that something has happened.
+//! If the command ignores the signal, and only a child of it is stopped, drainit is not told. So drainit leaves the session in advance if it is
+//! alone in its group, and so leaves no process behind: at the start, and when its parent, which may have been the shell, has ended.
+//! Otherwise it looks for stopped processes whenever it hears that something has happened.
 
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ pub enum JobAction {
     Continue {
         group: i32,
     },
-    /// Let this group be orphaned, so that the kernel refuses it the terminal, and continue it. If that is not possible, it may be sent HUP.
+    /// Let this group become orphaned, so that the kernel refuses it the terminal, and continue it. If that is not possible, send it HUP, but
+    /// only if `may_hang_up`.
     LetGo {
         group: i32,
         may_hang_up: bool,
@@ -106,7 +107,7 @@ pub struct Standing {
     pub is_orphaned: bool,
     /// Whether drainit's group has no other member.
     pub is_alone: bool,
-    /// Whether the session has its terminal still.
+    /// Whether the session still has its terminal.
     pub has_terminal: bool,
 }
 
@@ -206,7 +207,7 @@ impl JobControl {
         }
     }
 
-    /// drainit has a new parent, because the old one has ended, or a stop was requested.
+    /// Begins a series of looks: at the start, when drainit's parent has ended, or when a stop is requested.
     pub fn begin_looks(&mut self, now: Duration) {
         self.looks = Some(Looks { next: now, pause: LOOK_EVERY });
     }
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_left_only_by_those_that_no_shell_can_bring_to_the_front() {
+    fn a_session_is_left_only_by_those_that_no_shell_can_bring_to_the_foreground() {
         let let_go = JobAction::LetGo { group: GROUP, may_hang_up: false };
         for terminal in [Holder::Own, Holder::Empty, Holder::Job, Holder::Sibling, Holder::Other] {
             for bits in 0..16 {

@@ -24,7 +24,8 @@ impl Plan<'_> {
         self.kill_until(now, Killing { again: now, give_up, has_made_up: false }, reason)
     }
 
-    /// drainit was held, perhaps until its time was over, and the processes with it: they may not have died yet.
+    /// drainit was held, and the processes perhaps with it. If it was held past `give_up`, they may not have had time to die: KILL is sent once
+    /// more, and they get two seconds more.
     pub(super) fn kill_held(&mut self, now: Duration, killing: Killing) -> Actions {
         if now < killing.give_up {
             return Actions::none();
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_held_while_it_kills_kills_again_before_it_gives_up() {
+    fn a_drainit_that_is_held_while_it_kills_kills_again_before_it_gives_up() {
         let policy = policy();
         let mut plan = killing(&policy);
         let woken = SECOND * 60;

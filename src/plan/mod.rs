@@ -70,7 +70,8 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(2);
 pub const KILL_EVERY: Duration = Duration::from_millis(100);
 /// How often to look whether the processes that are left ignore the signal, once the early looks are over.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// If drainit is held for longer than this, frozen or suspended with the machine, and KILL was due that long ago, KILL waits.
+/// If drainit was held (frozen, stopped, or suspended with the machine) for longer than this, and KILL is overdue by more than this, KILL waits
+/// for [`HELD_PATIENCE`].
 pub const HELD_AFTER: Duration = Duration::from_secs(1);
 /// How long the processes then have before KILL.
 pub const HELD_PATIENCE: Duration = Duration::from_secs(2);
@@ -98,7 +99,7 @@ pub enum Event {
     Looked(Option<Outlook>),
     /// No child is left, the command and the steps included.
     NoneLeft,
-    /// drainit was held, for longer than [`HELD_AFTER`]: it was frozen, or suspended with the machine.
+    /// drainit was held, for longer than [`HELD_AFTER`]: it was frozen, stopped, or suspended with the machine.
     Held,
     /// The time may have come. Harmless if it has not.
     Tick,
@@ -178,7 +179,7 @@ impl<'a> Plan<'a> {
         self.policy
     }
 
-    /// Whether the plan was not told of main's end.
+    /// Whether the plan has not been told of main's end.
     #[must_use]
     pub fn main_lives(&self) -> bool {
         self.main_lives
@@ -223,7 +224,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether a stop is under way in which the clock brings KILL, or has brought it.
+    /// Whether a stop is under way that ends in KILL at some time, or in which KILL was sent.
     #[must_use]
     pub fn may_kill(&self) -> bool {
         match self.phase {

@@ -30,9 +30,9 @@ Generated from the plan by a test (`DRAINIT_BLESS=1 cargo test policy_table` wri
 ```
 
 Each section is a situation. Its first table shows what drainit does as time goes by if nothing else happens; its second table shows what it does
-when something happens, at 10.6, or when drainit was held (frozen, or suspended with the machine) until 60. Rows that change nothing are left out, and
-so are rows that are the same in the section that it is compared with. Times are seconds since drainit started; a stop is requested at 10. `next` is the
-phase, and when drainit acts again by itself.
+if something happens at 10.6, or if drainit was held (frozen, stopped, or suspended with the machine) until 60. Rows that change nothing are left out,
+and so are rows that are the same in the section that it is compared with. Times are seconds since drainit started; a stop is requested at 10. `next` is
+the phase, and when drainit acts again by itself.
 
 *By the rule* means that a process that handles the signal answers for its descendants ([the rule](processes.md)). Between these rows drainit looks
 for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 250 ms, and whenever a child ends. From `--ignored-after` on a
@@ -50,7 +50,7 @@ struct Row {
     matters: bool,
 }
 
-/// The events that may happen at 10.6 s, a repeated request at 11 s, and an awakening at 60 s.
+/// The events that may happen at 10.6 s, a repeated request at 11 s, and a wake-up at 60 s.
 fn events() -> Vec<(u64, Event)> {
     let looks = [Outlook::KeepWaiting, Outlook::SignalOthersFirst, Outlook::Futile, Outlook::Unknown];
     let events = [

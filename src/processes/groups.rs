@@ -30,7 +30,7 @@ pub fn shares_group(group: i32) -> bool {
     any(&|process| process.group == group && process.pid != own::id())
 }
 
-/// Whether this process is the only living member of this group, its own, as far as /proc shows.
+/// Whether this process is the only living member of `group`, its own group, as far as /proc shows.
 #[must_use]
 pub fn is_alone_in(group: i32) -> bool {
     let is_other = |process: &Process| process.pid != own::id() && process.is_alive();
@@ -40,8 +40,8 @@ pub fn is_alone_in(group: i32) -> bool {
         && !any(&|process| process.group == group && is_other(process))
 }
 
-/// The groups of drainit's children in which a process is stopped, in the session that they were started in. No number can belong to another
-/// group until the children are reaped.
+/// The groups of those children of drainit that are still in the session they were started in, if a process of the group is stopped. No number
+/// can belong to another group until the children are reaped.
 #[must_use]
 pub fn stopped() -> Set<i32> {
     let (own, session) = (own::id(), own::first_session());

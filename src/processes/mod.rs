@@ -172,7 +172,7 @@ mod tests {
             let differ = |&signal: &Signal| own.disposition(signal) != status.disposition(signal);
             (status, (1..32).filter_map(Signal::new).find(differ))
         };
-        // Whoever starts a thread, as the test's harness does, has all signals blocked for a moment.
+        // A process that starts a thread, as the test's harness does, has all signals blocked for a moment.
         let (status, differing) = std::iter::repeat_with(said)
             .take(100)
             .find(|(_, differing)| differing.is_none())

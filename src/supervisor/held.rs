@@ -1,7 +1,6 @@
 //! Whether drainit was held: frozen, stopped, or suspended with the machine. The processes may have been held with it.
 //!
-//! That drainit is late does not show it. Its own work takes time, and where many processes want the processor it has to wait for its
-//! turn, while they go on.
+//! Being late is no proof: drainit's own work takes time, and if many processes want the processor, it waits for its turn while they run.
 
 use std::time::Duration;
 
@@ -23,31 +22,31 @@ pub(super) enum Found {
     Nothing,
     /// Other processes have kept drainit from a processor.
     Starved,
-    /// For more than [`HELD_AFTER`].
+    /// drainit was held for more than [`HELD_AFTER`].
     Held,
 }
 
 #[derive(Debug)]
 struct Before {
     now: Duration,
-    /// `None` if the kernel does not tell.
+    /// `None` if the kernel does not say.
     used: Option<TimeUsed>,
-    /// How long drainit has meant to wait since.
-    meant: Duration,
+    /// How long drainit has planned to wait since.
+    planned: Duration,
 }
 
 impl Held {
     /// drainit is about to wait for this long.
     pub(super) fn waits(&mut self, time: Duration) {
         if let Some(before) = &mut self.before {
-            before.meant = time;
+            before.planned = time;
         }
     }
 
     /// What became of the time since the last check.
     pub(super) fn check(&mut self, now: Duration) -> Found {
         let used = procfs::time_used();
-        let before = self.before.replace(Before { now, used, meant: Duration::ZERO });
+        let before = self.before.replace(Before { now, used, planned: Duration::ZERO });
         before.map_or(Found::Nothing, |before| before.until(now, used))
     }
 
@@ -62,8 +61,8 @@ impl Before {
         let (before, used) = self.used.zip(used).unwrap_or_default();
         let ran = used.ran.saturating_sub(before.ran);
         let starved = used.starved.saturating_sub(before.starved);
-        let unmeant = now.saturating_sub(self.now).saturating_sub(self.meant);
-        if HELD_AFTER < unmeant.saturating_sub(ran + starved) {
+        let unplanned = now.saturating_sub(self.now).saturating_sub(self.planned);
+        if HELD_AFTER < unplanned.saturating_sub(ran + starved) {
             Found::Held
         } else if STARVED_AFTER < starved {
             Found::Starved
@@ -78,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_time_that_was_neither_meant_nor_used_counts_as_held() {
+    fn only_time_that_was_neither_planned_nor_used_counts_as_held() {
         let seconds = Duration::from_secs;
         let used = |ran, starved| TimeUsed { ran: seconds(ran), starved: seconds(starved) };
-        let before = Before { now: seconds(10), used: Some(used(1, 2)), meant: seconds(2) };
+        let before = Before { now: seconds(10), used: Some(used(1, 2)), planned: seconds(2) };
         for (now, now_used, expected) in [
             (12, Some(used(1, 2)), Found::Nothing),
             // It was interrupted early.
@@ -90,7 +89,7 @@ mod tests {
             (17, Some(used(5, 2)), Found::Nothing),
             (17, Some(used(1, 6)), Found::Starved),
             (17, Some(used(1, 3)), Found::Held),
-            // The kernel does not tell.
+            // The kernel does not say.
             (17, None, Found::Held),
         ] {
             assert_eq!(before.until(seconds(now), now_used), expected, "{now} {now_used:?}");

@@ -14,7 +14,8 @@ use crate::sys::signals::{self, Received, Stopped as Scope};
 use crate::sys::tty::{self, Modes, Terminal, Visit};
 use crate::sys::{kill, process};
 
-/// How long a group that was continued has for a call that is to fail. If it comes too late, it stops again.
+/// How long drainit stays in a group that it has continued, so that the call that wants the terminal fails. A call that comes later stops
+/// the process again.
 const VISIT: Duration = Duration::from_millis(20);
 
 /// What is known of the terminal.
@@ -46,7 +47,8 @@ impl Job {
         (job, terminal.filter(is_drainits_alone))
     }
 
-    /// The command runs. From now on its parent's end wakes drainit, unless it was told to get another signal then.
+    /// The command runs. From now on the end of drainit's own parent wakes drainit: by CHLD, unless `--parent-death-signal` asks for another
+    /// signal.
     pub(super) fn watch_parent(&mut self, main: i32, has_signal: bool) {
         if !self.has_terminal || process::is_pid_one() {
             return;
@@ -190,7 +192,8 @@ impl Job {
         }
     }
 
-    /// Lets the groups be orphaned that only drainit keeps from it, and continues them: `group`, and any in which a process is stopped.
+    /// Lets go of `group`, and of every group in which a process is stopped: drainit no longer keeps them from being orphaned, and continues
+    /// them.
     fn let_go(&mut self, group: i32, may_hang_up: bool) {
         let mut groups = processes::stopped();
         groups.insert(group);
@@ -339,7 +342,7 @@ fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
     }
 }
 
-/// Continues a group that is orphaned while drainit is a member. Returns whether that was possible.
+/// Joins the group and, if that leaves it orphaned, continues it. Returns whether it did.
 fn visit(group: i32) -> bool {
     let Some(visit) = Visit::to(group) else { return false };
     let is_orphaned = processes::is_orphaned(group);

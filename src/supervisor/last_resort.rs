@@ -1,7 +1,8 @@
-//! What goes on when an allocation has failed, which nothing can return from: the plan.
+//! The plan alone, after an allocation has failed.
 //!
-//! It takes the place of the loop, from the event that could not be handled on, and stays until no process is left. Nothing is allocated
-//! here, so no process is looked at, no step is started, and nothing is logged or reported. Signals are sent as they are without /proc.
+//! The allocator cannot return, so the loop cannot go on. This takes its place, beginning with the event that was being handled, and runs
+//! until drainit exits. Nothing is allocated here, so no process is looked at, no step is started, and nothing is logged or reported.
+//! Signals are sent as if there were no /proc, except that a subreaper reads its own children from it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +31,7 @@ pub(super) struct Noted {
     pub(super) events: [Option<Event>; 2],
     pub(super) exit_map: &'static ExitMap,
     pub(super) propagate_signal: bool,
-    /// The process that noted it: a child that it forks has a copy.
+    /// The process that noted it: its forked children have these notes, too.
     pub(super) pid: i32,
 }
 
@@ -62,13 +63,13 @@ fn noted() -> MutexGuard<'static, Option<Noted>> {
     NOTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether [`go_on`] would.
+/// Whether [`go_on`] would go on.
 #[must_use]
 pub fn is_there() -> bool {
     noted().is_some_and(|noted| noted.pid == process::id())
 }
 
-/// Goes on until no process is left, and returns the exit code; `None` if no command was started.
+/// Goes on to the end of the run, and returns the exit code; `None` if this process has started no command.
 #[must_use]
 pub fn go_on() -> Option<u8> {
     let noted = noted().take().filter(|noted| noted.pid == process::id())?;
@@ -119,7 +120,8 @@ impl Noted {
                     Action::Forward { .. } | Action::Signal { .. } if !sends => {}
                     Action::Forward { signal, to } => self.send(signal, target(to)),
                     Action::Signal { signal, target, .. } => self.send(signal.rewritten, target),
-                    // It is not known what each of those that are left has been told: it had time to act on it.
+                    // It is not known which of the remaining processes were signalled, so all are. Those that were have had time to
+                    // handle it.
                     Action::Look { judges: true } if self.main.pid().is_none() => {
                         self.send_to_all();
                         next = Some(Event::Looked(Some(Outlook::Unknown)));
@@ -153,7 +155,8 @@ impl Noted {
         signal.into_iter().for_each(|signal| self.send(signal, Target::All));
     }
 
-    /// If drainit is not PID 1, the processes that it has adopted are signalled too; their children are adopted when these have ended.
+    /// If drainit is a subreaper, its other children are signalled as well, if the target is every process or main has ended. Their own
+    /// children follow when drainit has adopted them.
     fn send(&self, signal: Signal, target: Target) {
         let (is_pid_one, main_is_gone) = (process::is_pid_one(), self.main.pid().is_none());
         if is_pid_one || !main_is_gone {

@@ -5,7 +5,7 @@
 //! | room | duty |
 //! |---|---|
 //! | [`inbox`] | raw signals become events |
-//! | [`held`] | notices that drainit was frozen |
+//! | [`held`] | notices that drainit was held: frozen, stopped, or suspended with the machine |
 //! | [`stopper`] | sends signals, looks at the processes, kills |
 //! | [`steps`] | starts and ends the steps |
 //! | [`recorder`] | notes what happens, and says it |
@@ -158,7 +158,8 @@ impl Supervisor {
             }
             // A CONT in this turn has ended the stop that was seen before it.
             let is_continued = received.is_some_and(|received| received.signal == Signal::CONT);
-            // The command may have taken the news of a stop from drainit, and left the process that was stopped.
+            // If the command has waited for its stopped child (WUNTRACED) and then ended, the kernel does not tell drainit again that the child is
+            // stopped.
             let looks = reaping.orphan_wants_terminal || reaping.main_ended;
             self.update_job(reaping.stopped.filter(|_| !is_continued), signal, looks);
             let at_once = reaping.more || std::mem::take(&mut self.step_failed);
@@ -296,7 +297,7 @@ impl Supervisor {
         if !self.job.wants_stops() {
             return;
         }
-        // The stop of a process that the command stops is to end, too.
+        // After a stop request the command may send TERM to a child that is stopped, and wait for it: that child must be continued.
         if self.job.has_new_parent() || (event.is_some() && self.plan.stop_signal().is_some()) {
             self.job.begin_looks(self.clock.now());
         }

@@ -19,7 +19,7 @@ use crate::sys::spawn::{Aside, Progress};
 use crate::sys::{file_system, memory, output, tty};
 use crate::text::plain;
 
-/// How long drainit waits for what it writes while the stop is under way: longer than any disk takes that answers.
+/// How long drainit waits for a write while the stop is under way. A healthy disk takes less; a slow one finishes later, in the helper.
 const AHEAD_PATIENCE: Duration = Duration::from_millis(50);
 /// How long it waits at the end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ const PLAIN_WIDTH: usize = 80;
 pub(super) struct Output {
     report: Option<Report>,
     termination_log: Option<TerminationLog>,
-    /// Where the files are written: a disk that does not answer must not hold drainit.
+    /// Where the files are written: a disk that does not answer must not block drainit.
     aside: Option<Aside<State>>,
     rehearsal: bool,
 }
@@ -104,8 +104,8 @@ impl Output {
         report.into_iter().flatten().chain(log.into_iter().flatten()).collect()
     }
 
-    /// Whether the files can be written to: the disk has answered.
-    pub(super) fn is_free(&mut self) -> bool {
+    /// Whether no earlier write is under way.
+    pub(super) fn is_idle(&mut self) -> bool {
         self.progress_within(Duration::ZERO) != Progress::UnderWay
     }
 
@@ -139,7 +139,7 @@ impl Output {
         if self.rehearsal { rehearsal::exit_code(record) } else { exit_code }
     }
 
-    /// The last of the copies may be killed too, which is made up for once.
+    /// If the helper fails, another one is made, once.
     fn write_at_the_end(&mut self, report: Option<&str>, message: Option<&str>) {
         let clock = Clock::start();
         let left = || END_PATIENCE.saturating_sub(clock.now());
@@ -153,7 +153,7 @@ impl Output {
             }
         }
         let why = match progress {
-            Progress::Failed => "the process that writes them was killed",
+            Progress::Failed => "the process that writes them has failed",
             Progress::Done | Progress::UnderWay => "their disk does not answer yet",
         };
         warn!("the report or the termination message is not written: {why}");
@@ -163,7 +163,7 @@ impl Output {
         self.aside.as_mut().map_or(Progress::Done, |aside| aside.progress_within(patience))
     }
 
-    /// Writes these texts to their files, and waits for that for so long; failures are logged at this level.
+    /// Writes these texts to their files, and waits for at most `patience`; failures are logged at `level`.
     fn write_files(
         &mut self,
         report: Option<&str>,

@@ -387,7 +387,7 @@ impl<K: Kernel> Recorder<K> {
 
     /// Writes the record ahead if something worth it has happened: the runtime's KILL would leave no time for it.
     pub(super) fn write_ahead(&mut self) {
-        if self.is_dirty && self.output.is_free() {
+        if self.is_dirty && self.output.is_idle() {
             self.is_dirty = false;
             self.output.write_ahead(&self.record, self.kernel.now());
         }

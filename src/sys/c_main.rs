@@ -3,8 +3,8 @@
 /// Generates the C `main` of a `#![no_main]` program from a `fn(Vec<OsString>) -> u8`.
 ///
 /// The function's result is the exit status. The C library's own exit is skipped: there is nothing to flush, and no exit function to call.
-/// Nor is a destructor of a thread's own data, because the only thread ends with the process. The standard library would keep a list of
-/// them, and abort if it got no memory for that; PID 1, which no ABRT ends, would then die of a fault.
+/// Destructors of thread-local data are not registered either, because the only thread ends with the process. The standard library would
+/// keep a list of them, and abort if it got no memory for that; PID 1, which no ABRT ends, would then die of a fault.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {
@@ -18,8 +18,10 @@ macro_rules! entry {
             argv: *const *const ::std::ffi::c_char,
         ) -> ::std::ffi::c_int {
             if !$crate::sys::process::reserve_stack() {
-                const LINE: &str =
-                    concat!(env!("CARGO_BIN_NAME"), ": error: the stack may not grow (RLIMIT_STACK)\n");
+                const LINE: &str = concat!(
+                    env!("CARGO_BIN_NAME"),
+                    ": error: the stack is not allowed to grow (RLIMIT_STACK)\n"
+                );
                 $crate::sys::stderr::Stderr::default().write_line(LINE.as_bytes());
                 $crate::sys::process::exit_now($crate::outcome::INIT_FAILED)
             }

@@ -24,7 +24,7 @@ pub(super) fn may_open() -> bool {
 
 /// Opens a file, or makes it, without waiting for the other end of a pipe.
 ///
-/// The standard library's way would call again, for ever, if the call is interrupted.
+/// `File::open` repeats an interrupted call, and so would loop for ever if a filter always answers EINTR.
 pub(super) fn open(path: impl AsRef<OsStr>, flags: OFlag) -> io::Result<File> {
     let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let opened = nix::fcntl::open(path.as_ref(), flags, Mode::from_bits_truncate(0o666))?;
@@ -44,14 +44,15 @@ pub(super) fn above_standard(opened: OwnedFd) -> io::Result<OwnedFd> {
 
 /// Owns the descriptor that a call has just returned, which is closed on exec.
 ///
-/// A system call filter may answer a call with 0 without making it. 0 is then what stdin is, and an inherited stdin is not closed on exec.
+/// A system call filter may answer a call with 0 without making it. 0 is then stdin, and an inherited stdin is not closed on exec.
 pub(super) fn made(returned: libc::c_long) -> io::Result<OwnedFd> {
     let descriptor = i32::try_from(returned).map_err(io::Error::other)?;
     // SAFETY: numbers only.
     if descriptor < LOWEST && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != libc::FD_CLOEXEC {
         return Err(io::ErrorKind::Unsupported.into());
     }
-    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
+    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it. A filter that fakes success (SECCOMP_RET_ERRNO) can
+    // only answer 0, and a 0 that is an inherited stdin was excluded above.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 

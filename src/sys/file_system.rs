@@ -34,8 +34,8 @@ pub(super) fn at(folder: &OwnedFd, name: &CStr) -> nix::Result<FileId> {
     fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(FileId::new)
 }
 
-/// Opens the file that has this name, if it is this one, and has no other name: the kernel may have given its number to a file that somebody
-/// else has put there.
+/// Opens the file that has this name, if it is the file `id` and has no other name. The number alone proves nothing: the kernel may have given
+/// it to another file, with a link to it here.
 pub(super) fn open_at(folder: &OwnedFd, name: &CStr, id: FileId, flags: OFlag) -> Option<File> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(folder, name, flags, Mode::empty()).ok()?;
@@ -43,7 +43,7 @@ pub(super) fn open_at(folder: &OwnedFd, name: &CStr, id: FileId, flags: OFlag) -
     (found.st_nlink == 1 && FileId::new(found) == id).then(|| File::from(file))
 }
 
-/// The kernel's number of an error, errno(3).
+/// The kernel's number of an error, errno(3); EIO if it has none.
 #[must_use]
 pub fn number_of(error: io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)

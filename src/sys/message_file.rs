@@ -25,7 +25,7 @@ pub struct MessageFile {
     can_be_replaced: bool,
 }
 
-/// What has been written so far. The process that writes may be killed at any moment, so what it is about to do is noted before.
+/// What has been written so far. The helper that writes may be killed at any moment, so what it is about to do is noted first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessageState {
     /// The offset of drainit's own text, once there is one.
@@ -206,7 +206,7 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
 }
 
 /// Makes the file, or opens the one that the command has made meanwhile. It does not follow a link, and opens no file that the command may have put
-/// there to have it changed: one with another name, too, or drainit's own in a folder of somebody else.
+/// there to have it changed: one with another name, too, or drainit's own in a folder of another user.
 fn create((folder, name): &(OwnedFd, CString)) -> io::Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;

@@ -105,15 +105,15 @@ pub fn may_signal(uid: u32) -> bool {
     sets[0] & (1 << CAP_KILL) != 0
 }
 
-/// The pid of the copy of this process that does work of ours; 0 if there is none.
+/// The pid of the helper; 0 if there is none.
 static HELPER: AtomicI32 = AtomicI32::new(0);
 
-/// The copy of this process that does work of ours, and that is no process of the run. There is one at a time.
+/// The forked helper that writes files for this process, and that is no process of the run. There is one at a time.
 pub(super) fn helper() -> Option<i32> {
     Some(HELPER.load(Ordering::Relaxed)).filter(|&pid| pid != 0)
 }
 
-/// A copy of this process, until it has been reaped.
+/// The helper, until it has been reaped.
 #[derive(Debug)]
 pub(super) struct Helper(i32);
 
@@ -175,8 +175,8 @@ pub fn variable(name: &str) -> Option<&'static [u8]> {
     environment().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// Has this process run before all others of the same control group from now on, if it may (CAP_SYS_NICE). The processes that it starts
-/// run as before. If it was given another priority, it keeps that.
+/// Gives this process the highest ordinary priority (nice -20) in its control group, if it may (CAP_SYS_NICE). Its children do not inherit
+/// that. If it already has another priority than the default, it keeps that.
 pub fn hurry() {
     const ORDINARY: u32 = 0;
     const FIRST: i32 = -20;
@@ -237,14 +237,14 @@ impl AsFd for Left {
     }
 }
 
-/// Lets the stack grow as far as this program needs, now: later the growth could be refused (RLIMIT_STACK, RLIMIT_AS), and that is a death by
-/// SEGV. Takes a page if the limit is that small, and else nothing, because the kernel begins a stack with 128 KiB. Returns false if the
-/// limits do not allow it.
+/// Grows the stack now, as far as this program needs it. If growth is refused later (RLIMIT_STACK, RLIMIT_AS), that is a death by SEGV. Costs
+/// a page if the limit is small, and nothing otherwise, because the kernel gives a stack 128 KiB to begin with. Returns false if the limits
+/// do not allow it.
 #[must_use]
 pub fn reserve_stack() -> bool {
     /// More than the start and a stop need.
     const NEEDED: usize = if cfg!(debug_assertions) { 192 * 1024 } else { 32 * 1024 };
-    /// With this limit the kernel's 128 KiB are there, below arguments that may take a quarter of it.
+    /// From this limit on, the kernel's 128 KiB fit even if the arguments take a quarter of it, the most that they may.
     const ENOUGH: u64 = 1 << 20;
 
     let here = MaybeUninit::<u8>::uninit();
@@ -253,7 +253,7 @@ pub fn reserve_stack() -> bool {
     if !is_refused(stack_limit(ptr::null(), limit.as_mut_ptr())) && ENOUGH <= limit[0] {
         return true;
     }
-    // The kernel writes to the stack: where the stack cannot grow to, that is an error, and no fault.
+    // The kernel writes to the stack: if the stack cannot grow that far, that is an error, and no fault.
     let can_reach = || !is_refused(stack_limit(ptr::null(), ptr::without_provenance_mut(deep)));
     can_reach() || {
         // What has grown stays, so that the command can have the limit that was set for it.
@@ -264,15 +264,15 @@ pub fn reserve_stack() -> bool {
     }
 }
 
-/// Only because of the address: a system call filter may refuse the call.
+/// Whether the call has failed because of the address. Any other error, such as a filter's, does not count.
 fn is_refused(result: io::Result<libc::c_long>) -> bool {
     result.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Sets the limit of the stack, and reads it: the soft limit and the hard one. Null is neither.
+/// Sets the limit of the stack, and reads it: the soft limit and the hard one. Null leaves that out.
 fn stack_limit(new: *const u64, old: *mut u64) -> io::Result<libc::c_long> {
-    // SAFETY: the new limit is null or two numbers of ours, as the kernel has them. The old one is written to null, to two numbers of ours, or
-    // to the stack below every frame, where nothing is.
+    // SAFETY: `new` is null or points to two numbers of ours, which is what the kernel reads. `old` is null, and nothing is written, or points
+    // to two numbers of ours, or to the stack far below every frame, where nothing is stored.
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_STACK, new, old) })
 }
 
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_hurries_does_not_make_its_children_hurry() {
+    fn a_process_that_hurries_does_not_make_its_children_hurry() {
         // The priority is a thread's.
         let may_hurry = std::thread::spawn(|| {
             // SAFETY: numbers only.

@@ -77,7 +77,7 @@ pub struct TimeUsed {
     pub starved: Duration,
 }
 
-/// `None` if the kernel does not tell (`CONFIG_SCHED_INFO`).
+/// `None` if the kernel does not say (`CONFIG_SCHED_INFO`).
 #[must_use]
 pub fn time_used() -> Option<TimeUsed> {
     let mut text = buffer();
@@ -270,7 +270,7 @@ pub fn own_children() -> Option<Vec<i32>> {
     Some(children)
 }
 
-/// Calls `visit` with each child of this process, dead ones included, if the kernel lists them. Allocates nothing.
+/// Calls `visit` with each child of this process, dead ones included but not the helper, if the kernel lists them. Allocates nothing.
 pub fn each_own_child(mut visit: impl FnMut(i32)) {
     if !is_ours() {
         return;

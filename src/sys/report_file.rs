@@ -41,10 +41,10 @@ struct Place {
     name: CString,
 }
 
-/// What has been written so far. The process that writes may be killed at any moment, so what it is about to do is noted before.
+/// What has been written so far. The helper that writes may be killed at any moment, so what it is about to do is noted first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReportState {
-    /// The length of the text in it.
+    /// The length of the text in the file.
     length: usize,
     /// The file that has replaced the first one, and the one that is about to replace it.
     replaced_by: [Option<FileId>; 2],
@@ -155,13 +155,13 @@ impl Place {
         file_system::open_at(&self.folder, &self.name, id, OFlag::O_WRONLY)
     }
 
-    /// Whether drainit's own file is there, or none: no link to it, nor a file that the command has put there.
-    fn is_free(&self, first: &File, state: &mut ReportState) -> bool {
+    /// Whether the report's name belongs to drainit's own file or to none, and not to a link or to a file of the command.
+    fn is_ours_or_free(&self, first: &File, state: &mut ReportState) -> bool {
         let there = match file_system::at(&self.folder, &self.name) {
             Ok(there) => Some(there),
             Err(error) => return error == Errno::ENOENT,
         };
-        // The last replacing may have been interrupted before or after the new file was there.
+        // The last helper may have been killed before or after the rename.
         if state.replaced_by.contains(&there) {
             state.replaced_by = [there, None];
             return true;
@@ -169,10 +169,10 @@ impl Place {
         state.replaced_by[0].is_none() && there == FileId::of(first)
     }
 
-    /// Makes a new file that can replace the old one, if that is still there.
+    /// Makes a new file that can take the report's name, unless another file has that name now.
     fn make(&self, first: &File, state: &mut ReportState) -> Option<File> {
-        let metadata = first.metadata().ok().filter(|_| self.is_free(first, state))?;
-        // One of its own that was killed while it wrote may have left it.
+        let metadata = first.metadata().ok().filter(|_| self.is_ours_or_free(first, state))?;
+        // A helper that was killed in the middle of a write may have left one.
         self.remove_temporary();
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(metadata.mode() & 0o777);

@@ -137,7 +137,8 @@ fn open_descriptor() -> io::Result<OwnedFd> {
         libc::syscall(libc::SYS_signalfd4, -1, &raw const every, size_of_val(&every), libc::SFD_CLOEXEC)
     })?;
     let descriptor = descriptors::above_standard(descriptors::made(made)?)?;
-    // Nothing has this number, which the call has to say. A filter that lets it do nothing would make a busy loop of each wait.
+    // No descriptor has this number, and a ppoll(2) that works reports that (POLLNVAL). If a filter faked the call, each wait would be a busy
+    // loop.
     if poll(i32::MAX, Duration::ZERO)? == 0 {
         return Err(io::ErrorKind::Unsupported.into());
     }

@@ -25,8 +25,8 @@ pub enum Reaped {
 /// Reaps one child that has ended, without waiting. With `stops` it also finds one that was stopped or continued,
 /// once for each time.
 ///
-/// `__WALL` also finds children made by a threading library (wait(2)). It would also find a copy of this process that does work of ours, which is
-/// no child of the run. The status is the kernel's own, so a death by a real-time signal is not lost.
+/// `__WALL` also finds children made by a threading library (wait(2)), and the helper that writes files. The helper is no child of the run, so
+/// `__WALL` is left out while there is one. The status is the kernel's own, so a death by a real-time signal is not lost.
 pub fn reap(stops: bool) -> Reaped {
     let mut options = libc::WNOHANG | if stops { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
     if process::helper().is_none() {
@@ -65,7 +65,7 @@ fn is_no_child(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECHILD)
 }
 
-/// The pid and the status of a child that has ended; 0 for the pid if there is none.
+/// The pid and the status of a child that has ended or, if the options ask for it, was stopped or continued; 0 for the pid if there is none.
 fn wait_for_one(pid: i32, options: i32) -> io::Result<(i32, i32)> {
     // A system call filter may refuse either.
     match wait_by_pid(pid, options) {
@@ -111,7 +111,7 @@ fn as_status(code: i32, status: i32) -> i32 {
     }
 }
 
-/// How this child has ended, and whether it has: it is reaped then. `None` inside is an end that another one has seen.
+/// Reaps this child if it has ended. `Some(None)` means that it has ended and was reaped elsewhere, so how it ended is not known.
 pub(super) fn end_of(pid: i32) -> Option<Option<Ended>> {
     match wait_for_one(pid, libc::WNOHANG | libc::__WALL) {
         Ok((found, status)) => (found == pid).then(|| Ended::from_wait_status(status)),

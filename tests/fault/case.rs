@@ -284,7 +284,7 @@ fn judge(scenario: &Scenario, ended: Option<WaitStatus>, files: &Files, are_left
             return Verdict::Wrong(format!("{name} got TERM {times} times"));
         }
     }
-    // It is empty from the start on, and then whole at every moment.
+    // It is empty at first, then whole at every moment.
     let report = text(&files.report);
     if !report.is_empty() && serde_json::from_str::<serde_json::Value>(&report).is_err() {
         return Verdict::Wrong(format!("half a report: {report}"));

@@ -125,7 +125,7 @@ fn run(scenario: &Scenario, mode: Mode, program: &Path, wanted: &Wanted) -> Exit
                     if is_memory && !(for_ever && name == "ENOMEM") {
                         continue;
                     }
-                    // A filter is there from the start, and lets no call do nothing that every program needs.
+                    // A filter is there from the start, and fakes no call that every program needs.
                     if error == 0 && !(for_ever && at == 1 && tracer::MAY_DO_NOTHING.contains(&number)) {
                         continue;
                     }

@@ -6,8 +6,8 @@ use drainit::signal::Signal;
 
 use crate::harness::{BOTH, DRAINIT, Init};
 
-/// Runs drainit with another answer to its first write(2): more bytes than there are. The standard library panics at that. After the command
-/// it may start no other process, so it writes its report itself.
+/// Runs drainit with another answer to its first write(2): more bytes than there are. The standard library panics at that. It can fork for the
+/// command and for nothing else, so it writes its report itself.
 fn with_an_impossible_write(arguments: &[&str]) -> Option<Output> {
     with(&["inject=write:retval=1000000:when=1", "inject=clone:error=EAGAIN:when=2+"], &[], arguments)
 }
@@ -89,8 +89,8 @@ fn memory_that_cannot_be_had_is_a_line_and_125() {
     }
 }
 
-/// Growth that the kernel refuses is a death by SEGV. Of the smallest of these the kernel may leave out 8 KiB, and the C library begins on the
-/// rest.
+/// Growth that the kernel refuses is a death by SEGV. The kernel may shift the top of the stack by up to 8 KiB; with the smallest of these
+/// limits the C library has to start with the rest.
 #[test]
 fn a_stack_that_is_too_small_is_a_line_and_125() {
     for mode in BOTH {
@@ -99,7 +99,7 @@ fn a_stack_that_is_too_small_is_a_line_and_125() {
             // The environment is on the stack, too.
             let under = ["env", "-i", "prlimit", &limit];
             let run = Init::new(mode).under(&under).command(&["no/such/program"]).run();
-            let refusal = "drainit: error: the stack may not grow (RLIMIT_STACK)";
+            let refusal = "drainit: error: the stack is not allowed to grow (RLIMIT_STACK)";
             match run.code {
                 125 => assert_eq!(run.stderr, [refusal], "{size}"),
                 127 => {}
@@ -113,7 +113,7 @@ fn a_stack_that_is_too_small_is_a_line_and_125() {
     }
 }
 
-/// A filter may answer a call with 0 and leave it out: 0 is stdin, or the time is over at once.
+/// A filter may answer 0 without making the call: that looks like stdin, or like a timeout that is over at once.
 #[test]
 fn a_call_that_does_nothing_keeps_no_signal_from_the_command() {
     for call in ["signalfd4", "pidfd_open", "ppoll", "close_range", "prlimit64"] {

@@ -47,7 +47,7 @@ impl Disk {
         serde_json::from_slice(&fs::read(self.root().join("report")).ok()?).ok()
     }
 
-    /// Starts it with both files on this disk, which is frozen as soon as these are ready, and begins a stop.
+    /// Starts drainit with both files on this disk, freezes the disk when `names` are ready, and begins a stop.
     fn stopped_on(
         &self,
         mode: Mode,
@@ -69,7 +69,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        wait_until("nobody writes to it", || {
+        wait_until("no process writes to it", || {
             let root = self.root();
             let is_mounted = run(&["mountpoint", "-q", root.to_str().expect("text")]);
             (!is_mounted || run(&["umount", root.to_str().expect("text")])).then_some(())

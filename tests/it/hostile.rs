@@ -167,7 +167,7 @@ fn six_hundred_groups_hide_no_ignored_signal() {
     }
 }
 
-/// What drainit has it keeps; from now on it gets no page more.
+/// drainit keeps the memory that it has, and gets no more.
 fn refuse_memory(init: &Running) {
     let limits = ["--as=4096:", "--data=4096:"];
     let limited = Command::new("prlimit").arg(format!("--pid={}", init.pid())).args(limits).status();
@@ -283,7 +283,7 @@ fn after_a_sleep_past_its_end_the_grace_period_is_two_seconds_more() {
     }
 }
 
-/// At whatever point of a turn it is stopped. A stop at its reading of its own schedule is one between its looks at the clock.
+/// drainit is stopped when it opens its schedstat, which lies between two readings of the clock, in several turns.
 #[test]
 fn wherever_it_is_held_the_processes_have_two_seconds_more() {
     if !has("strace") {

@@ -1,4 +1,5 @@
-//! A terminal that no process can give to the command: what wants it fails, as without an init, also if drainit is told of no stop.
+//! A terminal that no process can give to the command: a call that wants it fails, as without an init, even if drainit is not told that a
+//! process is stopped.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ while kill -0 $child 2>/dev/null; do wait $child; done
 exit 3
 ";
 
-/// The command ignores TTIN, and takes the news of its child's stop. On TERM it ends its child, and waits for that.
+/// The command ignores TTIN, and waits for its child to be stopped (WUNTRACED). On TERM it ends its child, and waits for that.
 const PYTHON: &str = "import os, signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 def read():
@@ -85,13 +86,13 @@ const LEAVES: Reader = Reader { how: "leaves", ..TAKES_THE_NEWS };
 const GOES: Reader = Reader { how: "goes", ..TAKES_THE_NEWS };
 const HOLDER: Reader = Reader { how: "holder", ..TAKES_THE_NEWS };
 
-/// One that runs.
+/// A reader that was started.
 struct Run {
     screen: Screen,
     begin: Gate,
     /// Opened when the child is to read.
     gate: Gate,
-    /// The error of its read.
+    /// Whether its read failed: not 0.
     read: Gate,
     pids: Gate,
     program: Gate,
@@ -218,7 +219,7 @@ fn a_process_below_the_command_fails_to_read_as_without_an_init() {
 #[test]
 fn the_end_of_the_shell_makes_a_reader_fail_that_it_could_have_continued() {
     for reader in [IGNORES, CATCHES, TAKES_THE_NEWS] {
-        // Later, or before.
+        // The child reads after the shell's end, and then before it.
         let Some(mut run) = reader.start_nested("$D -- READER &") else { continue };
         let pids = run.pids();
         run.inner_shell_exits();
@@ -236,14 +237,14 @@ fn the_end_of_the_shell_makes_a_reader_fail_that_it_could_have_continued() {
 
 #[test]
 fn what_the_command_has_left_behind_stopped_fails_to_read_too() {
-    // The script leads drainit's group, and goes on, so drainit does not leave the session ahead.
+    // The script leads drainit's group, and goes on, so drainit does not leave the session in advance.
     let script = "( set -m; sh -c '$W await=BEGIN; $D --wait-for-all -- READER; exec $W hold' & )";
     let Some(run) = LEAVES.start(script) else { return };
     let pids = run.pids();
     has_looked(pids[2]);
     run.gate.open();
     run.fails(pids, script);
-    // An orphan's stop is told to drainit.
+    // drainit is told that an orphan is stopped.
     let orphan = "( set -m; sh -c '$W await=BEGIN; $D -- sh -c \"READER; exec $W ignore=TTIN ready hold\"; exec $W hold' & )";
     let mut run = GOES.start(orphan).expect("it is installed");
     run.screen.shows("ready");
@@ -274,11 +275,11 @@ fn the_leader_of_a_pipeline_lets_its_command_fail_each_time() {
     screen.leaves();
 }
 
-/// drainit hears nothing of the stop, and others of its group may still need it there.
+/// drainit does not hear that the child is stopped, and others of its group may still need it there.
 const UNNOTICED: &str = "( set -m; sh -c '$W await=BEGIN; $D -- READER; exec $W hold' & )";
 
 #[test]
-fn a_continue_or_a_stop_ends_what_no_look_has_found() {
+fn a_continue_or_a_stop_request_ends_what_no_look_has_found() {
     for reader in [IGNORES, TAKES_THE_NEWS] {
         for signal in [Signal::CONT, Signal::TERM] {
             let Some(run) = reader.start(UNNOTICED) else { continue };
@@ -300,21 +301,21 @@ fn a_continue_or_a_stop_ends_what_no_look_has_found() {
 }
 
 #[test]
-fn a_stop_ends_what_a_leader_of_the_session_cannot_let_go() {
+fn a_stop_request_ends_what_a_leader_of_the_session_cannot_let_go() {
     let Some(mut run) = HOLDER.start_in("", |_| Screen::of(&["true"])) else { return };
     run.screen.ended();
     let program = run.program.path();
     run.screen = Screen::of(&[*DRAINIT, "--", "python3", &program]);
     let [.., drainit] = run.pids();
     let child = run.child_is_stopped();
-    // The one that holds the terminal may have to read, so its group is not taken away.
+    // The process that has the foreground may have to read, so drainit does not take the terminal away from its group.
     stays(Duration::from_millis(100), || look_at(child).is_some_and(|child| child.is_stopped()));
     kill::send(drainit, Signal::TERM).expect("it is there");
     assert_eq!(run.screen.ended(), 3);
 }
 
 #[test]
-fn a_shell_keeps_a_job_that_it_can_bring_to_the_front() {
+fn a_shell_keeps_a_job_that_it_can_bring_to_the_foreground() {
     let shells: [&[&str]; 4] = [
         &["bash", "--norc", "--noprofile", "--noediting", "-i"],
         &["dash", "-i"],
@@ -338,7 +339,7 @@ fn a_shell_keeps_a_job_that_it_can_bring_to_the_front() {
             let Some(run) = reader.start_in("$D -- READER &", start) else { continue };
             let pids = run.pids();
             let child = run.child_is_stopped();
-            // Nor is it let go when others stop the command and continue it.
+            // Nor is it let go when drainit gets a CONT.
             kill::send(pids[2], Signal::CONT).expect("it is there");
             wait_until("it has tried again", || look_at(child).filter(Process::is_stopped));
             stays(Duration::from_millis(200), || {
@@ -406,7 +407,7 @@ fn job_control_is_that_of_any_shell_and_in_any_terminal() {
 }
 
 #[test]
-fn a_command_in_the_front_stays_there_when_its_shell_is_gone() {
+fn a_command_in_the_foreground_stays_there_when_its_shell_is_gone() {
     let mut screen = Screen::of_shell();
     screen.line("trap '' HUP; sh -c 'bash --norc --noprofile --noediting -i; $W hold'");
     screen.line("echo inner: $((6 * 7))").shows("inner: 42");

@@ -47,7 +47,7 @@ pub(super) struct Watch {
     sent: BTreeMap<usize, u32>,
     refused: BTreeSet<usize>,
     killed_at: Option<Duration>,
-    /// drainit woke up so late that it counts as frozen.
+    /// drainit woke up so late that it counts as held.
     pub(super) was_held: bool,
 }
 

@@ -6,7 +6,7 @@ use crate::plan::processes::Table;
 use crate::say::warn;
 use crate::signal::Signal;
 
-/// So many looks have to fail.
+/// How many looks have to fail before that is logged.
 pub(super) const FAILURES: u32 = 3;
 
 impl<K: Kernel> Stopper<K> {
@@ -24,7 +24,8 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// A look has failed. One failure may pass; if more follow because no file of /proc can be opened, that is logged once.
+    /// `count` looks have failed. A single failure may pass. If there are [`FAILURES`], and drainit cannot read even its own entry in /proc, that
+    /// is logged once. The look that begins a stage counts as all of them.
     pub(super) fn note_failed_look(&mut self, count: u32) {
         let before = self.failed_looks;
         self.failed_looks = before.saturating_add(count);

@@ -1,4 +1,4 @@
-//! Work that could hang or crash, in a copy of this process.
+//! Work that could hang or crash, in a forked child.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_long;

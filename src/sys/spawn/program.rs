@@ -89,7 +89,7 @@ fn read_into(path: &CStr, bytes: &mut [u8; LENGTH]) -> u32 {
     let file = i32::try_from(file).unwrap_or(-1);
     // SAFETY: the pointer and the length are of one array.
     let read = unsafe { libc::read(file, bytes.as_mut_ptr().cast(), LENGTH) };
-    // SAFETY: it was opened here, and nobody else has it.
+    // SAFETY: it was opened here, and nothing else has it.
     unsafe { libc::close(file) };
     u32::try_from(read).unwrap_or(0)
 }

@@ -30,7 +30,7 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping that was made; whoever has asked for its place has given that up.
+        // SAFETY: exactly the mapping that was made; every user of its place is done with it.
         unsafe { libc::munmap(self.0.as_ptr().cast::<c_void>(), size_of::<T>()) };
     }
 }

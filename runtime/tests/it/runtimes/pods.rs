@@ -31,7 +31,7 @@ fn a_command_that_reaps_nothing_has_no_zombies_and_is_probed_and_stops_at_once()
     let Some(cri) = cri() else { return };
     let wish = Wish::new("sh -c").word("echo main ready 0; exec busybox sleep infinity");
     let mut pod = Box::new(cri.run_in(&between::pod(), wish, CONTAINER, &json!({})));
-    // A probe before that is refused: the kubelet begins with them later, too.
+    // Earlier probes are refused. The kubelet also begins to probe only then.
     pod.running().ready(&["main"]);
     // The shell ends when no zombie is left, and not otherwise.
     let script = "fake-workload orphan*20{ exit=1 }; \
