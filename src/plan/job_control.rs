@@ -18,9 +18,9 @@
 //! If no shell could continue drainit, the kernel would not stop a command in drainit's group either, so drainit does not stop. Instead the
 //! command's group is continued, unless the signal was sent by a process and forwarded by drainit. The call of a command that wants a
 //! terminal that it cannot get would fail if the command's group were orphaned. drainit, its parent in another group, keeps the group from
-//! being orphaned, so drainit leaves the session. If it leads a group that has other members, it cannot, and joins the command's group for a
-//! moment. If it leads the session, it can do neither: the group gets HUP and CONT, once, like any stopped group that no process can continue
-//! any more.
+//! being orphaned, so drainit leaves the session. If it leads the session, or a group that has other members, it cannot: the command's group
+//! gets HUP and CONT, once, like any stopped group that no process can continue any more. If that does not help, drainit joins the group for a
+//! moment, which the leader of the session cannot do.
 //!
 //! If the command ignores the signal, and only a child of it is stopped, drainit is not told. So drainit leaves the session in advance if it is
 //! alone in its group, and so leaves no process behind: at the start, and when its parent, which may have been the shell, has ended.
@@ -88,12 +88,22 @@ pub enum JobAction {
     Continue {
         group: i32,
     },
-    /// Let this group become orphaned, so that the kernel refuses it the terminal, and continue it. If that is not possible, send it HUP, but
-    /// only if `may_hang_up`.
+    /// Let this group become orphaned, so that the kernel refuses it the terminal, and continue it.
     LetGo {
         group: i32,
-        may_hang_up: bool,
+        otherwise: Otherwise,
     },
+}
+
+/// What to do if drainit cannot leave the session, so that the group is not orphaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// Send HUP and continue the group, as the kernel does with a group that loses its shell.
+    HangUp,
+    /// Join the group for a moment, and continue it, because without drainit outside of it, it is orphaned.
+    Join,
+    /// If drainit cannot join it either, continue it all the same.
+    JoinOrContinue,
 }
 
 /// How matters stand when something has happened, and drainit was not told of a stop. drainit is not PID 1.
@@ -186,10 +196,13 @@ impl JobControl {
             self.goes_on = Some(GoesOn { group, next, until });
             return JobAction::Continue { group };
         }
-        if is_pid_one || self.has_hung_up {
+        if is_pid_one {
             return JobAction::Nothing;
         }
-        JobAction::LetGo { group, may_hang_up: true }
+        JobAction::LetGo {
+            group,
+            otherwise: if self.has_hung_up { Otherwise::Join } else { Otherwise::HangUp },
+        }
     }
 
     /// Something has happened that may have made the terminal unreachable, or stopped a process without a word to drainit.
@@ -201,7 +214,7 @@ impl JobControl {
         // Without a terminal no process will stop any more.
         let goes_ahead = is_alone && has_terminal;
         if is_orphaned && terminal == Holder::Other && (has_stopped || goes_ahead) {
-            JobAction::LetGo { group, may_hang_up: false }
+            JobAction::LetGo { group, otherwise: Otherwise::JoinOrContinue }
         } else {
             JobAction::Nothing
         }
@@ -345,17 +358,18 @@ mod tests {
         }
         assert_eq!((at, jobs.tick(at)), (LOOK_FOR, None), "and then its members have stopped, or will not");
         let wants = alone(Signal::TTIN, Holder::Other);
-        let let_go = JobAction::LetGo { group: GROUP, may_hang_up: true };
+        let let_go = JobAction::LetGo { group: GROUP, otherwise: Otherwise::HangUp };
         assert_eq!([jobs.stopped(at, wants), jobs.stopped(at, wants)], [let_go; 2]);
         jobs.hung_up();
-        assert_eq!(jobs.stopped(at, wants), JobAction::Nothing, "once");
+        let without_hup = JobAction::LetGo { group: GROUP, otherwise: Otherwise::Join };
+        assert_eq!(jobs.stopped(at, wants), without_hup, "once");
         let as_pid_one = Stopped { is_pid_one: true, ..alone(Signal::TTIN, Holder::Other) };
         assert_eq!(action(as_pid_one), JobAction::Nothing);
     }
 
     #[test]
     fn a_session_is_left_only_by_those_that_no_shell_can_bring_to_the_foreground() {
-        let let_go = JobAction::LetGo { group: GROUP, may_hang_up: false };
+        let let_go = JobAction::LetGo { group: GROUP, otherwise: Otherwise::JoinOrContinue };
         for terminal in [Holder::Own, Holder::Empty, Holder::Job, Holder::Sibling, Holder::Other] {
             for bits in 0..16 {
                 let [is_orphaned, has_stopped, is_alone, has_terminal] =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::log_failure;
 use crate::outcome::Ended;
-use crate::plan::job_control::{Holder, JobAction, JobControl, Standing, Stopped};
+use crate::plan::job_control::{Holder, JobAction, JobControl, Otherwise, Standing, Stopped};
 use crate::plan::sorted::Set;
 use crate::processes;
 use crate::say::{debug, info, warn};
@@ -108,8 +108,8 @@ impl Job {
             has_terminal: terminal.is_some(),
         };
         drop(terminal);
-        if let JobAction::LetGo { group, may_hang_up } = self.control.look(standing) {
-            self.let_go(group, may_hang_up);
+        if let JobAction::LetGo { group, otherwise } = self.control.look(standing) {
+            self.let_go(group, otherwise);
         }
     }
 
@@ -185,32 +185,31 @@ impl Job {
                 suspend(signal, Scope::OwnProcess, queue);
             }
             JobAction::Continue { group } => continue_group(group),
-            JobAction::LetGo { group, may_hang_up } => {
+            JobAction::LetGo { group, otherwise } => {
                 drop(terminal);
-                self.let_go(group, may_hang_up);
+                self.let_go(group, otherwise);
             }
         }
     }
 
     /// Lets go of `group`, and of every group in which a process is stopped: drainit no longer keeps them from being orphaned, and continues
     /// them.
-    fn let_go(&mut self, group: i32, may_hang_up: bool) {
+    fn let_go(&mut self, group: i32, otherwise: Otherwise) {
         let mut groups = processes::stopped();
         groups.insert(group);
         if tty::leave_session(group) {
             info!("no process can bring the group {group} to the foreground: drainit has left the session");
             self.has_terminal = false;
             self.control.left();
+        } else if otherwise == Otherwise::HangUp {
+            warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
+            self.control.hung_up();
+            log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
         } else {
             let mut has_visited = false;
             groups.iter().for_each(|group| has_visited |= visit(group));
-            if has_visited {
+            if has_visited || otherwise == Otherwise::Join {
                 return;
-            }
-            if may_hang_up {
-                warn!("the command's group {group} wants a terminal that it cannot get: sending HUP");
-                self.control.hung_up();
-                log_failure("cannot send HUP", kill::send_to_group(group, Signal::HUP));
             }
         }
         groups.iter().for_each(continue_group);
@@ -342,7 +341,8 @@ fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
     }
 }
 
-/// Joins the group and, if that leaves it orphaned, continues it. Returns whether it did.
+/// Continues a group that is orphaned while drainit is a member, if drainit can be. What the command sends to its own group then reaches drainit,
+/// too; so this is not tried first. Returns whether that was possible.
 fn visit(group: i32) -> bool {
     let Some(visit) = Visit::to(group) else { return false };
     let is_orphaned = processes::is_orphaned(group);

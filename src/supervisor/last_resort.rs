@@ -31,6 +31,8 @@ pub(super) struct Noted {
     pub(super) events: [Option<Event>; 2],
     pub(super) exit_map: &'static ExitMap,
     pub(super) propagate_signal: bool,
+    /// What follows is not waited for: no child will end for it, or more have ended than were reaped.
+    pub(super) goes_on: bool,
     /// The process that noted it: its forked children have these notes, too.
     pub(super) pid: i32,
 }
@@ -46,6 +48,7 @@ impl Supervisor {
             events: [event, self.signal],
             exit_map: self.exit_map,
             propagate_signal: self.propagate_signal,
+            goes_on: false,
             pid: self.inbox.own_pid(),
         };
         noted.note();
@@ -91,6 +94,10 @@ impl Noted {
                     return code;
                 }
             }
+            if std::mem::take(&mut self.goes_on) {
+                events = [None, None];
+                continue;
+            }
             let timeout = self.plan.deadline().map(|deadline| deadline.saturating_sub(self.clock.now()));
             let received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
             events = [received.and_then(|received| inbox::event(received, self.pid)), None];
@@ -100,14 +107,21 @@ impl Noted {
     fn reap(&mut self) -> Option<Event> {
         let mut event = None;
         for _ in 0..REAP_AT_ONCE {
-            match wait::reap(false) {
+            match wait::reap(!process::is_pid_one()) {
                 Reaped::Child { pid, ended } if self.main.is(pid) => self.main = Main::Gone(ended),
                 Reaped::Child { .. } => event = Some(Event::ChildEnded),
+                // No shell gets its terminal back now.
+                Reaped::Stopped { pid, by: Signal::TSTP } if !process::is_pid_one() => {
+                    if let Some(group) = process::group_of(pid) {
+                        let _ = kill::send_to_group(group, Signal::CONT);
+                    }
+                }
                 Reaped::Stopped { .. } | Reaped::Continued { .. } => {}
-                Reaped::AllAlive => break,
+                Reaped::AllAlive => return event,
                 Reaped::NoChildren => return Some(Event::NoneLeft),
             }
         }
+        self.goes_on = true;
         event
     }
 
@@ -130,7 +144,10 @@ impl Noted {
                         next = Some(Event::Looked(judges.then_some(Outlook::KeepWaiting)));
                     }
                     Action::LastCall { .. } => self.send_to_all(),
-                    Action::StartStep { step, .. } => next = Some(Event::StepEnded(step)),
+                    Action::StartStep { step, .. } => {
+                        self.goes_on = true;
+                        next = Some(Event::StepEnded(step));
+                    }
                     Action::Kill(_) => {
                         self.is_killing = true;
                         self.send(Signal::KILL, Target::All);

@@ -55,6 +55,7 @@ impl Supervisor {
             events: [pending, None],
             exit_map,
             propagate_signal,
+            goes_on: false,
             pid: process::id(),
         }
         .note();
