@@ -41,6 +41,11 @@ impl Inbox {
         self.own_pid
     }
 
+    /// What has been read, and is taken next.
+    pub(super) fn next(&self) -> Option<Event> {
+        self.queue.next().and_then(|received| self.to_event(received))
+    }
+
     pub(super) fn queue(&self) -> &SignalQueue {
         &self.queue
     }

@@ -27,10 +27,12 @@ pub(super) struct Noted {
     pub(super) clock: Clock,
     pub(super) main: Main,
     pub(super) is_killing: bool,
-    /// The event that the plan is about to be told, and the signal that it has not been told of.
-    pub(super) events: [Option<Event>; 2],
+    /// The event that the plan is about to be told, and the signals that it has not been told of.
+    pub(super) events: [Option<Event>; 3],
     pub(super) exit_map: &'static ExitMap,
     pub(super) propagate_signal: bool,
+    /// The group of the step that runs. It is only told to end.
+    pub(super) step: Option<i32>,
     /// What follows is not waited for: no child will end for it, or more have ended than were reaped.
     pub(super) goes_on: bool,
     /// The process that noted it: its forked children have these notes, too.
@@ -45,9 +47,10 @@ impl Supervisor {
             clock: self.clock,
             main: self.main,
             is_killing: self.stopper.is_killing(),
-            events: [event, self.signal],
+            events: [event, self.signal, self.inbox.next()],
             exit_map: self.exit_map,
             propagate_signal: self.propagate_signal,
+            step: self.steps.running(),
             goes_on: false,
             pid: self.inbox.own_pid(),
         };
@@ -95,12 +98,12 @@ impl Noted {
                 }
             }
             if std::mem::take(&mut self.goes_on) {
-                events = [None, None];
+                events = [None; 3];
                 continue;
             }
             let timeout = self.plan.deadline().map(|deadline| deadline.saturating_sub(self.clock.now()));
             let received = signals::wait(SignalSet::from_bits(u64::MAX), timeout);
-            events = [received.and_then(|received| inbox::event(received, self.pid)), None];
+            events = [received.and_then(|received| inbox::event(received, self.pid)), None, None];
         }
     }
 
@@ -109,7 +112,10 @@ impl Noted {
         for _ in 0..REAP_AT_ONCE {
             match wait::reap(!process::is_pid_one()) {
                 Reaped::Child { pid, ended } if self.main.is(pid) => self.main = Main::Gone(ended),
-                Reaped::Child { .. } => event = Some(Event::ChildEnded),
+                Reaped::Child { pid, .. } => {
+                    self.step = self.step.filter(|step| *step != pid);
+                    event = Some(Event::ChildEnded);
+                }
                 // No shell gets its terminal back now.
                 Reaped::Stopped { pid, by: Signal::TSTP } if !process::is_pid_one() => {
                     if let Some(group) = process::group_of(pid) {
@@ -157,13 +163,19 @@ impl Noted {
                     | Action::SignalOthers
                     | Action::SayWaiting { .. }
                     | Action::Observe
-                    | Action::EndStep { .. }
-                    | Action::SignalLeftovers
-                    | Action::KillStep => {}
+                    | Action::SignalLeftovers => {}
+                    Action::EndStep { .. } => self.send_to_step(Signal::TERM),
+                    Action::KillStep => self.send_to_step(Signal::KILL),
                 }
             }
         }
         None
+    }
+
+    fn send_to_step(&self, signal: Signal) {
+        if let Some(step) = self.step {
+            let _ = kill::send_to_group(step, signal);
+        }
     }
 
     /// The stop's signal, to every process that is left.

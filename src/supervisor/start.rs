@@ -52,9 +52,10 @@ impl Supervisor {
             clock,
             main,
             is_killing: false,
-            events: [pending, None],
+            events: [pending, None, None],
             exit_map,
             propagate_signal,
+            step: None,
             goes_on: false,
             pid: process::id(),
         }

@@ -246,6 +246,11 @@ impl Steps {
         }
     }
 
+    /// The group of the step that runs, if it is a process.
+    pub(super) fn running(&self) -> Option<i32> {
+        self.last.as_ref().filter(|process| !process.is_gone).map(|process| process.pid)
+    }
+
     /// Whether any process is left of the last step that was a process.
     fn has_members(&self, recorder: &Recorder) -> bool {
         let Some(process) = &self.last else { return false };

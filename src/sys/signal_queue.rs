@@ -72,6 +72,12 @@ impl SignalQueue {
         }
     }
 
+    /// The signal that was read with the one that was taken last, and that is taken next.
+    #[must_use]
+    pub fn next(&self) -> Option<Received> {
+        self.next
+    }
+
     /// Takes the next signal, and waits for it for at most `timeout`; `None` is for ever.
     ///
     /// Returns `None` when the time is over, and also when the wait was interrupted: the caller looks at the clock again either way.
