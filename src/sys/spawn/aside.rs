@@ -140,17 +140,15 @@ mod tests {
             // SAFETY: no pointer is passed.
             unsafe { libc::pause() };
         };
-        assert_eq!(aside.run(Duration::ZERO, &mut hangs), Progress::UnderWay);
-        assert_eq!(
-            (aside.state(), aside.run(Duration::ZERO, &mut |state| *state += 1)),
-            (None, Progress::UnderWay)
-        );
+        let begun = aside.run(Duration::ZERO, &mut hangs);
+        let meanwhile = (aside.state(), aside.run(Duration::ZERO, &mut |state| *state += 1));
         let helper = process::helper().expect("it hangs");
         let mut is_seen = false;
         procfs::each_process(|pid, _| is_seen |= pid == helper);
-        assert!(!is_seen, "it is no process of the run");
         // SAFETY: our own child, which has not been reaped.
         unsafe { libc::kill(helper, libc::SIGKILL) };
+        assert_eq!((begun, meanwhile), (Progress::UnderWay, (None, Progress::UnderWay)));
+        assert!(!is_seen, "it is no process of the run");
         assert_eq!(aside.progress_within(SOON), Progress::Failed);
         assert_eq!((aside.run(SOON, &mut |state| *state += 1), aside.state()), (Progress::Done, Some(3)));
     }
