@@ -11,7 +11,7 @@ use log::LevelFilter;
 use super::kernel::{self, Linux};
 use super::stopper::send;
 use super::{Main, REAP_AT_ONCE, Supervisor, die_as_the_command_did, inbox};
-use crate::outcome::{Ended, ExitMap, INIT_FAILED};
+use crate::outcome::{ExitMap, INIT_FAILED};
 use crate::plan::processes::ignoring::Outlook;
 use crate::plan::{Action, Event, Plan, Recipients, Target};
 use crate::signal::{Signal, SignalSet};
@@ -20,6 +20,7 @@ use crate::sys::wait::{self, Reaped};
 use crate::sys::{kill, process, procfs, signals};
 
 static NOTED: Mutex<Option<Noted>> = Mutex::new(None);
+
 /// What is known of a run, without anything that is allocated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noted {
@@ -137,7 +138,7 @@ impl Noted {
         while let Some(event) = next.take() {
             for action in self.plan.handle(self.clock.now(), event) {
                 match action {
-                    Action::Forward { .. } | Action::Signal { .. } if !sends => {}
+                    Action::Forward { .. } | Action::Signal { .. } | Action::LastCall { .. } if !sends => {}
                     Action::Forward { signal, to } => self.send(signal, target(to)),
                     Action::Signal { signal, target, .. } => self.send(signal.rewritten, target),
                     // It is not known which of the remaining processes were signalled, so all are. Those that were have had time to
@@ -202,11 +203,10 @@ impl Noted {
 
     /// A rehearsal that was not seen to its end proves nothing.
     fn exit_code(&self) -> u8 {
-        let ended = self.main.ended().unwrap_or(Ended::Killed(Signal::KILL));
         if self.plan.policy().observes {
             return INIT_FAILED;
         }
-        let code = if self.is_killing { ended.code() } else { self.exit_map.apply(ended.code()) };
+        let code = self.main.exit_code(self.is_killing, self.exit_map);
         if self.propagate_signal {
             die_as_the_command_did(self.main, code);
         }

@@ -145,8 +145,7 @@ impl Supervisor {
             let reaping = self.reap();
             // A signal that arrived before an end was noticed was meant for the process that ended. So the end comes first, then the
             // signal, last the clock.
-            let signal = self.signal;
-            let signal = signal.filter(|event| !self.is_job_control(*event));
+            let signal = self.signal.filter(|event| !self.is_job_control(*event));
             let [first, second] = reaping.events(self.plan.is_waiting());
             for event in [first, second, self.pending.take(), signal].into_iter().flatten() {
                 if let Some(code) = self.handle(event) {
@@ -352,6 +351,7 @@ impl Supervisor {
                 }
             }
         }
+        self.note(None);
         self.recorder.write_ahead();
         None
     }
@@ -424,11 +424,7 @@ impl Supervisor {
         {
             warn!("{left}");
         }
-        let ended = match self.main {
-            Main::Gone(ended) => ended,
-            Main::Alive(_) => Ended::Killed(Signal::KILL),
-        };
-        if self.stopper.is_killing() { ended.code() } else { self.exit_map.apply(ended.code()) }
+        self.main.exit_code(self.stopper.is_killing(), self.exit_map)
     }
 }
 
@@ -460,6 +456,12 @@ impl Main {
             Self::Alive(_) => None,
             Self::Gone(ended) => Some(ended),
         }
+    }
+
+    /// Its exit code, replaced by `--remap-exit` unless KILL was sent; that of a death by KILL if it lives.
+    fn exit_code(self, is_killing: bool, exit_map: &ExitMap) -> u8 {
+        let ended = self.ended().unwrap_or(Ended::Killed(Signal::KILL));
+        if is_killing { ended.code() } else { exit_map.apply(ended.code()) }
     }
 
     fn is(self, pid: i32) -> bool {
