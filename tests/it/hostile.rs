@@ -302,14 +302,14 @@ fn wherever_it_is_held_the_processes_have_two_seconds_more() {
         let is_stopped =
             || std::fs::read_to_string(&traced).ok()?.contains("stopped by SIGSTOP").then_some(());
         wait_until("it is stopped", is_stopped);
-        stays(Duration::from_secs(3), || true);
+        stays(Duration::from_millis(5_500), || true);
         let begun = Instant::now();
         kill::send(pid, Signal::CONT).expect("it is there");
         init.finish().exits(137);
         took(begun, Duration::from_secs(2));
     };
-    let grace = ["--grace-period=1500ms", "--ignored-after=never"];
-    let drain = ["--pre-stop-sleep=100ms", "--stop-schedule=TERM/1500ms/KILL", "--ignored-after=never"];
+    let grace = ["--grace-period=4s", "--ignored-after=never"];
+    let drain = ["--pre-stop-sleep=100ms", "--stop-schedule=TERM/4s/KILL", "--ignored-after=never"];
     std::thread::scope(|scope| {
         for mode in BOTH {
             for when in 2..=4 {
