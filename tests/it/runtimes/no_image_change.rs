@@ -40,11 +40,10 @@ fn an_init_container_hands_drainit_to_an_image_without_it() {
 
     let _pod =
         Pod::new(&podman, "untouched", &["kube", "play", "--network=none", file.to_str().expect("text")]);
-    let mut server = podman.runs(&["logs", "--follow", "untouched-server"], None);
-    server.ready(&["server"]);
+    podman.follows("untouched-server").ready(&["server"]);
     // Not the pod: podman would say that its init container is gone.
     run(podman.client().args(["stop", "--time=60", "untouched-server"]));
     // The shell dies of the signal; the server, which only drainit waits for, finishes.
-    server.finish().exits(0).in_order(&["server got TERM", "server finished"]).silently();
+    podman.logged("untouched-server").in_order(&["server got TERM", "server finished"]).silently();
     assert_eq!(podman.state("untouched-server", "ExitCode"), "143");
 }
