@@ -64,10 +64,8 @@ fn events() -> Vec<(u64, Event)> {
         Event::NoneLeft,
     ];
     let looks = looks.into_iter().map(|outlook| Event::Looked(Some(outlook)));
-    let mut rows: Vec<_> = events.into_iter().chain(looks).map(|event| (10_600, event)).collect();
-    rows.insert(1, (11_000, TERM));
-    rows.push((60_000, Event::Held));
-    rows
+    let rows = events.into_iter().chain(looks).map(|event| (10_600, event));
+    rows.chain([(11_000, TERM), (60_000, Event::Held)]).collect()
 }
 
 /// Whether the loop can report it in this situation at all.
@@ -110,16 +108,34 @@ fn timeline(situation: &Situation) -> Vec<Row> {
     rows
 }
 
+/// The situation at 10.6 or 11 s, if nothing else has happened; looks have found that waiting may help.
+fn later<'a>(mut plan: Plan<'a>, now: Duration) -> Plan<'a> {
+    let passed = |plan: &Plan| plan.deadline().filter(|&at| at < now.min(Duration::from_secs(11)));
+    while let Some(at) = passed(&plan) {
+        for action in plan.handle(at, Event::Tick) {
+            if matches!(action, Action::Look { .. }) {
+                let _ = plan.handle(at, Event::Looked(Some(Outlook::KeepWaiting)));
+            }
+        }
+    }
+    plan
+}
+
 fn reactions(situation: &Situation) -> Vec<Row> {
-    let start = start(situation);
+    let begun = start(situation);
     let mut rows = Vec::new();
-    for (at, event) in events().into_iter().filter(|&(_, event)| can_happen(&start, event)) {
+    for (at, event) in events() {
         let now = Duration::from_millis(at);
+        let start = later(begun, now);
+        let is_repeated = at != 11_000 || !matches!(start.phase, Phase::Running);
+        if !can_happen(&start, event) || !is_repeated {
+            continue;
+        }
         let mut plan = start;
         let actions: Vec<_> = plan.handle(now, event).into_iter().map(|action| action.to_string()).collect();
         let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
         let next = say_phase(&plan);
-        let matters = then != "-" || next != say_phase(&start);
+        let matters = then != "-" || phase(&plan) != phase(&start);
         rows.push(Row { at: say_time(now), event: event.to_string(), then, next, matters });
     }
     rows
@@ -149,6 +165,7 @@ fn render(head: &str, is_whole: bool) -> String {
         if let Some(like) = like {
             let _ = write!(text, "\nCompared with *{}*:\n", like.name);
         }
+        let title = text.len();
         for table in [timeline, reactions] {
             let (known, rows) = (like.map(table).unwrap_or_default(), table(situation));
             let tells = |row: &&Row| is_whole || (row.matters && !known.contains(row));
@@ -161,12 +178,15 @@ fn render(head: &str, is_whole: bool) -> String {
                 let _ = write!(text, "\nNot here: {} at {} ({}).\n", row.then, row.at, row.event);
             }
         }
+        if text.len() == title {
+            text.push_str("\nNothing changes anything.\n");
+        }
     }
     text
 }
 
-fn say_phase(plan: &Plan) -> String {
-    let phase = match plan.phase {
+fn phase(plan: &Plan) -> &'static str {
+    match plan.phase {
         Phase::Running => "running",
         Phase::Stopping(stop) if stop.is_requested => "stopping, requested",
         Phase::Stopping(_) => "stopping, main's own exit",
@@ -174,10 +194,13 @@ fn say_phase(plan: &Plan) -> String {
         Phase::Killing(_) => "killing",
         Phase::PostExit(_) => "after the end",
         Phase::Over => "over",
-    };
+    }
+}
+
+fn say_phase(plan: &Plan) -> String {
     match plan.deadline() {
-        Some(deadline) => format!("{phase} ({})", deadline.as_secs_f64()),
-        None => phase.to_owned(),
+        Some(deadline) => format!("{} ({})", phase(plan), deadline.as_secs_f64()),
+        None => phase(plan).to_owned(),
     }
 }
 
