@@ -65,7 +65,7 @@ impl Catcher {
         let waker = self.waker.try_clone()?;
         arrivals.set_nonblocking(true)?;
         self.descriptors.extend([arrivals.as_raw_fd(), arrival.as_raw_fd(), waker.as_raw_fd()]);
-        // In this order: who is woken finds the count.
+        // In this order: a reader that is woken finds the count.
         pipe::register(signal.number(), arrival)?;
         pipe::register(signal.number(), waker)?;
         self.caught.push(Caught { signal, arrivals, reaction, is_installed: true });

@@ -58,7 +58,7 @@ impl Starter {
     pub(crate) fn start_zombies(&self, count: u32) -> io::Result<()> {
         for child in self.start(Form::Child, count, &[])? {
             let leave_it = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-            // ECHILD is no failure: where SIGCHLD is ignored there are no zombies.
+            // ECHILD is no failure: if SIGCHLD is ignored, there are no zombies.
             while waitid(Id::Pid(pid_of(&child)), leave_it) == Err(Errno::EINTR) {}
         }
         Ok(())
@@ -83,7 +83,7 @@ impl Starter {
         let mut arguments: Vec<OsString> = vec![ABANDON.into(), format!("{form}*{count}{{").into()];
         arguments.extend_from_slice(inner);
         arguments.push("}".into());
-        // An error is ECHILD, where SIGCHLD is ignored: the process between is gone.
+        // The only error is ECHILD, if SIGCHLD is ignored: the process between is gone.
         let status = self.execute(Form::Child, &arguments)?.wait().unwrap_or_default();
         if !status.success() {
             return Err(io::Error::other(format!("the process between: {status}")));
@@ -108,8 +108,8 @@ impl Starter {
     fn command(&self, path: &OsStr, form: Form, arguments: &[OsString]) -> Command {
         let mut command = Command::new(path);
         command.arg0(&self.program).args(arguments);
-        // The one that it has: no change, but for this std forks instead of calling posix_spawn(3), where glibc has the
-        // child ignore 32 and 33, and takes them out of its mask.
+        // The group that it has: no change, but for this std forks instead of calling posix_spawn(3). There glibc makes the child ignore 32
+        // and 33, and takes them out of its mask.
         command.gid(nix::unistd::getgid().as_raw());
         if form == Form::Group {
             command.process_group(0);

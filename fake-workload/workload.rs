@@ -18,7 +18,7 @@ use crate::directive::{Directive, members};
 use crate::start::Starter;
 use crate::{REFUSED, line, look};
 
-/// Between two looks for what nobody tells us of.
+/// The pause between two looks for what no signal tells of.
 const POLL: Duration = Duration::from_millis(5);
 
 /// The program while it runs.
@@ -147,7 +147,7 @@ impl Workload {
 
     fn wait(&mut self) -> Step {
         while let Some(child) = self.children.last_mut() {
-            // An error is ECHILD, where SIGCHLD is ignored: that child is gone.
+            // The only error is ECHILD, if SIGCHLD is ignored: that child is gone.
             if matches!(child.try_wait(), Ok(None)) {
                 self.pass(Some(Instant::now() + POLL))?;
             } else {
@@ -244,7 +244,7 @@ impl Workload {
         self.say(format!("got {signal}"));
     }
 
-    /// Where several signals ask for an end, the earliest is it.
+    /// If several signals request an end, the earliest counts.
     fn finish_after(&mut self, delay: Duration, code: u8) {
         let new = Instant::now().checked_add(delay).map(|at| (at, code));
         self.finish = self.finish.into_iter().chain(new).min_by_key(|(at, _)| *at);

@@ -91,7 +91,7 @@ fn check_place(power_off: bool) -> Result<(), StartError> {
     }
 }
 
-/// Returns only if that failed; then all that is left is to exit.
+/// Powers the machine off. Returns only if that failed; then all that is left is to exit.
 fn switch_off() {
     if let Err(error) = machine::power_off() {
         logging::say_error(&format_args!("cannot power the machine off: {}", plain(&error)));
@@ -122,7 +122,7 @@ fn copy_program(path: OsString) -> u8 {
     }
 }
 
-/// Help, version or licence. That nobody reads it, or reads all of it, is no failure.
+/// Prints help, version or licence. A reader that is missing, or that stops in the middle, is no failure.
 fn print(text: &str) -> u8 {
     match output::write_stdout(text.as_bytes()) {
         Err(error) if !output::is_unread(&error) => {

@@ -113,7 +113,7 @@ fn processor(header: &[u8]) -> Option<String> {
         (8, ..) => "mips",
         (43, ..) => "sparc64",
         (258, ..) => "loongarch64",
-        // What is missing in a file that was cut off or never written.
+        // A file that was cut off, or never written, may have zeros there.
         (0, ..) => return None,
         _ => return Some(format!("processor {number} of ELF's list")),
     };

@@ -202,7 +202,7 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // The command gets KILL and drainit ends with it; where that takes long, drainit gets it too.
+        // The command gets KILL and drainit ends with it; if that takes long, drainit gets it too.
         for process in descendants_of(self.pid()) {
             let _ = kill::send(process, Signal::KILL);
         }
@@ -344,7 +344,7 @@ fn it_works_without_memory() -> Result<()> {
     subject.pass_on(SIGNALS)?;
     subject.reap_orphans()?;
     subject.pass_on(1)?;
-    // It leaves before the next one comes: where that one is refused memory, the kernel may kill any process in the cgroup for it.
+    // It leaves before the next one comes: if that one is refused memory, the kernel may kill any process in the cgroup for it.
     drop(subject);
     // The same cgroup is the end of a process that takes memory.
     let folder = tempfile::tempdir()?;

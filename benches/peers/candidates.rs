@@ -22,9 +22,9 @@ pub(crate) struct Candidate {
 /// How a peer is run.
 #[derive(Clone, Copy)]
 struct How {
-    /// Those that signal the command's group as drainit does, where it can.
+    /// Those that signal the command's group as drainit does, if it can.
     flags: &'static [&'static str],
-    /// Those that make it a subreaper as drainit is, where it is not PID 1.
+    /// Those that make it a subreaper, as drainit is, if it is not PID 1.
     subreaper_flags: &'static [&'static str],
     /// Elsewhere it becomes its command, and is no init.
     only_as_pid_one: bool,
@@ -94,7 +94,7 @@ impl Candidate {
         wrapped
     }
 
-    /// Whether it is an init where it is not PID 1 too.
+    /// Whether it is an init even if it is not PID 1.
     pub(crate) fn serves_anywhere(&self) -> bool {
         !self.how.only_as_pid_one
     }

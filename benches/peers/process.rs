@@ -18,7 +18,7 @@ pub(crate) struct Running<'a> {
     child: Child,
     /// Its command line, for messages.
     name: String,
-    /// Not the child's where something in between put the init into a namespace.
+    /// Not the child's if something in between put the init into a namespace.
     pub(crate) init: Pid,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -109,7 +109,7 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        // Both do nothing where it was reaped already. The helper asked to die with its parent.
+        // Both do nothing if it was reaped already. The helper asked to die with its parent.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -13,7 +13,7 @@ const MEMBERS: &str = "cgroup.procs";
 
 /// This process is in a cgroup of the processor's controller, and with it all that it starts.
 pub(crate) struct Group {
-    /// Made for this run; `None` where there was one.
+    /// Made for this run; `None` if there was one.
     made: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(made) = &self.made {
-            // To where it was: a cgroup that is empty can be removed, which it is when the last ones who were killed are gone.
+            // To where it was: an empty cgroup can be removed, and it is empty when the last processes that were killed are gone.
             let left = made.parent().map(|parent| fs::write(parent.join(MEMBERS), process::id().to_string()));
             let is_removed = eventually(SOON, || Ok(fs::remove_dir(made).is_ok()));
             if !matches!((left, is_removed), (Some(Ok(())), Ok(true))) {

@@ -90,7 +90,7 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// A closed pipe must not end this process: SIGPIPE is at what the real runtime is to find. So it is blocked, and taken where it came.
+/// A closed pipe must not end this process: SIGPIPE is at what the real runtime is to find. So it is blocked, and taken if it came.
 fn write_stderr(line: &str) {
     let mut pipe = SigSet::empty();
     pipe.add(Signal::SIGPIPE);

@@ -8,7 +8,7 @@
 //! - [`bundle`]: the configuration's file.
 //! - [`program`]: the real runtime, and the drainit that is mounted.
 //! - [`journal`]: what is said, where the engine looks for it.
-//! - [`configure`]: the program's own commands, for who installs it.
+//! - [`configure`]: the program's own commands, for installing it.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
@@ -44,7 +44,7 @@ use rewrite::{Around, Outcome, Problem};
 use serde_json::Value;
 use spec::Spec;
 
-/// The node's settings are here, or where this variable says.
+/// The node's settings are here, or in the file that this variable names.
 const NODE: (&str, &str) = ("DRAINIT_RUNTIME_CONFIG", "/etc/drainit/runtime.toml");
 
 /// What is at that place (a JSON pointer); null if nothing is.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::options::Chosen;
 
-/// What the file says; its defaults where it says nothing.
+/// What the file says; the defaults for what it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// The real runtime: a path, or a name to be looked for in PATH.

@@ -14,9 +14,9 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use crate::command_line::Invocation;
 use crate::node::Node;
 
-/// The real runtime, where neither the command line nor the node's settings name one.
+/// The real runtime, if neither the command line nor the node's settings name one.
 const RUNTIME: &str = "DRAINIT_RUNTIME_RUNTIME";
-/// The drainit that is injected, where the node's settings do not name one.
+/// The drainit that is injected, if the node's settings do not name one.
 const DRAINIT: &str = "DRAINIT_RUNTIME_DRAINIT";
 
 /// Looked for in PATH, in this order.
@@ -65,7 +65,7 @@ fn look_up(name: &OsStr, is_not_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
         return Some(PathBuf::from(name)).filter(is_program);
     }
     let path = std::env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or_else(|| PATH.into());
-    // A relative folder would be one of the bundle, where this process is.
+    // A relative folder would be one of the bundle, which this process is in.
     let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
     folders.map(|folder| folder.join(name)).find(is_program)
 }
@@ -90,7 +90,7 @@ pub fn become_runtime(runtime: &Path, words: &[OsString], held: Vec<File>) -> io
 /// The drainit that is injected: a path for a bind mount. `mapped`: the container's root is an ordinary user of the host.
 ///
 /// # Errors
-/// It is not there, somebody else could change it, or containers could not run it.
+/// It is not there, another user could change it, or containers could not run it.
 pub fn drainit(node: &Node, mapped: bool) -> Result<String, String> {
     let named = (node.drainit.clone())
         .or_else(|| std::env::var_os(DRAINIT).filter(|value| !value.is_empty()).map(PathBuf::from));
@@ -145,7 +145,7 @@ fn check_owner(metadata: &Metadata, is_open: bool) -> Result<(), String> {
     if is_open { Err("can be written by others than its owner".to_owned()) } else { Ok(()) }
 }
 
-/// In a user namespace without the host's root its files belong to a number that stands for all who are not there.
+/// In a user namespace without the host's root its files belong to a number that stands for all users that are not there.
 fn stands_for_root(owner: u32) -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();

@@ -15,16 +15,18 @@
 //! A stop signal that comes to drainit when the command is already stopped stops drainit too. When the command has ended, the processes
 //! that it has left behind take its place.
 //!
-//! If no shell could continue drainit, the kernel would not stop a command in drainit's group either, so drainit does not stop. Instead the
-//! command's group is continued, unless the signal was sent by a process and forwarded by drainit. The call of a command that wants a
-//! terminal that it cannot get would fail if the command's group were orphaned. drainit, its parent in another group, keeps the group from
-//! being orphaned, so drainit leaves the session. If it leads the session, or a group that has other members, it cannot: the command's group
-//! gets HUP and CONT, once, like any stopped group that no process can continue any more. If that does not help, drainit joins the group for a
-//! moment, which the leader of the session cannot do.
+//! If no shell could continue drainit, the kernel would not stop a command in drainit's group either. So drainit does not stop:
 //!
-//! If the command ignores the signal, and only a child of it is stopped, drainit is not told. So drainit leaves the session in advance if it is
-//! alone in its group, and so leaves no process behind: at the start, and when its parent, which may have been the shell, has ended.
-//! Otherwise it looks for stopped processes whenever it hears that something has happened.
+//! - After TSTP or STOP, the command's group is continued, unless a process sent the signal and drainit forwarded it.
+//! - A command that wants a terminal that it cannot get would see its call fail if its group were orphaned. The group is not orphaned, because
+//!   drainit, the command's parent, is in the same session and in another group. So drainit leaves the session, and continues the group.
+//! - drainit cannot leave if it leads the session, or a group that has other members. Then the command's group gets HUP and CONT, once, like any
+//!   stopped group that no process can continue any more. If that does not help, drainit joins the group for a moment; the leader of a session
+//!   cannot do that.
+//!
+//! If the command ignores the signal, and only a child of the command is stopped, drainit is not told. So drainit leaves the session in
+//! advance if it is alone in its group, because then it leaves no process behind. It does that at the start, and when its parent, which may
+//! have been the shell, has ended. Otherwise it looks for stopped processes whenever it hears that something has happened.
 
 use std::time::Duration;
 

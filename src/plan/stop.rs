@@ -143,8 +143,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Once main is reaped, its pid and its group's number may belong to another process: then the rule decides. A signal that main alone
-    /// would have been sent in place of the one received is not for others.
+    /// Once main is reaped, its pid and its group's number may belong to another process: then the rule decides. A rewrite that is for main
+    /// alone does not apply to other processes: they get the signal as it was received.
     fn reachable(&self, stage: Stage) -> Stage {
         let to_others = |StopSignal { received, rewritten }| match stage.target {
             Target::Main => StopSignal::plain(received),

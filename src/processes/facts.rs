@@ -60,7 +60,7 @@ pub fn status_of(pid: i32) -> Status {
     Status { switches, ..status }
 }
 
-/// At most so many threads are read; with more it is not known how often the process has gone to sleep.
+/// If a process has more threads than this, they are not read, and how often it has gone to sleep counts as unknown.
 const THREADS: usize = 128;
 
 fn switches_of_threads(pid: i32) -> Option<u64> {
@@ -163,7 +163,8 @@ fn stdin_of(pid: i32) -> Stdin {
     if let Some(pipe) = pipe_number(&link) {
         return Stdin::Pipe(pipe);
     }
-    // Only of the null device: what other files show there, their drivers write, and some wait for a lock that a process can hold (epoll(7)).
+    // Read only for the null device. For other files their driver writes this text, and some drivers wait for a lock that a process can hold
+    // (epoll(7)).
     let info = if link == NULL { procfs::whole_file_as_owner(pid, "fdinfo/0") } else { None };
     stdin(&link, info.as_deref().unwrap_or_default())
 }

@@ -40,8 +40,8 @@ pub fn is_alone_in(group: i32) -> bool {
         && !any(&|process| process.group == group && is_other(process))
 }
 
-/// The groups of those children of drainit that are still in the session they were started in, if a process of the group is stopped. No number
-/// can belong to another group until the children are reaped.
+/// The groups in which a process is stopped, among the groups of those children that are still in the session in which drainit started them.
+/// Until these children are reaped, the numbers cannot belong to other groups.
 #[must_use]
 pub fn stopped() -> Set<i32> {
     let (own, session) = (own::id(), own::first_session());

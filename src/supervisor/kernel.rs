@@ -61,10 +61,10 @@ pub(super) trait Kernel: Clone {
     fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()>;
     /// Whether a signal would be allowed; sends none.
     fn may_signal(&self, pid: i32) -> io::Result<()>;
-    /// To a child that was not reaped.
+    /// Signals a child that was not reaped.
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
-    /// As PID 1, to every process but drainit.
+    /// Signals every process but drainit, which has to be PID 1.
     fn send_to_everybody(&self, signal: Signal) -> io::Result<()>;
 
     fn is_pid_one(&self) -> bool {

@@ -34,7 +34,8 @@ pub(super) struct Noted {
     pub(super) propagate_signal: bool,
     /// The group of the step that runs. It is only told to end.
     pub(super) step: Option<i32>,
-    /// What follows is not waited for: no child will end for it, or more have ended than were reaped.
+    /// The next turn begins without a wait: a step was left out, so no child's end will wake drainit, or more children have ended than were
+    /// reaped.
     pub(super) goes_on: bool,
     /// The process that noted it: its forked children have these notes, too.
     pub(super) pid: i32,
@@ -132,7 +133,7 @@ impl Noted {
         event
     }
 
-    /// If it `sends`, the signals that follow from the event are sent.
+    /// Tells the plan of the event and performs what follows; `sends` is whether the signals that follow are sent.
     fn handle(&mut self, event: Event, sends: bool) -> Option<u8> {
         let mut next = Some(event);
         while let Some(event) = next.take() {

@@ -168,7 +168,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells the plan of the time. Without a deadline none can have come, and the clock need not be read.
+    /// Tells the plan the time. Without a deadline nothing can be due, so the clock is not read.
     fn tick(&mut self) -> Option<u8> {
         self.plan.deadline()?;
         // The check and the plan are told the same time: if drainit is held after that, the next turn's check shows it.
@@ -290,8 +290,8 @@ impl Supervisor {
         self.job.resumed(self.main.pid())
     }
 
-    /// Handles a new stop of the job, or a stop signal that came when it was stopped already. If it `looks`, it also looks for stops that it was
-    /// not told of.
+    /// Handles a new stop of the job, or a stop signal that came when the job was stopped already. If `looks` is set, also looks for stopped
+    /// processes that drainit was not told of.
     fn update_job(&mut self, stopped: Option<(i32, Signal)>, event: Option<Event>, mut looks: bool) {
         if !self.job.wants_stops() {
             return;

@@ -36,7 +36,7 @@ struct Groups {
 }
 
 impl Groups {
-    /// Takes in a line. Every one may matter.
+    /// Takes in a line. Returns true, because any later line may matter.
     fn note(&mut self, line: &str) -> bool {
         let mut parts = line.splitn(3, ':').skip(1);
         if let (Some(controllers), Some(path)) = (parts.next(), parts.next()) {
@@ -75,7 +75,7 @@ impl File {
     }
 }
 
-/// Where this mount has this path of a hierarchy.
+/// The folder in which this mount shows this path of the hierarchy.
 fn folder(line: &str, path: &str, kind: &str, option: &str) -> Option<String> {
     let (mount, system) = line.split_once(" - ")?;
     let mut system = system.split(' ');

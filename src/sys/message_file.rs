@@ -205,8 +205,8 @@ fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
     Ok((descriptors::open(folder, flags)?.into(), name))
 }
 
-/// Makes the file, or opens the one that the command has made meanwhile. It does not follow a link, and opens no file that the command may have put
-/// there to have it changed: one with another name, too, or drainit's own in a folder of another user.
+/// Makes the file, or opens the one that the command has made meanwhile. Follows no link, and refuses a file that the command may have put there
+/// to have it changed: a file that has a second name, or a file of drainit's user, with something in it, in another user's folder.
 fn create((folder, name): &(OwnedFd, CString)) -> io::Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;

@@ -110,8 +110,8 @@ pub fn leave_session(group: i32) -> bool {
     has_left
 }
 
-/// A visit to a child's group: meanwhile this process does not keep it from being orphaned. Nothing must be sent to that group that this
-/// process is not to get.
+/// A visit to a child's group: meanwhile this process does not keep it from being orphaned. Whatever is sent to that group then reaches this
+/// process too.
 #[derive(Debug)]
 pub struct Visit {
     home: Pid,

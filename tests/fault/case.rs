@@ -184,7 +184,7 @@ fn command(
     let err = File::create(&files.err).expect("a file");
     let mut command = Command::new(if terminal.is_some() { "setsid" } else { "sh" });
     if let Some(terminal) = terminal {
-        // Bash takes the terminal of its stderr for the one where its jobs are.
+        // Bash takes the terminal of its stderr for the one that its jobs have.
         let shell = "kill -STOP $$; \"$@\" 2>\"$FAULT_ERR\"; while fg; do :; done >/dev/null 2>&1";
         command.args(["--ctty", "bash", "--norc", "-mc", shell, "bash"]).env("FAULT_ERR", &files.err);
         let copy = || terminal.try_clone().expect("a descriptor");

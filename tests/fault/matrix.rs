@@ -7,7 +7,7 @@ use crate::ERRORS;
 use crate::case::Verdict;
 use crate::tracer::{self, Fault};
 
-/// A row for each call, a column for each error, and in it a letter for each case: `.` the command's code, `r` 125 and a line, `l` processes are left where
+/// A row for each call, a column for each error, and in it a letter for each case: `.` the command's code, `r` 125 and a line, `l` processes are left and
 /// that cannot be helped, `W` wrong.
 #[derive(Default)]
 pub(crate) struct Matrix(BTreeMap<(u64, i32), Cell>);

@@ -1,4 +1,4 @@
-//! What to change is said in the log, in the report and in a rehearsal, and only where something was lost.
+//! What to change is said in the log, in the report and in a rehearsal, and only if something was lost.
 
 use drainit::signal::Signal;
 use serde_json::Value;

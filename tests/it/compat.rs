@@ -141,7 +141,7 @@ fn dockerd_understands_the_version() {
         let output = run_as(&format!("/usr/bin/{name}"), &["--version"], &[]);
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
         let read = as_dockerd_reads_it(&String::from_utf8_lossy(&output.stdout));
-        // Docker up to 20.10 warns where the commit is not the one that it was built with; none is none that is wrong.
+        // Docker up to 20.10 warns if the commit is not the one that it was built with. A version without a commit is never wrong.
         assert_eq!(read, Some((concat!(env!("CARGO_PKG_VERSION"), "_drainit").to_owned(), String::new())));
     }
     for name in ["drainit", "dumb-init", "init"] {

@@ -199,7 +199,7 @@ fn a_wrong_rewrite_is_refused() {
 
 const TWO: &str = "name=main catch=TERM child{ name=worker catch=TERM ready hold } ready hold";
 
-/// dumb-init: the whole group is asked to leave, or in single-child mode the command alone.
+/// dumb-init: the whole group is signalled, or in single-child mode the command alone.
 #[test]
 fn a_stop_goes_to_the_group_or_to_the_single_child() {
     for mode in BOTH {
@@ -216,8 +216,8 @@ fn a_stop_goes_to_the_group_or_to_the_single_child() {
     }
 }
 
-/// dumb-init asks its group when the command has exited, and leaves at once; in single-child mode it asks nobody. drainit asks who
-/// is left in both, and waits for them.
+/// dumb-init signals its group when the command has exited, and leaves at once; in single-child mode it signals no process. drainit signals
+/// what is left in both modes, and waits for it.
 #[test]
 fn what_is_left_is_signalled_and_waited_for_in_both_modes() {
     for mode in BOTH {

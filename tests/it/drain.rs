@@ -9,7 +9,7 @@ use crate::harness::{BOTH, Gate, Init, Mode, WORKLOAD, pipe, stays, took, wait_u
 use crate::server::{Connection, Order, Server, listen, note};
 use crate::start::{field, mask, workload_for_all};
 
-/// A command that ends at once when it is asked, with a code of its own.
+/// A command that ends at once when it is signalled, with a code of its own.
 pub(crate) const MAIN: &str = "name=main catch=TERM:1ms:4 ready hold";
 
 /// A step that does this.
@@ -17,7 +17,7 @@ pub(crate) fn hook(directives: &str) -> String {
     format!("{WORKLOAD} name=hook {directives}")
 }
 
-/// Starts [`MAIN`] and asks it to stop; it has ended as it wants to.
+/// Starts [`MAIN`] and requests a stop; it has ended as it wants to.
 pub(crate) fn stopped(init: Init) -> crate::harness::Finished {
     let mut init = init.workload(MAIN).start();
     init.ready(&["main"]).signal(Signal::TERM);

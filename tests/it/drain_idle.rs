@@ -25,13 +25,13 @@ fn draining(mode: Mode, port: u16) -> Running {
     init
 }
 
-/// The command has not been asked and is not asked for a while.
+/// The command has not been signalled and is not signalled for a while.
 fn it_waits(init: &mut Running) {
     stays(A_WHILE, || !init.try_line("main got TERM"));
     init.signal(Signal::USR1).line("main got USR1");
 }
 
-/// Now the command is asked.
+/// Now the command is signalled.
 fn it_ends(init: Running) {
     let run = init.finish();
     run.exits(4).in_order(&["main got USR1", "main got TERM", "main finished"]).silently();

@@ -76,7 +76,7 @@ fn a_hook_s_whole_group_is_killed_two_seconds_later() {
         let mut init = Init::new(mode).flags(&flags).workload(family).start();
         init.ready(&["main"]);
         let begun = Instant::now();
-        // The command is asked at once, and not when the hook has ended at last.
+        // The command is signalled at once, and not when the hook has ended at last.
         init.signal(Signal::TERM).begins(&["hook ready ", "kid ready ", "main got TERM"]);
         let family = init.descendants();
         assert_eq!(family.len(), 3, "{family:?}");

@@ -1,4 +1,4 @@
-//! Under qemu's user mode, as in `docker build --platform`: as PID 1, and where a vfork is a fork, which shares no memory and holds nothing.
+//! Under qemu's user mode, as in `docker build --platform`: as PID 1, and as another process. There a vfork is a fork, which shares no memory and does not hold the parent.
 
 use std::process::{Command, Stdio};
 

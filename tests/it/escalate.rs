@@ -11,7 +11,7 @@ use crate::start::field;
 /// What is said of them.
 const IGNORED: &str = "TERM is ignored, so waiting cannot help: killing ";
 
-/// How long they are waited for where nothing was said.
+/// How long they are waited for if no option says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A grace period that no test waits for.
@@ -100,7 +100,7 @@ fn an_ignoring_shell_s_jobs_in_groups_of_their_own_are_signalled() {
 fn an_interactive_shell_ignores_the_signal_by_itself() {
     let Some(bash) = bash() else { return };
     for mode in BOTH {
-        // While it forks it has the signal blocked and at its default: it is asked when that is over.
+        // While it forks it has the signal blocked and at its default: it is signalled when that is over.
         let script = format!(
             "{WORKLOAD} name=job catch=TERM:100ms ready hold & (sleep 0.3; echo main ready $$) & while :; do sleep 1; done"
         );
@@ -195,7 +195,7 @@ fn a_worker_finishes_under_a_command_that_ignores_the_signal() {
 #[test]
 fn a_signal_that_is_blocked_and_taken_later_is_not_ignored() {
     for mode in BOTH {
-        // What is blocked or waited for is kept for it, even where it is ignored.
+        // A signal that is blocked or waited for is kept for it, even if it is ignored.
         let ways = [
             ("take=TERM", 1),
             ("block=TERM", 0),
@@ -396,7 +396,7 @@ fn a_nested_init_is_known_in_each_stage_of_a_schedule() {
     }
 }
 
-/// A script whose command ends when it is asked and leaves the first process of another pid namespace behind.
+/// A script whose command ends when it is signalled and leaves the first process of another pid namespace behind.
 pub(crate) fn with_nested_init(directives: &str) -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: only root can make a namespace without another one");

@@ -98,7 +98,7 @@ fn an_exec_gives_no_handler_up() {
         let pipe = folder.path().join("pipe");
         let pipe = pipe.to_str().expect("text");
         nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU).expect("our own folder");
-        // The daemon execs its server while the stop is under way: main writes to the pipe when it is asked.
+        // The daemon execs its server while the stop is under way: main writes to the pipe when it is signalled.
         let shell = shell.replace("PIPE", pipe);
         let script = format!(
             "setsid sh -c '{shell}' & trap 'echo go > {pipe}; {} await={pipe}.open; exit 4' TERM; \

@@ -43,7 +43,7 @@ pub(crate) fn part_is_current(file: &str, name: &str, made: &str) {
     is_current(file, &format!("{before}{made}{after}"));
 }
 
-/// Runs a program that may not be installed here; then that is said, and is an error where all has to be run.
+/// Runs a program that may not be installed here. If it is not, a line says so, and that is an error if everything has to run.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<Output> {
     match Command::new(program).args(arguments).env_remove("DRAINIT_LOG").output() {
         Ok(output) => Some(output),

@@ -49,7 +49,7 @@ pub(crate) struct Init {
     environment: Vec<(OsString, OsString)>,
     directory: Option<OsString>,
     stdin: Stdio,
-    /// Where drainit and the command write their errors, where that is not read here.
+    /// Where drainit and the command write their errors, if the test does not read them.
     stderr: Option<Stdio>,
 }
 

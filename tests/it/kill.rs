@@ -192,7 +192,7 @@ fn first_of_two(init: &mut Running, name: &str) -> i32 {
     lines[0].trim_start_matches(&format!("{name} ready ")).parse().expect("a pid")
 }
 
-/// Where cgroups of the freezer of version 1 can be made: mounted by the system, or by this test.
+/// The folder in which cgroups of the freezer of version 1 can be made: mounted by the system, or by this test.
 struct Freezer {
     folder: PathBuf,
     own: Option<tempfile::TempDir>,
@@ -222,7 +222,7 @@ impl Drop for Freezer {
     }
 }
 
-/// A process in a cgroup that is frozen (in version 1, where not even KILL ends it). Let go at the end.
+/// A process in a cgroup that is frozen, in version 1: there not even KILL ends it. Let go at the end.
 struct Frozen {
     cgroup: PathBuf,
     pid: i32,

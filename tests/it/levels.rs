@@ -1,4 +1,4 @@
-//! The words of each level: `-v` for an operator, `-vv` and `-vvv` for somebody who looks closer. All of them are words.
+//! The words of each level: `-v` for an operator, `-vv` and `-vvv` for a closer look. All of them are words.
 
 use drainit::signal::Signal;
 

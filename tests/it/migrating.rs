@@ -20,7 +20,7 @@ struct Variable(&'static str, &'static str, &'static [&'static str], &'static st
 
 struct Peer {
     name: &'static str,
-    /// Its help, where its flags are found.
+    /// Its help, which lists its flags.
     help: &'static str,
     flags: &'static [Flag],
     variables: &'static [Variable],

@@ -5,7 +5,7 @@ use crate::shells::{
     ALL, ASH, AT_ONCE, BASH, DASH, Shell, Try, ZSH, is_installed, once_and_finished, server,
 };
 
-/// zsh has it only where there is a terminal.
+/// zsh has it only if there is a terminal.
 const WITH_JOB_CONTROL: [Shell; 3] = [DASH, BASH, ASH];
 
 /// Behind a wrapper, in the foreground and in the background, without a trap and with one that relays.

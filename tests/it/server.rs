@@ -13,7 +13,7 @@ use nix::sys::socket::{self, SockFlag, SockType, SockaddrLike, SockaddrStorage};
 
 use crate::harness::wait_until;
 
-/// A listener on a free port of this address; `None`, with a word about it, where the machine has no such address.
+/// A listener on a free port of this address; `None`, with a word about it, if the machine has no such address.
 pub(crate) fn listen(address: &str) -> Option<TcpListener> {
     TcpListener::bind((address, 0)).inspect_err(|error| eprintln!("not run for {address}: {error}")).ok()
 }

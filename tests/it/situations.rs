@@ -8,7 +8,7 @@ use drainit::signal::Signal;
 
 use crate::harness::{Finished, Init, Running, WORKLOAD, wait_until};
 
-/// The options of every situation in which a message is wanted, and where that goes.
+/// The options of every situation in which a message is wanted, and the file that it goes to.
 struct Container {
     folder: tempfile::TempDir,
     title: &'static str,

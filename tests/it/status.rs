@@ -184,7 +184,7 @@ fn a_signal_that_is_taken_back_before_it_is_read_holds_no_deadline_up() {
 const ENTRY: u8 = libc::PTRACE_SYSCALL_INFO_ENTRY;
 const EXIT: u8 = libc::PTRACE_SYSCALL_INFO_EXIT;
 
-/// Whether the process is stopped where it enters or leaves its wait for a time.
+/// Whether the process is stopped as it enters or leaves its wait for a time.
 fn is_at(tracee: Pid, place: u8) -> bool {
     let info = ptrace::syscall_info(tracee).expect("it is stopped");
     info.op == place && wait_of(tracee.as_raw()) == Some(Wait::ForATime)

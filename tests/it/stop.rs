@@ -177,7 +177,7 @@ fn a_request_after_the_command_s_own_exit_takes_its_limit_away() {
         let mut init = Init::new(mode).flags(&["--grace-period", "1h"]).workload(&family).start();
         init.ready(&["worker"]);
         gate.open();
-        // Asked because the command has gone, and asked again by a later request, which is forwarded like any signal.
+        // Signalled because the command has gone, and once more by a later request, which is forwarded like any signal.
         init.line("worker got TERM");
         init.idle();
         wait_until("a later request is forwarded", || {

@@ -156,7 +156,7 @@ fn a_step_s_program_that_is_not_there_is_warned_of_at_the_start() {
             assert!(!run.complaint().contains("secret"), "{run:?}");
         }
     }
-    // Looked up in the command's directory, along PATH, and with nothing to say where it is there.
+    // Looked up in the command's directory, along PATH; no word about a program that is there.
     for (directory, step) in [(place, "./hook"), (place, "hook"), ("/", "./bin/true"), ("/", "true")] {
         let path = format!(".:{}", std::env::var("PATH").expect("the tests have one"));
         let init = Init::subreaper().env("PATH", path).flags(&["--workdir", directory, "--pre-stop", step]);

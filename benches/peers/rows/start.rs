@@ -12,7 +12,7 @@ use crate::table::Line;
 use crate::tools::plain_command;
 use crate::trouble::Trouble;
 
-/// Two commands one after the other, which is no less than an init and its command are; then one per candidate, and none for who is
+/// Two commands one after the other, which is no less than an init and its command are; then one per candidate, and none for those that are
 /// no init here.
 fn lanes(bench: &Bench) -> Vec<Vec<Command>> {
     let nothing = &bench.tools.nothing;

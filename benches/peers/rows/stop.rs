@@ -1,4 +1,4 @@
-//! What a stop takes where there are many processes.
+//! What a stop takes if there are many processes.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ const FAMILIES: [(u32, usize); 3] = [(100, 30), (1_000, 8), (10_000, 2)];
 /// In a quick run there are no more.
 const FEWER: u32 = 1_000;
 
-/// From TERM to PID 1 until the last process of its namespace is gone. Everybody dies of TERM at once; the peers leave with the
-/// command and the kernel kills and reaps who is left then, while drainit finds all of them, waits and reaps.
+/// From TERM to PID 1 until the last process of its namespace is gone. Every process dies of TERM at once; the peers exit with the
+/// command, and the kernel kills and reaps what is left then, while drainit finds all processes, waits and reaps.
 pub(crate) fn time(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let namespace = bench.tools.new_pid_namespace(&bench.watchdog)?;
     let mut lines = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn time(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     Ok(lines)
 }
 
-/// `count`, or fewer in a quick run: so many processes are a burden to all who share the machine.
+/// `count`, or fewer in a quick run: so many processes are a burden to others on the machine.
 fn at_most(count: u32, bench: &Bench) -> u32 {
     match bench.effort {
         Effort::Full => count,
@@ -52,8 +52,8 @@ fn at_most(count: u32, bench: &Bench) -> u32 {
 
 const FEW: u32 = 10;
 
-/// What one process more costs drainit when it finds out who is there and what each does about the signal, which is just before it
-/// asks. The peers do not look.
+/// What one process more costs drainit when it finds out which processes there are, and what each does about the signal. It does that just
+/// before it signals them. The peers do not look.
 pub(crate) fn scan(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     let namespace = bench.tools.new_pid_namespace(&bench.watchdog)?;
     let many = at_most(10_000, bench);

@@ -2,7 +2,7 @@ use super::*;
 
 const DRAINIT: &str = "/opt/drainit/bin/drainit";
 
-/// As containerd writes it, shortened, with fields that nobody knows.
+/// As containerd writes it, shortened, with unknown fields.
 const CONFIG: &str = r#"{"ociVersion":"1.0.2-dev","future":{"b":1.50,"a":18446744073709551616},
 "process":{"terminal":true,"user":{"uid":1000,"gid":0},"args":["/server","--port","80",""],"env":["PATH=/bin","DRAINIT_GRACE_PERIOD=5s"],
 "cwd":"/","rlimits":[{"type":"RLIMIT_NOFILE","hard":1e6,"soft":1024}],"x":null},

@@ -108,7 +108,7 @@ fn words_environment_and_streams_are_the_caller_s() {
 #[test]
 fn dispositions_mask_and_descriptors_are_the_caller_s() {
     let node = Node::new();
-    // The C library's own two signals are nobody else's.
+    // The C library keeps two signals for itself.
     let signals = |text: &str| -> Vec<u64> {
         let numbers = text.lines().map(|line| line.split_whitespace().next_back().expect("a number"));
         numbers.map(|number| u64::from_str_radix(number, 16).expect("hexadecimal") & !(0b11 << 31)).collect()

@@ -161,7 +161,7 @@ fn a_bundle_that_cannot_be_written_is_one_of_them() {
     assert_eq!((node.text(), node.files()), (before, vec!["config.json".to_owned(), "rootfs".to_owned()]));
 }
 
-/// What ends containers must not depend on whether somebody can spell.
+/// How a container is ended must not depend on a spelling mistake.
 #[test]
 fn a_mistake_in_the_node_s_settings_refuses_new_containers_and_no_other_command() {
     let node = Node::new();

@@ -1,11 +1,11 @@
 //! Whether it can help to wait for the processes that are left.
 //!
-//! While main lives it cannot if main ignores the signal, and all others that were there when it was sent are gone: a job of a shell that
-//! ignores the signal is at work, a `sleep` that the shell's loop has started since is not. When main is gone it cannot if all processes
-//! ignore the signal.
+//! Waiting is futile while main lives if main ignores the signal, and every other process that was there when it was sent is gone. (A job
+//! of an ignoring shell is at work. A `sleep` that the shell's loop has started since is not.) When main is gone, waiting is futile if all
+//! processes ignore the signal.
 //!
-//! A process ignores the signal only if it did so when the signal was sent: a handler that cleans up undisturbed may ignore it afterwards,
-//! but has got it. And a process that is plainly at work is waited for although it ignores the signal.
+//! A process counts as ignoring the signal only if it ignored it when the signal was sent: a handler may ignore further signals while it
+//! cleans up, but it has got the first one. A process that is plainly at work is waited for although it ignores the signal.
 
 use std::time::Duration;
 

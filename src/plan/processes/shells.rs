@@ -98,9 +98,9 @@ pub(super) enum Waits {
 /// Whether a shell has slept since its facts were read, so that what was found out about it still holds: it waits for the same command, and
 /// has the same children.
 ///
-/// /proc is read one file after another while the shell goes on from command to command. `children` are those that live now, read before
-/// `now`, the shell itself, and `switches`, which is read last. If the shell sleeps now, and has not gone to sleep again since, it has
-/// slept all the time.
+/// /proc is read one file after another while the shell goes on from command to command, so the order matters: `children`, those that live
+/// now, are read first, then `now`, the shell itself, and `switches` last. If the shell sleeps now, and has not gone to sleep again since
+/// its facts were read, it has slept all the time.
 #[must_use]
 pub fn has_slept(
     shell: i32,

@@ -37,7 +37,7 @@ pub struct Moment {
 /// How long a process that may have been told is left alone, if processes that ignore the signal are waited for without a limit.
 pub const TOLD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A pid further below the last one than this comes after it: the numbers have wrapped around.
+/// A pid that is lower than the last one by more than this was assigned after it: the numbers have wrapped around.
 const WRAPPED: i32 = 1 << 14;
 
 impl Moment {
@@ -68,7 +68,7 @@ struct Entry {
     name: ProcessName,
     /// Its parent at that time.
     parent: i32,
-    /// Its signals just before the signal. A process that ignores it only since then has got it, and is cleaning up.
+    /// Its signal state just before the signal was sent. A process that has begun to ignore the signal since has got it, and is cleaning up.
     signals: Option<SignalState>,
     is_nested_init: bool,
     /// Its signals are from `status`, which has all 64; `stat` has 1 to 31.

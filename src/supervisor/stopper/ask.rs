@@ -130,7 +130,8 @@ impl<K: Kernel> Stopper<K> {
         Table::new(processes)
     }
 
-    /// Whether a process was told by an ancestor shows in whether it has run since the signal, so its count is read before the signal.
+    /// A process that has not run since the signal cannot have been told by an ancestor. To see that later, how often it has gone to sleep is
+    /// read before the signal.
     pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32], begun: Duration) {
         let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
         let mut below: Vec<i32> =

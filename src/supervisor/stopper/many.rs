@@ -60,7 +60,7 @@ impl<K: Kernel> Stopper<K> {
         self.send(&table, &to, recorder);
     }
 
-    /// Looks have failed: the children that drainit has adopted are signalled by what is known of them, and not of what is below them.
+    /// Looks have failed: the children that drainit has adopted are signalled by what is known of each. What is below them is not known.
     pub(super) fn orphans_without_table(&mut self, main: Main, recorder: &mut Recorder<K>) {
         let since = self.kernel.now().saturating_sub(self.began_at);
         let mut left = self.own_children(recorder);

@@ -24,8 +24,8 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// `count` looks have failed. A single failure may pass. If there are [`FAILURES`], and drainit cannot read even its own entry in /proc, that
-    /// is logged once. The look that begins a stage counts as all of them.
+    /// `count` looks have failed. A single failure may pass. After [`FAILURES`] of them, if drainit cannot read even its own entry in /proc, that
+    /// is logged, once. A failed look at the beginning of a stage counts as [`FAILURES`].
     pub(super) fn note_failed_look(&mut self, count: u32) {
         let before = self.failed_looks;
         self.failed_looks = before.saturating_add(count);

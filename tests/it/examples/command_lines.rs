@@ -1,4 +1,4 @@
-//! Every command line of drainit in the examples, and every variable: drainit takes them, and their times fit those of who runs them.
+//! Every command line of drainit in the examples, and every variable: drainit takes them, and their times fit those of the engine that runs them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -53,7 +53,7 @@ pub(super) struct Image {
     entrypoint: Vec<String>,
     command: Vec<String>,
     stop_signal: Option<Signal>,
-    /// From where drainit comes.
+    /// Where drainit comes from.
     init_from: Option<String>,
     pub(super) copied: Vec<String>,
 }

@@ -28,7 +28,7 @@ fn accepts(tool: &Path, options: &[&str], files: &[PathBuf]) -> Output {
     output
 }
 
-/// Runs the tool on these files, where it is there.
+/// Runs the tool on these files, if it is installed.
 #[track_caller]
 fn check(name: &str, options: &[&str], files: &[PathBuf]) {
     assert!(!files.is_empty(), "{name} has nothing to look at");
@@ -98,7 +98,7 @@ fn actions_are_pinned() {
     }
 }
 
-/// By `docker compose` where that is there; by the specification's schema in any case.
+/// By `docker compose` if that is installed; by the specification's schema in any case.
 #[test]
 fn compose_takes_its_example() {
     let files = paths(Kind::Compose);
@@ -113,7 +113,7 @@ fn compose_takes_its_example() {
     }
 }
 
-/// By dockerd where it can (23 and later); by what its keys are in any case.
+/// By dockerd if it can (23 and later); by its known keys in any case.
 #[test]
 fn the_docker_daemon_takes_its_example() {
     for file in examples(Kind::DockerDaemon) {

@@ -26,7 +26,7 @@ pub(super) const NODE: u32 = 2;
 /// The kubelet gives a container as much after its hook, whatever is left of the grace period.
 const LEAST: Duration = Duration::from_secs(2);
 
-// Who types into a terminal of the CRI does so through its streaming server, which is the same terminal in the end.
+// Typing into a terminal of the CRI goes through its streaming server, which is the same terminal in the end.
 tests_of_these_cases! { with,
     the_exit_status_passes_through
     term_ends_it_after_the_drain
@@ -57,7 +57,7 @@ pub(super) fn cri() -> Option<Cri> {
         let output = Command::new(python).args(["-c", "import grpc"]).output();
         output.is_ok_and(|output| output.status.success())
     };
-    // The system's own one, where another is found first.
+    // The system's own one, even if another is found first.
     let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(can) else {
         not_run("the CRI", "python3-grpcio is not installed");
         return None;
@@ -231,7 +231,7 @@ fn a_hook_of_the_kubelet_uses_up_the_grace_period_and_the_command_has_the_rest()
         Wish::new("drainit --pre-stop-sleep 100ms -- fake-workload name=main catch=TERM:300ms:4 ready hold");
     let mut pod = Box::new(cri.run(wish, CONTAINER, &json!({})));
     pod.running().ready(&["main"]);
-    // Says so where the container's own output goes.
+    // Says so in the container's own output.
     let hook = ["sh", "-c", "fake-workload name=hook say=begins sleep=1s say=ends > /proc/1/fd/1"];
     let (hook, rest) = pod.delete(Duration::from_secs(10), &hook);
     assert!(hook.status.success(), "{hook:?}");

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{UNIFIED, not_run, obstacle_to};
 use crate::harness::{Init, Running, wait_until};
 
-/// Starts the daemon, and waits until nobody is at the other end of stdin: the test has ended, or has died. Then it ends the
+/// Starts the daemon, and waits until the other end of stdin is closed: the test has ended, or has died. Then it ends the
 /// daemon and what the daemon made. `$1` is the folder, `$2` what cleans up, and the rest is the daemon.
 const KEEPER: &str = r#"
     cd "$1" && clean=$2 && shift 2
@@ -52,7 +52,7 @@ impl Daemon {
     ) -> Result<Self, String> {
         let (stdin, hold) = std::io::pipe().expect("a pipe can be made");
         let path = folder.path().to_str().expect("text").to_owned();
-        // The daemon's mounts are nobody else's, and gone with it. crun does not run beside an unused cgroup2.
+        // Only the daemon has its mounts, and they are gone with it. crun does not run beside an unused cgroup2.
         let private = format!("umount {UNIFIED} 2> /dev/null; exec \"$@\"");
         let private = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", &private, "sh"];
         let line: Vec<&str> = ["sh", "-c", KEEPER, "sh", &path, clean].iter().chain(words).copied().collect();
@@ -127,7 +127,7 @@ impl<T> Shared<T> {
         Self(Mutex::new(State::Known(Weak::new())))
     }
 
-    /// The daemon that others use right now, or a new one. Where there can be none, the test says that it does not run, and why.
+    /// The daemon that others use right now, or a new one. If there can be none, the test says that it does not run, and why.
     pub(super) fn get(
         &self,
         name: &str,
@@ -156,7 +156,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Limits the processes of a container, where its runtime has no option for it: the kubelet writes to a pod's cgroup too. Waits until
+/// Limits the processes of a container if its runtime has no option for that: the kubelet writes to a pod's cgroup too. Waits until
 /// the container's own program runs: the runtime needs more than it.
 pub(super) fn limit_pids(parent: &str, container: &str, count: u64) {
     let groups =

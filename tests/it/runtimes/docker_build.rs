@@ -125,7 +125,7 @@ pub(super) fn nginx(name: &str) -> Archive {
 pub(super) fn build(docker: &Docker, folder: &Path, line: &[&str], name: &str) {
     run(docker
         .client()
-        // The builder that every daemon has, and that asks nobody for images that are here.
+        // The builder that every daemon has, and that asks no registry for images that are here.
         .env("DOCKER_BUILDKIT", "0")
         .args(["build", "--network=none", "--tag", name])
         .args(line)

@@ -14,7 +14,7 @@ fn the_daemon_understands_the_version() {
     let components = run(docker.client().args(["version", "--format", format]));
     let expected = format!("docker-init={}_drainit/;", env!("CARGO_PKG_VERSION"));
     assert!(components.contains(&expected), "{expected} is not in {components}");
-    // The client warns where these two differ.
+    // The client warns if these two differ.
     let format = "{{.InitBinary}} '{{.InitCommit.ID}}' '{{.InitCommit.Expected}}'";
     let info = run(docker.client().args(["info", "--format", format]));
     assert!(info.trim().ends_with("/docker-init '' ''"), "{info}");

@@ -120,7 +120,7 @@ impl Wish {
     }
 }
 
-/// Whether a limit of memory can be one of swap space too. Where it is not, who has too much may be swapped out and live on.
+/// Whether a limit of memory can be one of swap space too. If not, a process that has too much may be swapped out and live on.
 pub(super) fn swap_can_be_limited() -> bool {
     let files = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
     files.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists())

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use drainit::sys::procfs;
 
 pub(super) const REQUIRE: &str = "DRAINIT_REQUIRE_RUNTIMES";
-/// Where the unused cgroup2 of a hybrid host is mounted. crun refuses to run where it sees one.
+/// Where the unused cgroup2 of a hybrid host is mounted. crun refuses to run if it sees one.
 pub(super) const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
-/// Why containers cannot be made with these programs here, where that can be told without them.
+/// Why containers cannot be made with these programs here, if that can be told without them.
 pub(super) fn obstacle_to(programs: &[&str]) -> Option<String> {
     if let Some(program) = programs.iter().find(|program| installed(program).is_none()) {
         return Some(format!("{program} is not installed"));
@@ -20,7 +20,7 @@ pub(super) fn obstacle_to(programs: &[&str]) -> Option<String> {
     (!nix::unistd::geteuid().is_root()).then(|| "only root can start such containers".to_owned())
 }
 
-/// Says that the test does not run with this, and why. Where it has to, the test fails.
+/// Says that the test does not run with this, and why. If it has to run, it fails.
 pub(crate) fn not_run(with: &str, obstacle: &str) {
     assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{REQUIRE}=1, but {obstacle}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

@@ -97,7 +97,7 @@ impl Archive {
     }
 }
 
-/// Takes debugging information out, which is most of it, where the tool for that is there: a small image loads sooner.
+/// Takes debugging information out, which is most of it, if the tool for that is there: a small image loads sooner.
 fn strip(program: &Path) {
     if installed("strip").is_none() {
         return;

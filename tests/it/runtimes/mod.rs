@@ -1,7 +1,7 @@
 //! Real containers: with runc and crun from a bundle, with the others from an image, both made on the spot out of busybox. And a real
 //! machine.
 //!
-//! Where a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
+//! If a runtime, or a program that a test needs beside it, is missing or cannot run anything here, the test says so
 //! and passes; with `DRAINIT_REQUIRE_RUNTIMES=1` it fails.
 
 mod agent;
@@ -80,7 +80,7 @@ impl Runtime {
         false
     }
 
-    /// Why it cannot be used here, where that is so.
+    /// Why it cannot be used here, if that is so.
     fn obstacle(self) -> Option<String> {
         if let Some(obstacle) = obstacle_to(&[self.name()]) {
             return Some(obstacle);
@@ -180,7 +180,7 @@ impl Bundle {
         self.start_with(r#"exec "$1" --root "$2/state" run --bundle "$2" "$3""#, &[])
     }
 
-    /// Passes the container's terminal to who listens on this socket, and does not wait for its end.
+    /// Passes the container's terminal to the process that listens on this socket, and does not wait for its end.
     fn start_detached(self, socket: &str) -> Container {
         let script = r#"exec "$1" --root "$2/state" run --detach --console-socket "$4" --bundle "$2" "$3""#;
         self.start_with(script, &[socket])
@@ -285,7 +285,7 @@ impl Container {
     }
 
     fn delete(&self) {
-        // Where it is not frozen that is an error, and nothing else. KILL does not end what is frozen.
+        // If it is not frozen, that is an error, and nothing else. KILL does not end what is frozen.
         let _ = self.ask("resume", &[&self.id]);
         let _ = self.ask("delete", &["--force", &self.id]);
     }

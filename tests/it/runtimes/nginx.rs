@@ -19,7 +19,7 @@ use crate::harness::{Finished, wait_until};
 const CONFIGURATION: &str = "/nginx.conf";
 /// The file to be downloaded: far more than what fits into the sockets' buffers of both sides.
 const BYTES: u64 = 64 << 20;
-/// At this pace the rest takes longer than drainit's patience with those who ignore the signal.
+/// At this pace the rest takes longer than drainit waits for processes that ignore the signal.
 const PACE: &str = "16m";
 /// Only a hang takes so long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -75,7 +75,7 @@ fn under_tini_the_download_is_cut_short() {
     }
 }
 
-/// The runtimes to test with, where nginx, and this program, are installed.
+/// The runtimes to test with, if nginx and this program are installed.
 fn servers(program: &str) -> Vec<Runtime> {
     for needed in ["nginx", program] {
         if installed(needed).is_none() {
@@ -113,7 +113,7 @@ impl Server {
         file.set_len(BYTES).expect("it takes no space");
         let mut bundle = bundle
             .with("/process/env", json!(["PATH=/bin:/usr/sbin:/usr/bin"]))
-            // As root it would need capabilities, to make its workers somebody else.
+            // As root it would need capabilities to run its workers as another user.
             .with("/process/user", json!({ "uid": 65534, "gid": 65534 }));
         let mounts = bundle.setting("/mounts").as_array_mut().expect("a list");
         mounts.push(json!({
@@ -170,7 +170,7 @@ fn configured(port: u16) -> String {
     )
 }
 
-/// A port that nobody uses, and that no other test here is given.
+/// A port that is not in use, and that no other test here is given.
 fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -182,7 +182,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// Whether somebody listens there. To try and connect would disturb who counts connections, or connect to itself.
+/// Whether a process listens there. Trying to connect would disturb a server that counts connections, or connect to itself.
 fn is_listening(port: u16) -> bool {
     let address = format!(":{port:04X}");
     let sockets = fs::read_to_string("/proc/net/tcp").expect("/proc is there");

@@ -17,7 +17,7 @@ fn an_init_container_hands_drainit_to_an_image_without_it() {
     let text = include_str!("../../../examples/kubernetes/no-image-change.yaml");
     let folder = format!("hostPath: {{ path: {} }}", volume.display());
     let text = text.replace("emptyDir: {}", &folder);
-    // podman 4 removes an init container at once otherwise, and fails where it still runs.
+    // podman 4 removes an init container at once otherwise, and fails if it still runs.
     let keep = "metadata:\n  annotations: { io.podman.annotations.init.container.type: always }";
     let text = text.replace("metadata:", keep);
     let text = text

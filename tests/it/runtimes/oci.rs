@@ -1,4 +1,4 @@
-//! runc and crun as engines: what holds in every runtime, and what only those can be asked who are called directly.
+//! runc and crun as engines: what holds in every runtime, and what can be tested only if the runtime is called directly.
 
 use std::fs;
 use std::io::Write;

@@ -132,7 +132,7 @@ fn a_pod_that_is_played_drains_and_ends_in_order() {
     podman.follows("drained-bad").ready(&["bad"]);
     let begun = Instant::now();
     pod.stop();
-    // The impatient one takes two seconds, and nobody the whole time.
+    // The container that ignores TERM takes two seconds, and none takes the whole time.
     took(begun, Duration::from_secs(2));
     podman.logged("drained-good").in_order(&["drained", "good got TERM", "good finished"]).silently();
     podman.logged("drained-bad").warns(&["TERM is ignored"]);

@@ -23,7 +23,7 @@ fn steps_need_nothing_from_the_image() {
         container.ready(&["main"]).kill("TERM");
         let run = container.finish();
         run.exits(4).in_order(&["main got TERM", "main finished"]);
-        // The idle step, which needs /proc only, has nothing to say; nobody answers the request.
+        // The idle step, which needs /proc only, has nothing to say; no server answers the request.
         run.warns(&["pre-stop http 127.0.0.1:1: connection refused"]);
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{installed, not_run};
 use crate::harness::{DRAINIT, Finished, WORKLOAD};
 
-/// Names the kernel, where none is installed in /boot.
+/// Names the kernel, if none is installed in /boot.
 const KERNEL: &str = "DRAINIT_TEST_KERNEL";
 /// What the kernel says when it switches the machine off, restarts it, and cannot go on.
 const OFF: &str = "reboot: Power down";
@@ -103,7 +103,7 @@ fn without_the_right_to_switch_it_off_that_is_said_and_the_status_is_the_command
     console.in_order(&["done", line, "Attempted to kill init! exitcode=0x00000300"]).never(OFF);
 }
 
-/// The option is given where the kernel's command line cannot be: in the environment that it makes of it.
+/// The kernel's command line cannot hold the option, so it is in the environment that the kernel makes of that line.
 #[test]
 fn a_machine_without_a_switch_is_restarted() {
     let Some(mut machine) = Machine::new() else { return };
@@ -131,7 +131,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// `None` where there can be none here, which the test has said then.
+    /// `None` if there can be none here; the test has said so then.
     fn new() -> Option<Self> {
         match kernel() {
             Ok(kernel) => Some(Self::with_kernel(kernel)),

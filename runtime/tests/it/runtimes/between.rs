@@ -45,7 +45,7 @@ pub(super) fn configure(engine: &str, file: &Path) {
         .arg(file));
 }
 
-/// Docker and containerd go on with runc where they are not told otherwise.
+/// Docker and containerd go on with runc if they are not told otherwise.
 pub(super) fn options(engine: &str, folder: &Path) -> Vec<String> {
     match engine {
         "containerd" => vec![format!("--runc-binary={}", installed_in(folder).display())],

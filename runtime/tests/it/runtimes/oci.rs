@@ -14,7 +14,7 @@ use crate::harness::{Init, Running, wait_until};
 
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
-/// A user of the node who is nobody in particular.
+/// An ordinary user of the node.
 const USER: u32 = 1500;
 
 /// A container in the making, or one that runs. What is left of it is deleted.
