@@ -239,7 +239,7 @@ fn signals_or_all(names: &str) -> Result<SignalSet, String> {
 
 fn signals(names: &str) -> Result<SignalSet, String> {
     names.split(',').try_fold(SignalSet::default(), |set, name| match signal(name)? {
-        Signal::KILL | Signal::STOP => Err(format!("nobody can change what {name} does")),
+        Signal::KILL | Signal::STOP => Err(format!("no process can change what {name} does")),
         signal => Ok(set.with(signal)),
     })
 }

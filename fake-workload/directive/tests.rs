@@ -61,7 +61,7 @@ fn the_message_names_the_directive_and_the_fault() {
         ("child{ ready", r#"wrong directive "child{": no } closes it"#),
         ("child{ ready } }", r#"wrong directive "}": it closes nothing"#),
         ("child{ group{ exit=x } }", r#"wrong directive "exit=x": "x": invalid digit found in string"#),
-        ("block=TERM,KILL", r#"wrong directive "block=TERM,KILL": nobody can change what KILL does"#),
+        ("block=TERM,KILL", r#"wrong directive "block=TERM,KILL": no process can change what KILL does"#),
         ("catch=SEGV", r#"wrong directive "catch=SEGV": SEGV cannot be caught here"#),
         ("catch=33", r#"wrong directive "catch=33": 33 cannot be caught here"#),
         ("once=TERM", r#"wrong directive "once=TERM": it takes a delay: once=SIG:DELAY"#),

@@ -147,7 +147,7 @@ mod tests {
 
     /// As on a 32-bit processor where an old kernel, or an old filter, refuses calls.
     #[test]
-    fn where_the_newer_call_is_unknown_the_older_one_is_made() {
+    fn if_the_newer_call_is_unknown_the_older_one_is_made() {
         let call = Timed { number: 1, old: Some(2) };
         for refusal in [libc::ENOSYS, libc::EPERM] {
             let made = call.until(Some(Duration::from_secs(7)), |number, time| {

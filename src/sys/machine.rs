@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_acpi_there_is_no_switch_but_who_sees_nothing_tries() {
+    fn without_acpi_there_is_no_switch_and_without_sys_it_is_tried() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let sys = folder.path();
         let with = |path: &str| fs::create_dir_all(sys.join(path)).expect("our own folder");

@@ -127,7 +127,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_an_error_and_help_that_nobody_reads_is_none() {
+fn help_that_cannot_be_written_is_an_error_and_help_without_a_reader_is_none() {
     let (reader, unread) = crate::harness::pipe();
     drop(reader);
     let full = std::fs::File::create("/dev/full").expect("Linux has it");

@@ -20,7 +20,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn the_copy_is_the_program_and_everybody_may_run_it() {
+fn the_copy_is_the_program_and_every_user_may_run_it() {
     let folder = scratch();
     let to = folder.path().join("drainit");
     let line = format!("umask 077; exec {} --copy-to {}", *DRAINIT, text(&to));

@@ -1,4 +1,4 @@
-//! Under qemu's user mode, as in `docker build --platform`: as PID 1, and as another process. There a vfork is a fork, which shares no memory and does not hold the parent.
+//! Under qemu's user mode, as in `docker build --platform`, as PID 1. A vfork is a fork there: it shares no memory and does not hold the parent.
 
 use std::process::{Command, Stdio};
 
@@ -26,7 +26,7 @@ fn run(words: &[&str]) -> Option<(i32, String)> {
 }
 
 #[test]
-fn a_command_that_cannot_be_started_is_told_of_where_vfork_is_fork() {
+fn a_command_that_cannot_be_started_is_told_of_if_vfork_is_fork() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "x").expect("our own folder");
@@ -46,7 +46,7 @@ fn a_command_that_cannot_be_started_is_told_of_where_vfork_is_fork() {
 
 /// The emulator refuses it, and says nothing. What is not PID 1 says that, and goes on.
 #[test]
-fn where_no_orphan_can_be_adopted_it_is_said() {
+fn that_no_orphan_can_be_adopted_is_said() {
     let emulator = format!("qemu-{}-static", std::env::consts::ARCH);
     if installed(&emulator).is_none() {
         return not_run("qemu's user mode", "qemu-user-static is not installed");

@@ -25,8 +25,8 @@ fn bash() -> Option<&'static str> {
     found
 }
 
-/// Asks the family to stop when these are ready, and says what came of it and when it was asked.
-fn asked(init: Init, names: &[&str]) -> (Finished, Instant) {
+/// Requests a stop of the family when these are ready; returns what came of it, and when the signal was sent.
+fn signalled(init: Init, names: &[&str]) -> (Finished, Instant) {
     let mut init = init.start();
     init.ready(names);
     let begun = Instant::now();
@@ -40,7 +40,7 @@ fn a_shell_that_ignores_the_signal_is_killed_long_before_the_grace_period_is_ove
     for mode in BOTH {
         let script = "trap '' TERM; echo main ready $$; while :; do sleep 1; done";
         let (run, begun) =
-            asked(Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]), &["main"]);
+            signalled(Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]), &["main"]);
         took(begun, PATIENCE);
         run.exits(137).warns(&[IGNORED, "bash ("]);
     }
@@ -52,7 +52,7 @@ fn its_job_is_at_work_and_is_waited_for_though_it_ignores_the_signal_too() {
     for mode in BOTH {
         let script =
             format!("trap '' TERM; {WORKLOAD} name=job ready sleep=4s say=done; while :; do sleep 1; done");
-        let (run, begun) = asked(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
         took(begun, PATIENCE);
         run.exits(137).in_order(&["job done"]).warns(&[IGNORED, "bash ("]);
     }
@@ -87,7 +87,7 @@ fn an_ignoring_shell_s_jobs_in_groups_of_their_own_are_signalled() {
              trap '' TERM; echo main ready $$; while :; do sleep 1; done"
         );
         let init = Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]);
-        let (run, begun) = asked(init, &["job", "main"]);
+        let (run, begun) = signalled(init, &["job", "main"]);
         took(begun, PATIENCE);
         run.exits(137).in_order(&["job got TERM", "job finished"]).warns(&[IGNORED, "bash ("]);
         assert_eq!(run.count("job got TERM"), 1, "{run:?}");
@@ -107,7 +107,7 @@ fn an_interactive_shell_ignores_the_signal_by_itself() {
         // In a session of its own: it must not take the terminal that this test runs in.
         let init = Init::new(mode).under(&["setsid"]).flags(&[LONG]);
         let init = init.command(&[bash, "--norc", "-i", "-c", &script]);
-        let (run, begun) = asked(init, &["job", "main"]);
+        let (run, begun) = signalled(init, &["job", "main"]);
         took(begun, PATIENCE);
         run.exits(137).in_order(&["job got TERM", "job finished"]).warns(&[IGNORED, "bash ("]);
         assert_eq!(run.count("job got TERM"), 1, "{run:?}");
@@ -123,7 +123,7 @@ fn every_process_is_signalled_before_any_is_killed() {
     for mode in BOTH {
         let names = ["group", "session", "daemon", "worker", "main"];
         let init = Init::new(mode).flags(&[LONG, "--ignored-after=300ms"]).workload(family);
-        let (run, begun) = asked(init, &names);
+        let (run, begun) = signalled(init, &names);
         took(begun, Duration::from_millis(900));
         run.exits(137).warns(&[IGNORED, "fake-workload ("]);
         for name in names.into_iter().filter(|name| *name != "main") {
@@ -140,7 +140,7 @@ fn a_shell_s_trap_runs_when_its_job_has_ended() {
     for mode in BOTH {
         let script =
             format!("trap 'echo trapped; exit 5' TERM; {WORKLOAD} name=job ready hold; echo too far");
-        let (run, _) = asked(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
+        let (run, _) = signalled(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
         run.exits(5).in_order(&["trapped"]);
         assert!(run.warnings().is_empty() && run.count("too far") == 0, "{run:?}");
     }
@@ -154,7 +154,7 @@ fn a_shell_with_a_trap_is_waited_for_while_its_job_works_on() {
             "trap 'echo trapped; exit 5' TERM; {WORKLOAD} name=job catch=TERM:1s ready hold; echo too far"
         );
         let flags = [LONG, "--ignored-after=200ms"];
-        let (run, begun) = asked(Init::new(mode).flags(&flags).command(&[bash, "-c", &script]), &["job"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).command(&[bash, "-c", &script]), &["job"]);
         took(begun, Duration::from_secs(1));
         run.exits(5).in_order(&["job got TERM", "job finished", "trapped"]).silently();
     }
@@ -185,7 +185,7 @@ fn a_trap_that_ignores_further_signals_cleans_up_undisturbed() {
 fn a_worker_finishes_under_a_command_that_ignores_the_signal() {
     for mode in BOTH {
         let family = "child{ name=worker catch=TERM:3s ready hold } name=main ignore=TERM ready hold";
-        let (run, begun) = asked(Init::new(mode).flags(&[LONG]).workload(family), &["worker", "main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&[LONG]).workload(family), &["worker", "main"]);
         took(begun, Duration::from_secs(3));
         run.exits(137).in_order(&["worker got TERM", "worker finished"]).warns(&[IGNORED, "fake-workload ("]);
         assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "the worker was gone: {run:?}");
@@ -240,7 +240,7 @@ fn never_is_the_whole_grace_period() {
             Init::new(mode).env("DRAINIT_IGNORED_AFTER", "never"),
         ] {
             let family = "name=main ignore=TERM ready hold";
-            let (run, begun) = asked(init.flags(&["--grace-period=3s"]).workload(family), &["main"]);
+            let (run, begun) = signalled(init.flags(&["--grace-period=3s"]).workload(family), &["main"]);
             took(begun, Duration::from_secs(3));
             run.exits(137).warns(&["time is up: killing fake-workload ("]);
         }
@@ -255,7 +255,7 @@ fn the_patience_can_be_another_one() {
             Init::new(mode).env("DRAINIT_IGNORED_AFTER", "3s"),
         ] {
             let family = "name=main ignore=TERM ready hold";
-            let (run, begun) = asked(init.flags(&[LONG]).workload(family), &["main"]);
+            let (run, begun) = signalled(init.flags(&[LONG]).workload(family), &["main"]);
             took(begun, Duration::from_secs(3));
             run.exits(137).warns(&[IGNORED, "fake-workload ("]);
         }
@@ -266,7 +266,7 @@ fn the_patience_can_be_another_one() {
 fn it_needs_no_grace_period() {
     for mode in BOTH {
         let family = "name=main ignore=TERM ready hold";
-        let (run, begun) = asked(Init::new(mode).workload(family), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).workload(family), &["main"]);
         took(begun, PATIENCE);
         run.exits(137).warns(&[IGNORED, "fake-workload ("]);
     }
@@ -275,7 +275,7 @@ fn it_needs_no_grace_period() {
 #[test]
 fn no_process_is_looked_at_if_proc_is_foreign() {
     let init = Init::new(Mode::PidOneForeignProc).flags(&["--grace-period=2s", "--ignored-after=200ms"]);
-    let (run, begun) = asked(init.workload("name=main ignore=TERM ready hold"), &["main"]);
+    let (run, begun) = signalled(init.workload("name=main ignore=TERM ready hold"), &["main"]);
     took(begun, Duration::from_secs(2));
     run.exits(137).warns(&["time is up: killing"]);
 }
@@ -284,13 +284,13 @@ fn no_process_is_looked_at_if_proc_is_foreign() {
 fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
     for mode in BOTH {
         let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:WINCH", "--forward-to=group"];
-        let (run, begun) = asked(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
         took(begun, Duration::from_millis(300));
         run.exits(143);
         assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");
 
         let family = "name=main ignore=TERM ready hold";
-        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(600));
         run.exits(137);
         let killings = run.warnings().into_iter().filter(|line| line.contains(IGNORED));
@@ -303,7 +303,7 @@ fn a_process_that_ignores_another_signal_and_obeys_term_is_not_killed() {
     for mode in BOTH {
         let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:QUIT", "--forward-to=group"];
         let family = "name=main ignore=QUIT catch=TERM:1s:4 ready hold";
-        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(1_300));
         run.exits(4).in_order(&["main got TERM", "main finished"]);
         assert_eq!(run.count("main got TERM"), 1, "{run:?}");
@@ -316,7 +316,7 @@ fn a_real_time_signal_can_be_ignored_too() {
     for mode in BOTH {
         let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:RTMIN+3", "--forward-to=group"];
         let family = "name=main ignore=RTMIN+3 catch=TERM:1ms:4 ready hold";
-        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(300));
         run.exits(4).in_order(&["main got TERM"]);
     }
@@ -327,7 +327,7 @@ fn in_a_schedule_the_next_stage_comes_at_once() {
     for mode in BOTH {
         let flags = ["--ignored-after=300ms", "--stop-schedule=TERM/1h/INT/1h/KILL"];
         let family = "name=main ignore=TERM catch=INT:100ms:4 ready hold";
-        let (run, begun) = asked(Init::new(mode).flags(&flags).workload(family), &["main"]);
+        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload(family), &["main"]);
         took(begun, Duration::from_millis(400));
         run.exits(4).in_order(&["main got INT", "main finished"]);
         assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");
@@ -339,7 +339,7 @@ fn when_the_command_is_gone_processes_that_ignore_the_signal_are_not_waited_for(
     for mode in BOTH {
         let family = "daemon{ name=daemon ignore=TERM ready hold } \
                       child{ name=worker ignore=TERM ready hold } name=main catch=TERM:1ms:4 ready hold";
-        let (run, begun) = asked(Init::new(mode).workload(family), &["daemon", "worker", "main"]);
+        let (run, begun) = signalled(Init::new(mode).workload(family), &["daemon", "worker", "main"]);
         took(begun, PATIENCE);
         run.exits(4).warns(&[IGNORED, "fake-workload ("]);
         assert_eq!(run.complaint().matches("fake-workload (").count(), 2, "{run:?}");
@@ -352,7 +352,7 @@ fn when_the_command_is_gone_a_process_at_work_is_waited_for() {
         let family = "daemon{ name=daemon ignore=TERM ready hold } \
                       daemon{ name=worker catch=TERM:1s ready hold } name=main catch=TERM:1ms:4 ready hold";
         let init = Init::new(mode).flags(&["--ignored-after=200ms"]).workload(family);
-        let (run, begun) = asked(init, &["daemon", "worker", "main"]);
+        let (run, begun) = signalled(init, &["daemon", "worker", "main"]);
         took(begun, Duration::from_secs(1));
         run.exits(4).in_order(&["worker got TERM", "worker finished"]).warns(&[IGNORED, "fake-workload ("]);
         assert_eq!(run.complaint().matches("fake-workload (").count(), 1, "{run:?}");
@@ -363,7 +363,7 @@ fn when_the_command_is_gone_a_process_at_work_is_waited_for() {
 fn a_process_at_work_after_a_request_has_no_limit() {
     // Longer than what processes have that are left when the command ends by itself.
     let family = "daemon{ name=worker catch=TERM:11s ready hold } name=main catch=TERM:1ms:4 ready hold";
-    let (run, begun) = asked(Init::pid_one().workload(family), &["worker", "main"]);
+    let (run, begun) = signalled(Init::pid_one().workload(family), &["worker", "main"]);
     took(begun, Duration::from_secs(11));
     run.exits(4).in_order(&["main finished", "worker finished"]);
     assert!(
@@ -377,7 +377,7 @@ fn a_nested_init_without_a_handler_ignores_everything() {
     let Some(script) = with_nested_init("") else { return };
     for mode in BOTH {
         let (run, begun) =
-            asked(Init::new(mode).flags(&[LONG]).command(&["sh", "-c", &script]), &["nested", "main"]);
+            signalled(Init::new(mode).flags(&[LONG]).command(&["sh", "-c", &script]), &["nested", "main"]);
         took(begun, PATIENCE);
         run.exits(4).warns(&[IGNORED, "fake-workload ("]);
     }
@@ -389,7 +389,7 @@ fn a_nested_init_is_known_in_each_stage_of_a_schedule() {
     for mode in BOTH {
         let flags = ["--ignored-after=300ms", "--stop-schedule=INT/1s/TERM/5m/KILL"];
         let init = Init::new(mode).flags(&flags).command(&["sh", "-c", &script]);
-        let (run, begun) = asked(init, &["nested", "main"]);
+        let (run, begun) = signalled(init, &["nested", "main"]);
         took(begun, Duration::from_millis(1_300));
         run.exits(4);
         assert!(run.warnings().iter().any(|line| line.contains(IGNORED)), "{run:?}");

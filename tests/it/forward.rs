@@ -105,7 +105,7 @@ fn signals_are_rewritten_by_any_spelling() {
 }
 
 #[test]
-fn after_main_s_end_signals_go_to_everyone_left() {
+fn after_main_s_end_signals_go_to_every_process_left() {
     for mode in BOTH {
         let family = "orphan{ name=orphan catch=USR1 catch=TERM:1ms ready hold } \
                       daemon{ name=daemon catch=USR1 catch=TERM:1ms ready hold } exit=0";

@@ -61,8 +61,8 @@ pub(crate) fn scan(bench: &Bench) -> Result<Vec<Line>, Trouble> {
     in_turns(bench.effort.rounds(3), bench.candidates.len(), |lane| {
         let candidate = &bench.candidates[lane];
         if candidate.side == Side::Ours {
-            let of_few = cpu_until_asked(FEW, candidate, &namespace, bench)?;
-            let of_many = cpu_until_asked(many, candidate, &namespace, bench)?;
+            let of_few = cpu_until_signalled(FEW, candidate, &namespace, bench)?;
+            let of_many = cpu_until_signalled(many, candidate, &namespace, bench)?;
             samples[lane].push(of_many.saturating_sub(of_few) as f64 / 1e3 / f64::from(many - FEW));
         }
         Ok(())
@@ -71,7 +71,7 @@ pub(crate) fn scan(bench: &Bench) -> Result<Vec<Line>, Trouble> {
 }
 
 /// The init's CPU time from TERM until its command has it.
-fn cpu_until_asked(
+fn cpu_until_signalled(
     count: u32,
     candidate: &Candidate,
     namespace: &[PathBuf],

@@ -94,7 +94,7 @@ fn words_environment_and_streams_are_the_caller_s() {
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it can be run");
     let pid = child.id();
-    child.stdin.take().expect("a pipe").write_all(b"typed\n").expect("somebody reads");
+    child.stdin.take().expect("a pipe").write_all(b"typed\n").expect("a reader");
     let output = child.wait_with_output().expect("our own child");
     let runtime = node.path("bin/runtime");
     let expected = format!(

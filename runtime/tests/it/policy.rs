@@ -95,7 +95,7 @@ fn what_is_left_alone_is_said_when_debug_lines_are_wanted() {
 
 /// Each way in which the rewriting can fail, and what is said then.
 #[test]
-fn where_rewriting_fails_the_container_is_refused_or_starts_as_it_is() {
+fn if_rewriting_fails_the_container_is_refused_or_starts_as_it_is() {
     let file = |node: &Node| node.path("bundle/config.json");
     let cases: [Spoiled<'_>; 10] = [
         ("No such file", &|node| fs::remove_file(file(node)).expect("our own file")),

@@ -84,7 +84,7 @@ fn every_world_ends_well() {
 
 /// As in gVisor. With a limit there is nothing to warn of.
 #[test]
-fn where_nothing_is_known_of_signals_that_is_said_once() {
+fn if_nothing_is_known_of_signals_that_is_said_once() {
     for (hides_signals, limit, patience, is_said) in [
         (true, None, Some(Duration::ZERO), true),
         (false, None, Some(Duration::ZERO), false),

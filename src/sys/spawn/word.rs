@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_is_read_and_nothing_where_nothing_did() {
+    fn what_failed_is_read_and_nothing_if_nothing_did() {
         let word = Word::new().expect("a pipe can be made");
         write(word.number(), 2, libc::EPERM, Beginning::NONE);
         let failure = word.read().expect("it was written");

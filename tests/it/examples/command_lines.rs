@@ -301,7 +301,7 @@ fn every_variable_is_one_of_drainits() {
     let known: BTreeSet<String> = docs::options().iter().filter_map(docs::variable).collect();
     for example in uses() {
         for (name, _) in example.environment.iter().filter(|(name, _)| name.starts_with("DRAINIT_")) {
-            assert!(known.contains(name), "{}: nobody reads {name}", example.place);
+            assert!(known.contains(name), "{}: nothing reads {name}", example.place);
         }
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn ctrl_c_in_a_terminal_reaches_the_command(engine: &dyn Engine) {
     );
     let mut container = engine.start(Wish { terminal: Some(keyboard.slave), ..wish });
     container.ready(&["main", "child"]);
-    std::fs::File::from(keyboard.master).write_all(b"\x03").expect("somebody reads");
+    std::fs::File::from(keyboard.master).write_all(b"\x03").expect("a reader");
     let run = container.finish();
     run.exits(5);
     for line in ["main got INT", "child got INT"] {

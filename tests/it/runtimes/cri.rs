@@ -83,7 +83,7 @@ impl Cri {
 
     /// The same; the first is added to the pod's configuration. Its `runtime_handler` is that of the request.
     pub(super) fn run_in(&self, pod: &Value, wish: Wish, pid: u32, more: &Value) -> Pod {
-        assert!(wish.terminal.is_none(), "nobody could type into it");
+        assert!(wish.terminal.is_none(), "nothing could be typed into it");
         let name = self.containerd.new_name();
         let namespaces = json!({ "network": NODE, "pid": pid, "ipc": POD });
         let mut sandbox = json!({
@@ -269,7 +269,7 @@ fn no_grace_period_is_kill_without_a_signal() {
 }
 
 #[test]
-fn in_a_pod_with_one_pid_namespace_drainit_is_not_pid_one_and_all_the_same_waits_for_everyone() {
+fn in_a_pod_with_one_pid_namespace_drainit_is_not_pid_one_and_all_the_same_waits_for_every_process() {
     let Some(cri) = cri() else { return };
     let wish = Wish::new(
         "drainit --report - -- fake-workload orphan*5{ exit=1 } daemon{ name=daemon catch=TERM:300ms ready hold } \

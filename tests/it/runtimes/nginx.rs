@@ -176,7 +176,7 @@ fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        if GIVEN.lock().expect("nobody panics in there").insert(port) {
+        if GIVEN.lock().expect("no thread panics in there").insert(port) {
             return port;
         }
     }

@@ -125,7 +125,7 @@ fn a_terminal_that_is_passed_through_a_console_socket_works_as_well() {
         let words = "drainit --report /report -- fake-workload name=main catch=INT:1ms:5 state ready hold";
         let container = Bundle::new(runtime, words).with_terminal().start_detached(&socket);
         console.ready(&["main"]);
-        keyboard.write_all(b"\x03").expect("somebody reads");
+        keyboard.write_all(b"\x03").expect("a reader");
         let said = console.finish();
         said.exits(0).silently();
         assert!(said.stdout.iter().any(|line| line.contains("main got INT")), "{said:#?}");

@@ -146,7 +146,7 @@ fn a_bad_annotation_is_in_the_answer_that_the_kubelet_gets() {
 }
 
 #[test]
-fn with_a_shared_process_namespace_drainit_is_not_pid_one_and_waits_for_everyone() {
+fn with_a_shared_process_namespace_drainit_is_not_pid_one_and_waits_for_every_process() {
     let Some(cri) = cri() else { return };
     let wish = Wish::new(
         "fake-workload orphan*5{ exit=1 } daemon{ name=daemon catch=TERM:300ms ready hold } \
