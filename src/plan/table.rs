@@ -11,6 +11,7 @@ use super::*;
 const FOR_PEOPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const WHOLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/policy-table.txt");
 const BLESS: &str = "DRAINIT_BLESS";
+const TIME: &str = "time passes";
 
 const HEAD: &str = "\
 # The stop policy
@@ -30,14 +31,23 @@ Generated from the plan by a test (`DRAINIT_BLESS=1 cargo test policy_table` wri
 ```
 
 Each section is a situation. Its first table shows what drainit does as time goes by if nothing else happens; its second table shows what it does
-if something happens at 10.6, or if drainit was held (frozen, stopped, or suspended with the machine) until 60. Rows that change nothing are left out,
-and so are rows that are the same in the section that it is compared with. Times are seconds since drainit started; a stop is requested at 10. `next` is
-the phase, and when drainit acts again by itself.
+if something happens at 10.6, if the request is repeated at 11, or if drainit was held (frozen, stopped, or suspended with the machine) until 60. Rows that change
+nothing are left out, and so are rows that are the same in the section that it is compared with. Times are seconds since drainit started; a stop is
+requested at 10. `next` is the phase, and when drainit acts again by itself.
 
 *By the rule* means that a process that handles the signal answers for its descendants ([the rule](processes.md)). Between these rows drainit looks
 for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 250 ms, and whenever a child ends. From `--ignored-after` on a
 look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal.
 ";
+
+/// Which rows a document has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Every row. Events meet the situation as it is, even if a tick is overdue.
+    Whole,
+    /// The rows that change something. Until an event, time has passed as it does in the loop.
+    ForPeople,
+}
 
 /// A row of a table: the time, the event, what drainit does, and the phase that follows.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,8 +74,9 @@ fn events() -> Vec<(u64, Event)> {
         Event::NoneLeft,
     ];
     let looks = looks.into_iter().map(|outlook| Event::Looked(Some(outlook)));
-    let rows = events.into_iter().chain(looks).map(|event| (10_600, event));
-    rows.chain([(11_000, TERM), (60_000, Event::Held)]).collect()
+    let mut rows: Vec<_> = events.into_iter().chain(looks).map(|event| (10_600, event)).collect();
+    rows.extend([(11_000, TERM), (60_000, Event::Held)]);
+    rows
 }
 
 /// Whether the loop can report it in this situation at all.
@@ -100,7 +111,7 @@ fn timeline(situation: &Situation) -> Vec<Row> {
                 let _ = plan.handle(now, Event::Looked(Some(Outlook::KeepWaiting)));
             } else if !(has_killed && matches!(action, Action::Kill(_))) {
                 let (then, next) = (action.to_string(), say_phase(&plan));
-                let event = "time passes".to_owned();
+                let event = TIME.to_owned();
                 rows.push(Row { at: say_time(now), event, then, next, matters: true });
             }
         }
@@ -108,35 +119,34 @@ fn timeline(situation: &Situation) -> Vec<Row> {
     rows
 }
 
-/// The situation at 10.6 or 11 s, if nothing else has happened; looks have found that waiting may help.
-fn later<'a>(mut plan: Plan<'a>, now: Duration) -> Plan<'a> {
-    let passed = |plan: &Plan| plan.deadline().filter(|&at| at < now.min(Duration::from_secs(11)));
-    while let Some(at) = passed(&plan) {
-        for action in plan.handle(at, Event::Tick) {
-            if matches!(action, Action::Look { .. }) {
-                let _ = plan.handle(at, Event::Looked(Some(Outlook::KeepWaiting)));
-            }
+/// Delivers the ticks that are due before this time. Looks find that waiting may help.
+fn let_time_pass(plan: &mut Plan, until: Duration) {
+    while let Some(due) = plan.deadline().filter(|&due| due < until) {
+        let actions = plan.handle(due, Event::Tick);
+        if actions.into_iter().any(|action| matches!(action, Action::Look { .. })) {
+            let _ = plan.handle(due, Event::Looked(Some(Outlook::KeepWaiting)));
         }
     }
-    plan
 }
 
-fn reactions(situation: &Situation) -> Vec<Row> {
-    let begun = start(situation);
+fn reactions(situation: &Situation, extent: Extent) -> Vec<Row> {
+    let start = start(situation);
     let mut rows = Vec::new();
     for (at, event) in events() {
         let now = Duration::from_millis(at);
-        let start = later(begun, now);
-        let is_repeated = at != 11_000 || !matches!(start.phase, Phase::Running);
-        if !can_happen(&start, event) || !is_repeated {
+        let mut plan = start;
+        if extent == Extent::ForPeople && event != Event::Held {
+            let_time_pass(&mut plan, now);
+        }
+        let repeats = at == 11_000;
+        if !can_happen(&plan, event) || (repeats && matches!(plan.phase, Phase::Running)) {
             continue;
         }
-        let mut plan = start;
+        let before = phase_name(&plan);
         let actions: Vec<_> = plan.handle(now, event).into_iter().map(|action| action.to_string()).collect();
         let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
-        let next = say_phase(&plan);
-        let matters = then != "-" || phase(&plan) != phase(&start);
-        rows.push(Row { at: say_time(now), event: event.to_string(), then, next, matters });
+        let matters = then != "-" || phase_name(&plan) != before;
+        rows.push(Row { at: say_time(now), event: event.to_string(), then, next: say_phase(&plan), matters });
     }
     rows
 }
@@ -155,37 +165,45 @@ fn write_rows(text: &mut String, rows: &[&Row]) {
     }
 }
 
-/// The document, with every row or only with those that matter.
-fn render(head: &str, is_whole: bool) -> String {
+/// The document.
+fn render(head: &str, extent: Extent) -> String {
     let mut text = head.to_owned();
     let situations = situations();
     for situation in &situations {
+        let is_whole = extent == Extent::Whole;
         let like = situations.iter().find(|other| Some(other.name) == situation.like && !is_whole);
-        let _ = write!(text, "\n## {}\n", situation.name);
-        if let Some(like) = like {
-            let _ = write!(text, "\nCompared with *{}*:\n", like.name);
-        }
-        let title = text.len();
-        for table in [timeline, reactions] {
-            let (known, rows) = (like.map(table).unwrap_or_default(), table(situation));
+        let tables = |situation: &Situation| [timeline(situation), reactions(situation, extent)];
+        let mut section = String::new();
+        for (rows, known) in tables(situation).iter().zip(like.map(tables).unwrap_or_default()) {
             let tells = |row: &&Row| is_whole || (row.matters && !known.contains(row));
-            write_rows(&mut text, &rows.iter().filter(tells).collect::<Vec<_>>());
+            write_rows(&mut section, &rows.iter().filter(tells).collect::<Vec<_>>());
             let is_gone = |row: &&Row| {
                 row.matters
                     && !rows.iter().any(|own| own.matters && (&own.event, &own.at) == (&row.event, &row.at))
             };
-            for row in known.iter().filter(is_gone).take(3) {
-                let _ = write!(text, "\nNot here: {} at {} ({}).\n", row.then, row.at, row.event);
+            let gone: Vec<String> = known.iter().filter(is_gone).map(in_words).collect();
+            if !gone.is_empty() {
+                let _ = write!(section, "\nNot here: {}.\n", gone.join("; "));
             }
         }
-        if text.len() == title {
-            text.push_str("\nNothing changes anything.\n");
+        if section.is_empty() {
+            continue;
         }
+        let _ = write!(text, "\n## {}\n", situation.name);
+        if let Some(like) = like {
+            let _ = write!(text, "\nCompared with *{}*:\n", like.name);
+        }
+        text.push_str(&section);
     }
     text
 }
 
-fn phase(plan: &Plan) -> &'static str {
+/// A row of another section, as a phrase.
+fn in_words(Row { at, event, then, .. }: &Row) -> String {
+    if event == TIME { format!("{then} ({at})") } else { format!("{then} ({at}, {event})") }
+}
+
+fn phase_name(plan: &Plan) -> &'static str {
     match plan.phase {
         Phase::Running => "running",
         Phase::Stopping(stop) if stop.is_requested => "stopping, requested",
@@ -198,15 +216,17 @@ fn phase(plan: &Plan) -> &'static str {
 }
 
 fn say_phase(plan: &Plan) -> String {
+    let phase = phase_name(plan);
     match plan.deadline() {
-        Some(deadline) => format!("{} ({})", phase(plan), deadline.as_secs_f64()),
-        None => phase(plan).to_owned(),
+        Some(deadline) => format!("{phase} ({})", deadline.as_secs_f64()),
+        None => phase.to_owned(),
     }
 }
 
 #[test]
 fn policy_table_is_current() {
-    for (file, current) in [(FOR_PEOPLE, render(HEAD, false)), (WHOLE, render("", true))] {
+    for (file, current) in [(FOR_PEOPLE, render(HEAD, Extent::ForPeople)), (WHOLE, render("", Extent::Whole))]
+    {
         if std::env::var_os(BLESS).is_some() {
             std::fs::write(file, &current).expect("the tree can be written");
         }

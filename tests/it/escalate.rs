@@ -39,8 +39,10 @@ fn a_shell_that_ignores_the_signal_is_killed_long_before_the_grace_period_is_ove
     let Some(bash) = bash() else { return };
     for mode in BOTH {
         let script = "trap '' TERM; echo main ready $$; while :; do sleep 1; done";
-        let (run, begun) =
-            signalled(Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]), &["main"]);
+        let (run, begun) = signalled(
+            Init::new(mode).flags(&["--grace-period=30s"]).command(&[bash, "-c", script]),
+            &["main"],
+        );
         took(begun, PATIENCE);
         run.exits(137).warns(&[IGNORED, "bash ("]);
     }
@@ -52,7 +54,8 @@ fn its_job_is_at_work_and_is_waited_for_though_it_ignores_the_signal_too() {
     for mode in BOTH {
         let script =
             format!("trap '' TERM; {WORKLOAD} name=job ready sleep=4s say=done; while :; do sleep 1; done");
-        let (run, begun) = signalled(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
+        let (run, begun) =
+            signalled(Init::new(mode).flags(&[LONG]).command(&[bash, "-c", &script]), &["job"]);
         took(begun, PATIENCE);
         run.exits(137).in_order(&["job done"]).warns(&[IGNORED, "bash ("]);
     }
@@ -284,7 +287,8 @@ fn no_process_is_looked_at_if_proc_is_foreign() {
 fn a_signal_that_does_nothing_by_default_is_followed_by_term() {
     for mode in BOTH {
         let flags = [LONG, "--ignored-after=300ms", "--rewrite=TERM:WINCH", "--forward-to=group"];
-        let (run, begun) = signalled(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
+        let (run, begun) =
+            signalled(Init::new(mode).flags(&flags).workload("name=main ready hold"), &["main"]);
         took(begun, Duration::from_millis(300));
         run.exits(143);
         assert!(run.stderr.iter().all(|line| !line.contains("killing")), "{run:?}");

@@ -229,6 +229,18 @@ fn what_a_step_leaves_behind_for_ever_is_not() {
 }
 
 #[test]
+fn what_a_step_leaves_behind_gets_term_when_the_time_is_up() {
+    for mode in BOTH {
+        let leaving = hook("daemon{ name=late catch=TERM:1ms ready hold } say=left");
+        let flags = ["--grace-period=1s", "--post-exit", &leaving];
+        let begun = Instant::now();
+        let run = Init::new(mode).flags(&flags).workload("exit=3").run();
+        took(begun, Duration::from_secs(2));
+        run.exits(3).in_order(&["hook left", "late got TERM"]);
+    }
+}
+
+#[test]
 fn nothing_runs_if_nothing_was_started() {
     for mode in BOTH {
         let run =
