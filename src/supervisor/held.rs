@@ -14,6 +14,8 @@ const STARVED_AFTER: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Held {
     before: Option<Before>,
+    /// Whether any check has found it.
+    was_starved: bool,
 }
 
 /// What a check has found.
@@ -47,7 +49,14 @@ impl Held {
     pub(super) fn check(&mut self, now: Duration) -> Found {
         let used = procfs::time_used();
         let before = self.before.replace(Before { now, used, planned: Duration::ZERO });
-        before.map_or(Found::Nothing, |before| before.until(now, used))
+        let found = before.map_or(Found::Nothing, |before| before.until(now, used));
+        self.was_starved |= found == Found::Starved;
+        found
+    }
+
+    /// Whether the processes have kept drainit from a processor.
+    pub(super) fn was_starved(&self) -> bool {
+        self.was_starved
     }
 
     /// There is nothing to check, for now.

@@ -403,7 +403,7 @@ impl Supervisor {
             }
             Action::SignalLeftovers => self.steps.signal_leftovers(),
             Action::KillStep => self.steps.kill(recorder),
-            Action::Kill(reason) => self.stopper.kill(reason, main, recorder),
+            Action::Kill(reason) => self.stopper.kill(reason, main, self.held.was_starved(), recorder),
             Action::Leave(reason) => {
                 let code = self.exit_code(reason);
                 self.job.take_back(main.ended());

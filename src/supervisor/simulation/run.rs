@@ -274,7 +274,9 @@ impl Run<'_> {
             Action::Kill(reason) => {
                 self.sim.world().check_before_kill(reason);
                 self.doing(Doing::Killing);
-                self.stopper.kill(reason, main, &mut self.recorder);
+                // It makes no difference to what is signalled.
+                let is_starved = now.subsec_millis() % 2 == 1;
+                self.stopper.kill(reason, main, is_starved, &mut self.recorder);
             }
             Action::Leave(reason) => {
                 recorder.complete(reason, 0);

@@ -14,16 +14,29 @@ use crate::sys::kill;
 
 /// The most looks at the list of drainit's own children.
 const LIST_LOOKS: usize = 1024;
+/// The state of a process that was not seen before it was stopped or killed.
+const UNKNOWN: u8 = b'?';
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
 impl<K: Kernel> Stopper<K> {
-    pub(in crate::supervisor) fn kill(&mut self, reason: KillReason, main: Main, recorder: &mut Recorder<K>) {
+    /// If drainit `is_starved` of the processor, it stops what it can before it looks.
+    pub(in crate::supervisor) fn kill(
+        &mut self,
+        reason: KillReason,
+        main: Main,
+        is_starved: bool,
+        recorder: &mut Recorder<K>,
+    ) {
         let is_first = !std::mem::replace(&mut self.killing, true);
+        let is_pid_one = self.kernel.is_pid_one();
+        if is_starved && !is_pid_one {
+            stop_own_children(&self.kernel);
+        }
         // The report names the processes that were there before KILL; but KILL waits only a moment for that.
         let begun = self.kernel.now();
         let look = || self.kernel.table_while(&|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
-        if self.kernel.is_pid_one() {
+        if is_pid_one {
             let sent = self.kernel.send_to_everybody(Signal::KILL);
             let is_sent = sent.as_ref().err().is_none_or(kill::is_gone);
             log_failure("cannot kill", sent);
@@ -50,11 +63,13 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// These processes as the last look showed them: their state before KILL matters, and by now they are dying.
+    /// These processes as the last look showed them: their state before KILL matters, and by now they have been stopped, or are dying.
     fn as_before(&self, killed: &Table) -> Table {
-        let before =
-            |process: &Process| self.last_look.find(process.pid).filter(|known| known.is_same(process));
-        Table::new(killed.iter().map(|process| *before(process).unwrap_or(process)).collect())
+        let before = |process: &Process| {
+            let known = self.last_look.find(process.pid).filter(|known| known.is_same(process));
+            known.copied().unwrap_or(Process { state: UNKNOWN, ..*process })
+        };
+        Table::new(killed.iter().map(before).collect())
     }
 
     fn say_killing(&self, left: Option<Table>, reason: KillReason, recorder: &mut Recorder<K>) {
@@ -112,7 +127,8 @@ fn kill_own_children(kernel: &impl Kernel) {
     }
 }
 
-/// An orphan is drainit's own child, and the list of those is short and quick to read again, unlike all of /proc.
+/// An orphan is drainit's own child, and the list of those is short and quick to read again, unlike all of /proc. A child that leads a group is
+/// stopped with all of it at once: if hundreds of processes want the processor, drainit would wait for its turn during a look at each.
 fn stop_own_children(kernel: &impl Kernel) {
     let mut known: Vec<i32> = Vec::new();
     for _ in 0..LIST_LOOKS {
@@ -121,7 +137,11 @@ fn stop_own_children(kernel: &impl Kernel) {
         let mut found_new = false;
         for &child in children.iter().filter(|child| known.binary_search(child).is_err()) {
             found_new = true;
-            log_failure("cannot stop a child", kernel.send(child, Signal::STOP));
+            let leads = kernel.group_of(child) == Some(child);
+            let to_group = |child| kernel.send_to_group(child, Signal::STOP);
+            if !leads || to_group(child).is_err() {
+                log_failure("cannot stop a child", kernel.send(child, Signal::STOP));
+            }
         }
         if !found_new {
             return;
