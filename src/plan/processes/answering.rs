@@ -6,15 +6,16 @@
 //!   descendants end is its own affair;
 //! - one that has it at default is signalled and dies of it; its children become tops when drainit adopts them;
 //! - one that ignores it is signalled and does not answer: each of its children is looked at in the same way;
-//! - a shell that catches it and waits for a foreground command answers for all its children but that command ([`shells`](super::shells));
+//! - a shell that catches it and waits for a foreground command answers for all its children but that command ([`foreground`](super::foreground));
 //! - one that has it at default and reads from a pipe that another descendant writes into is spared ([`readers`](super::readers)).
 //!
 //! So a shell and then the server below it are signalled, a master's workers are not, and no process gets both a wrapper's TERM and
 //! drainit's.
 
 use super::facts::{Call, Fact, FactTable, Reader, Stdin};
+use super::foreground::{self, Waits};
 use super::readers::Readers;
-use super::shells::{self, Shell, Waits};
+use super::shells::Shell;
 use super::{Process, SignalState, Table};
 use crate::plan::StopSignal;
 use crate::plan::sorted::Set;
@@ -62,7 +63,7 @@ pub struct Selection {
     pub handling: Vec<i32>,
     /// Shells of which it is not known what they wait for.
     pub in_doubt: Vec<i32>,
-    /// Shells that catch the signal: what was found out about one holds until it runs ([`shells::has_slept`]).
+    /// Shells that catch the signal: what was found out about one holds until it runs ([`foreground::has_slept`]).
     pub shells: Vec<i32>,
 }
 
@@ -232,7 +233,7 @@ impl Visit<'_, '_> {
         // A shell without children may be between two commands.
         let Some(Some(shell)): Option<Option<Shell>> = self.facts.shell(process.pid) else { return };
         self.selection.shells.push(process.pid);
-        match shells::waits(shell, process, table, &mut self.facts, self.question.is_last_look) {
+        match foreground::waits(shell, process, table, &mut self.facts, self.question.is_last_look) {
             Waits::For(commands) => {
                 let why = Why::ForegroundOf(process.pid);
                 self.next.extend(commands.into_iter().rev().map(|command| (command, why)));

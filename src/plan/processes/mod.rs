@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`tree`] | which processes descend from drainit |
 //! | [`answering`] | which of them a stop signals: a process that handles the signal answers for its descendants |
-//! | [`shells`] | the exception: what a shell that catches the signal waits for in the foreground |
+//! | [`foreground`] | the exception: what a shell that catches the signal waits for in the foreground |
 //! | [`readers`] | which processes are spared because they end with their writer |
 //! | [`signalled`] | which processes have been signalled, so that none is signalled twice in one stage |
 //! | [`ignoring`] | whether it can help to wait for the processes that are left |
@@ -15,6 +15,7 @@ pub mod answering;
 pub mod facts;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod foreground;
 pub mod ignoring;
 mod readers;
 pub mod shells;

@@ -7,7 +7,7 @@ use super::{LOOKS, Recorder, Stopper};
 use crate::plan::StopSignal;
 use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
-use crate::plan::processes::shells::has_slept;
+use crate::plan::processes::foreground::has_slept;
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::sorted::Set;

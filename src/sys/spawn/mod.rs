@@ -11,6 +11,7 @@
 //! panic.
 
 mod aside;
+mod candidates;
 mod child;
 mod fork;
 mod prepared;

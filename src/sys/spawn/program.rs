@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 
 use super::super::check;
-use super::prepared::Candidates;
+use super::candidates::Candidates;
 
 /// This much of a file shows what it is. It mostly includes the path of an ELF file's loader.
 pub(super) const LENGTH: usize = 1024;
