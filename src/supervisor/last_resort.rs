@@ -194,7 +194,7 @@ impl Noted {
             let _ = send::without_table(&Linux { clock: self.clock }, signal, target, self.main);
         }
         if !is_pid_one && (main_is_gone || target == Target::All) {
-            procfs::each_own_child(|child| {
+            let _ = procfs::each_own_child(|child| {
                 if !self.main.is(child) {
                     let _ = kill::send(child, signal);
                 }

@@ -1,11 +1,9 @@
 //! The termination log (Kubernetes, `terminationMessagePath`): a file that the command may write to as well. drainit replaces or removes
 //! only its own text, and only while the file still ends with exactly that text.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -13,15 +11,15 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::descriptors;
-use super::file_system::{self, FileId};
+use super::file_system::{FileId, Place};
 
 /// The file, or the place where it will be.
 #[derive(Debug)]
 pub struct MessageFile {
     /// `None` if there was no file when the command started.
     file: Option<File>,
-    /// The folder to make it in, and its name.
-    place: Option<(OwnedFd, CString)>,
+    /// Where to make it, if there was none.
+    place: Option<Place>,
     can_be_replaced: bool,
 }
 
@@ -84,7 +82,7 @@ impl MessageFile {
         };
         let (file, place, is_readable) = match opened {
             Ok((file, is_readable)) => (Some(file), None, is_readable),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(place(path)?), true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(Place::of(path)?), true),
             Err(error) => return Err(error),
         };
         let is_plain = |file: &File| file.metadata().is_ok_and(|found| found.is_file());
@@ -94,7 +92,7 @@ impl MessageFile {
 
     /// The descriptors that have to stay open.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let folder = self.place.as_ref().map(|(folder, _)| folder.as_fd());
+        let folder = self.place.as_ref().map(|place| place.folder.as_fd());
         [self.file.as_ref().map(AsFd::as_fd), folder].into_iter().flatten()
     }
 
@@ -159,8 +157,8 @@ impl MessageFile {
             file.set_len(start + text.len() as u64)?;
         }
         state.own[0] = new;
-        if let (true, 0, Some((folder, name))) = (text.is_empty(), start, &self.place) {
-            let _ = nix::unistd::unlinkat(folder, name.as_c_str(), nix::unistd::UnlinkatFlags::NoRemoveDir);
+        if let (true, 0, Some(place)) = (text.is_empty(), start, &self.place) {
+            place.unlink();
             *state = MessageState::default();
         }
         Ok(())
@@ -168,8 +166,8 @@ impl MessageFile {
 }
 
 /// The file that drainit has made, if it is still there.
-fn open_made((folder, name): &(OwnedFd, CString), state: &MessageState) -> Option<File> {
-    file_system::open_at(folder, name, state.made?, OFlag::O_RDWR | OFlag::O_APPEND)
+fn open_made(place: &Place, state: &MessageState) -> Option<File> {
+    place.open(state.made?, OFlag::O_RDWR | OFlag::O_APPEND)
 }
 
 /// A descriptor that appends ignores the offset (pwrite(2), BUGS).
@@ -198,16 +196,9 @@ fn whole_lines(text: &[u8], room: usize) -> &[u8] {
     room.get(..end).unwrap_or_default()
 }
 
-fn place(path: &Path) -> io::Result<(OwnedFd, CString)> {
-    let name = CString::new(path.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes())?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok((descriptors::open(folder, flags)?.into(), name))
-}
-
 /// Makes the file, or opens the one that the command has made meanwhile. Follows no link, and refuses a file that the command may have put there
 /// to have it changed: a file that has a second name, or a file of drainit's user, with something in it, in another user's folder.
-fn create((folder, name): &(OwnedFd, CString)) -> io::Result<File> {
+fn create(Place { folder, name }: &Place) -> io::Result<File> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = nix::fcntl::openat(folder, name.as_c_str(), flags, Mode::from_bits_truncate(0o644))?;

@@ -113,6 +113,11 @@ pub(super) fn helper() -> Option<i32> {
     Some(HELPER.load(Ordering::Relaxed)).filter(|&pid| pid != 0)
 }
 
+/// Whether this pid is the helper's.
+pub(super) fn is_helper(pid: i32) -> bool {
+    helper() == Some(pid)
+}
+
 /// The helper, until it has been reaped.
 #[derive(Debug)]
 pub(super) struct Helper(i32);

@@ -48,7 +48,7 @@ pub fn each_process_while(visit: &mut dyn FnMut(i32, &[u8]) -> bool) -> bool {
         // The error would come again and again.
         let Ok(entry) = entry else { return false };
         let name = entry.file_name().to_bytes();
-        let Some(pid) = parse_pid(name).filter(|&pid| process::helper() != Some(pid)) else { continue };
+        let Some(pid) = parse_pid(name).filter(|&pid| !process::is_helper(pid)) else { continue };
         match read(pid, "stat", &mut text) {
             Ok(stat) if !visit(pid, stat) => return false,
             // The process is gone, or hidden from this user.
@@ -259,57 +259,65 @@ pub fn threads(pid: i32) -> Option<Vec<i32>> {
 /// The children of this process, dead ones included; `None` if the kernel does not list them (`CONFIG_PROC_CHILDREN`).
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
-    if !is_ours() {
-        return None;
-    }
-    let file = nix::fcntl::openat(AT_FDCWD, c"/proc/thread-self/children", READ_ONLY, Mode::empty()).ok()?;
-    let mut children = read_children(&file)?;
-    if let Some(helper) = process::helper() {
-        children.retain(|&child| child != helper);
-    }
-    Some(children)
+    collected(|visit| each_own_child(visit))
 }
 
-/// Calls `visit` with each child of this process, dead ones included but not the helper, if the kernel lists them. Allocates nothing.
-pub fn each_own_child(mut visit: impl FnMut(i32)) {
-    if !is_ours() {
-        return;
-    }
-    let path = c"/proc/thread-self/children";
-    let Ok(file) = nix::fcntl::openat(AT_FDCWD, path, READ_ONLY, Mode::empty()) else { return };
-    let (mut text, mut pid) = ([0; PIECE], 0_i32);
-    while let Ok(length @ 1..) = nix::unistd::read(&file, &mut text) {
-        for byte in text.iter().take(length) {
-            if byte.is_ascii_digit() {
-                pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
-                continue;
-            }
-            let child = std::mem::take(&mut pid);
-            if 0 < child && process::helper() != Some(child) {
+/// Calls `visit` with each child of this process, dead ones included but not the helper. Allocates nothing.
+///
+/// Returns whether the kernel lists them.
+pub fn each_own_child(mut visit: impl FnMut(i32)) -> bool {
+    is_ours()
+        && each_child_in(c"/proc/thread-self/children", |child| {
+            if !process::is_helper(child) {
                 visit(child);
             }
-        }
-    }
-}
-
-fn read_children(file: &OwnedFd) -> Option<Vec<i32>> {
-    match to_its_end(file) {
-        // There is none.
-        Err(Errno::ESRCH) => Some(Vec::new()),
-        children => Some(pids(&children.ok()?)),
-    }
-}
-
-/// The pids in a list of children.
-#[must_use]
-pub fn pids(text: &[u8]) -> Vec<i32> {
-    text.split(u8::is_ascii_whitespace).filter_map(parse_pid).collect()
+        })
 }
 
 /// The children of a process that has one thread, dead ones included; `None` if it is gone, or the kernel does not list them.
 #[must_use]
 pub fn children(pid: i32) -> Option<Vec<i32>> {
-    read_children(&open(pid, &format!("task/{pid}/children")).ok()?)
+    let path = CString::new(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    collected(|visit| each_child_in(&path, visit))
+}
+
+/// The pids that are visited, if all were, and there is memory for them.
+fn collected(each: impl FnOnce(&mut dyn FnMut(i32)) -> bool) -> Option<Vec<i32>> {
+    let (mut pids, mut has_room) = (Vec::new(), true);
+    let is_whole = each(&mut |pid| {
+        has_room &= pids.len() < pids.capacity() || memory::is_there(2 * size_of_val(pids.as_slice()) + ROOM);
+        if has_room {
+            pids.push(pid);
+        }
+    });
+    (is_whole && has_room).then_some(pids)
+}
+
+fn each_child_in(list: &CStr, mut visit: impl FnMut(i32)) -> bool {
+    let Ok(file) = nix::fcntl::openat(AT_FDCWD, list, READ_ONLY, Mode::empty()) else { return false };
+    let (mut text, mut begun) = ([0; PIECE], 0);
+    loop {
+        match nix::unistd::read(&file, &mut text) {
+            Ok(length @ 1..) => each_pid(text.get(..length).unwrap_or_default(), &mut begun, &mut visit),
+            // The process is gone, and has none.
+            Ok(0) | Err(Errno::ESRCH) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Calls `visit` with each pid in a piece of a list that has a space behind each. `begun` is the one that the piece before ends in, or 0.
+pub fn each_pid(piece: &[u8], begun: &mut i32, visit: &mut impl FnMut(i32)) {
+    for byte in piece {
+        if byte.is_ascii_digit() {
+            *begun = begun.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
+            continue;
+        }
+        let pid = std::mem::take(begun);
+        if 0 < pid {
+            visit(pid);
+        }
+    }
 }
 
 /// A buffer for one file.
@@ -389,5 +397,25 @@ mod tests {
         assert_eq!(lines(b"a\n\xff\nb\nc\n", 2), ["a", "b"]);
         assert!(lines(b"", 1).is_empty());
         each_line_while(c"/missing", |_| panic!("there is no line"));
+    }
+    #[test]
+    fn pids_are_read_across_the_pieces_of_a_list() {
+        let (mut begun, mut pids) = (0, Vec::new());
+        for piece in [&b"7 81"[..], b"2 ", b"", b" 4194304", b" 9"] {
+            each_pid(piece, &mut begun, &mut |pid| pids.push(pid));
+        }
+        assert_eq!(pids, [7, 812, 4_194_304], "the kernel ends each with a space");
+    }
+
+    #[test]
+    fn a_child_is_listed_and_one_that_is_gone_has_none() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().expect("coreutils are there");
+        let pid = child.id().cast_signed();
+        // This thread has started it.
+        assert!(own_children().expect("the kernel lists them").contains(&pid));
+        assert_eq!(children(pid), Some(Vec::new()));
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+        assert_eq!(children(pid), None);
     }
 }

@@ -3,8 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use nix::unistd::UnlinkatFlags;
 
 use super::clock::Clock;
 use super::descriptors;
-use super::file_system::{self, FileId};
+use super::file_system::{FileId, Place};
 use super::output::{is_ready, is_standard};
 use super::stderr::LONGEST_LINE;
 
@@ -32,13 +31,6 @@ enum Kind {
     Stream,
     /// A regular file of drainit's own, and its place, if it can be replaced by a new file.
     Regular(Option<Place>),
-}
-
-/// A name in a folder.
-#[derive(Debug)]
-struct Place {
-    folder: OwnedFd,
-    name: CString,
 }
 
 /// What has been written so far. The helper that writes may be killed at any moment, so what it is about to do is noted first.
@@ -67,7 +59,9 @@ impl ReportFile {
             Kind::Stream
         } else {
             nix::unistd::ftruncate(&file, 0)?;
-            Kind::Regular(Place::of(Path::new(path), &file))
+            // A link is written through, and stays.
+            let place = Place::of(Path::new(path)).ok();
+            Kind::Regular(place.filter(|place| place.file().ok() == FileId::of(&file)))
         };
         Ok(Self { file, kind })
     }
@@ -114,7 +108,7 @@ impl ReportFile {
             text.push(b'\n');
         }
         let replacement = place.as_ref().zip(state.replaced_by[0]);
-        match replacement.map(|(place, id)| place.open(id)) {
+        match replacement.map(|(place, id)| place.open(id, OFlag::O_WRONLY)) {
             None => self.file.write_all_at(&text, 0)?,
             Some(replacement) => replacement.ok_or(Errno::EEXIST)?.write_all_at(&text, 0)?,
         }
@@ -142,22 +136,9 @@ impl ReportFile {
 }
 
 impl Place {
-    /// The path's folder and name, if the file itself is there: a link is written through, and stays.
-    fn of(path: &Path, file: &File) -> Option<Self> {
-        let name = CString::new(path.file_name()?.as_bytes()).ok()?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let place = Self { folder: descriptors::open(folder, flags).ok()?.into(), name };
-        (file_system::at(&place.folder, &place.name).ok() == FileId::of(file)).then_some(place)
-    }
-
-    fn open(&self, id: FileId) -> Option<File> {
-        file_system::open_at(&self.folder, &self.name, id, OFlag::O_WRONLY)
-    }
-
     /// Whether the report's name belongs to drainit's own file or to none, and not to a link or to a file of the command.
     fn is_ours_or_free(&self, first: &File, state: &mut ReportState) -> bool {
-        let there = match file_system::at(&self.folder, &self.name) {
+        let there = match self.file() {
             Ok(there) => Some(there),
             Err(error) => return error == Errno::ENOENT,
         };
