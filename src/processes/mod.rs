@@ -143,12 +143,6 @@ impl Watched {
     }
 }
 
-/// The same process as it is now; `None` if it is gone, even if another one has its pid.
-#[must_use]
-pub fn look_again(known: &Process) -> Option<Process> {
-    look_at(known.pid).filter(|now| now.is_same(known))
-}
-
 /// The process that has this pid now.
 #[must_use]
 pub fn look_at(pid: i32) -> Option<Process> {

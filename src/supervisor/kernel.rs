@@ -80,21 +80,11 @@ pub(super) trait Kernel: Clone {
         self.process(known.pid).filter(|now| now.is_same(known))
     }
 
-    /// Whether an old bug is brought back: only the simulated kernel ever says so, to show that the simulation finds it.
-    fn has_bug(&self, _: Bug) -> bool {
+    /// Whether an old bug is brought back, to show that the simulation finds it.
+    #[cfg(test)]
+    fn has_bug(&self, _: super::simulation::Bug) -> bool {
         false
     }
-}
-
-/// Bugs that drainit had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bug {
-    /// Processes that had exited before KILL were reported as killed.
-    PhantomKill,
-    /// If main left its group between the look and the signal, nothing was sent to it.
-    GroupIsGone,
-    /// After a failed look every process counted as not signalled.
-    ForgetsAfterFailedLook,
 }
 
 /// The real one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::NAMED;
-use super::kernel::{Bug, Kernel, Linux};
+use super::kernel::{Kernel, Linux};
 use super::publish::Output;
 use crate::outcome::Ended;
 use crate::plan::processes::signalled::Signalled;
@@ -202,10 +202,16 @@ impl<K: Kernel> Recorder<K> {
 
     /// KILL is sent to these processes; those that are missing had ended before.
     pub(super) fn killing(&mut self, left: &Table, reason: KillReason) {
-        self.is_dirty = true;
-        if !self.kernel.has_bug(Bug::PhantomKill) {
-            self.seen(left);
+        #[cfg(test)]
+        if self.kernel.has_bug(super::simulation::Bug::PhantomKill) {
+            return self.note_kill(left, reason);
         }
+        self.seen(left);
+        self.note_kill(left, reason);
+    }
+
+    fn note_kill(&mut self, left: &Table, reason: KillReason) {
+        self.is_dirty = true;
         let at = self.kernel.now();
         self.record.killed.get_or_insert(Timed { at, what: reason });
         self.present(left);

@@ -42,7 +42,7 @@ impl From<String> for NotIdle {
 
 /// A connection on the port, in one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Connection {
+pub struct Connection {
     remote: SocketAddr,
     state: State,
     /// Whether bytes wait to be sent or read.
@@ -125,15 +125,11 @@ fn connections(port: u16) -> Result<Vec<Connection>, String> {
     if tables == 0 { Err(problem) } else { Ok(found) }
 }
 
-/// The number of connections on this local port in one of the kernel's tables.
+/// The connections on this local port in one of the kernel's tables.
 ///
 /// # Errors
 /// The table cannot be read.
-pub fn count(table: impl BufRead, port: u16) -> io::Result<usize> {
-    listed(table, port).map(|listed| listed.len())
-}
-
-fn listed(table: impl BufRead, port: u16) -> io::Result<Vec<Connection>> {
+pub fn listed(table: impl BufRead, port: u16) -> io::Result<Vec<Connection>> {
     let mut found = Vec::new();
     for line in table.split(b'\n') {
         let line = line?;

@@ -28,7 +28,7 @@ pub(crate) fn proc(data: &[u8]) {
 pub(crate) fn net(data: &[u8]) {
     let _ = http::read_status(&mut Cursor::new(data));
     if let [high, low, table @ ..] = data {
-        let _ = idle::count(Cursor::new(table), u16::from_be_bytes([*high, *low]));
+        let _ = idle::listed(Cursor::new(table), u16::from_be_bytes([*high, *low]));
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use drainit::processes::look_again;
 use drainit::signal::Signal;
 
 use crate::drain::{MAIN, hook, stopped};
-use crate::harness::{BOTH, Gate, Init, took, wait_until};
+use crate::harness::{BOTH, Gate, Init, look_again, took, wait_until};
 use crate::start::workload_for_all;
 
 #[test]

@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use drainit::plan::processes::Process;
+use drainit::processes;
 use drainit::signal::Signal;
 use drainit::sys::{kill, procfs};
 
@@ -185,7 +186,7 @@ fn find_init(child: &Child, mode: Mode) -> Option<i32> {
 
 fn state_of(pid: i32) -> Option<u8> {
     procfs::stat(pid, &mut procfs::buffer())
-        .and_then(drainit::processes::stat::parse)
+        .and_then(processes::stat::parse)
         .map(|process| process.state)
 }
 
@@ -424,10 +425,15 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
     if raw & 0x7f == 0 { raw >> 8 } else { 128 + (raw & 0x7f) }
 }
 
+/// The same process as it is now; `None` if it is gone, even if another one has its pid.
+pub(crate) fn look_again(known: &Process) -> Option<Process> {
+    processes::look_at(known.pid).filter(|now| now.is_same(known))
+}
+
 /// Every process below this one, as this test's /proc shows it.
 pub(crate) fn descendants_of(root: i32) -> Vec<Process> {
     let mut all = Vec::new();
-    procfs::each_process(|_, stat| all.extend(drainit::processes::stat::parse(stat)));
+    procfs::each_process(|_, stat| all.extend(processes::stat::parse(stat)));
     let mut found: Vec<Process> = Vec::new();
     loop {
         let known = |pid| pid == root || found.iter().any(|process: &Process| process.pid == pid);

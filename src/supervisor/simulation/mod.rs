@@ -29,13 +29,23 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::Main;
-use super::kernel::Bug;
 use super::publish::Output;
 use super::recorder::Recorder;
 use super::stopper::Stopper;
 use crate::plan::{Cause, StopPolicy, StopSignal, Target};
 use crate::signal::Signal;
 use spec::{Faults, Life, Reaction, Spec};
+
+/// Bugs that drainit had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// Processes that had exited before KILL were reported as killed.
+    PhantomKill,
+    /// If main left its group between the look and the signal, nothing was sent to it.
+    GroupIsGone,
+    /// After a failed look every process counted as not signalled.
+    ForgetsAfterFailedLook,
+}
 
 const WORLDS: u32 = 10_000;
 /// The same worlds each time, so that only a change of the code makes the test fail.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Bug;
 use super::sim::Sim;
 use super::spec::Spec;
 use super::watch::Doing;
@@ -13,7 +14,7 @@ use crate::plan::{
 };
 use crate::signal::Signal;
 use crate::supervisor::Main;
-use crate::supervisor::kernel::{Bug, Kernel};
+use crate::supervisor::kernel::Kernel;
 use crate::supervisor::publish::Output;
 use crate::supervisor::recorder::Recorder;
 use crate::supervisor::stopper::Stopper;

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Bug;
 use super::spec::Reaction;
 use super::world::{OWN, World, gone, ticks};
 use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
@@ -12,7 +13,7 @@ use crate::plan::processes::ignoring::Closer;
 use crate::plan::processes::signalled::Moment;
 use crate::plan::processes::{Disposition, Process, Table, tree};
 use crate::signal::Signal;
-use crate::supervisor::kernel::{Bug, Kernel};
+use crate::supervisor::kernel::Kernel;
 
 /// Access to the world, as a kernel.
 #[derive(Clone, Debug)]

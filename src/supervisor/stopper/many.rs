@@ -1,6 +1,6 @@
 //! Signals to many processes at once: main's group, every process, or all that can be reached without a look.
 
-use super::super::kernel::{Bug, Kernel};
+use super::super::kernel::Kernel;
 use super::super::{Main, log_failure};
 use super::send::Reached;
 use super::{LOOKS, Recorder, Stopper, send};
@@ -29,7 +29,8 @@ impl<K: Kernel> Stopper<K> {
             return self.signal_own_children(signal.rewritten, recorder);
         }
         let reached = send::without_table(&self.kernel, signal.rewritten, target, main);
-        if self.kernel.has_bug(Bug::ForgetsAfterFailedLook) {
+        #[cfg(test)]
+        if self.kernel.has_bug(crate::supervisor::simulation::Bug::ForgetsAfterFailedLook) {
             return;
         }
         match reached {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::kernel::{Bug, Kernel};
+use super::super::kernel::Kernel;
 use super::super::{Main, NAMED, log_failure};
 use crate::plan::processes::answering::{Recipient, Why};
 use crate::plan::processes::{Process, Table};
@@ -102,7 +102,8 @@ pub(super) fn to_group_of(kernel: &impl Kernel, main: i32, signal: Signal) -> Re
             Ok(()) => return Reached::Group(group),
             // Main has left the group meanwhile.
             Err(error) if kill::is_gone(&error) => {
-                if kernel.has_bug(Bug::GroupIsGone) {
+                #[cfg(test)]
+                if kernel.has_bug(crate::supervisor::simulation::Bug::GroupIsGone) {
                     return Reached::Group(group);
                 }
             }

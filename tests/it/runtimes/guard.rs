@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use drainit::plan::processes::Process;
-use drainit::processes::look_again;
 
 use super::daemon::Daemon;
 use super::{Bundle, REQUIRE, is_alive, not_run, runtimes};
-use crate::harness::wait_until;
+use crate::harness::{look_again, wait_until};
 
 #[test]
 fn a_test_that_fails_leaves_nothing_behind() {

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use drainit::plan::processes::Process;
-use drainit::processes::look_again;
 use serde_json::json;
 
 use super::between;
@@ -18,7 +17,7 @@ use super::cases::tests_of_every_case;
 use super::daemon::{Daemon, Shared};
 use super::engine::{Clients, Contained, ENTRYPOINT, Engine, PATIENCE, PAUSE, Wish, images};
 use super::image::{Archive, run};
-use crate::harness::{DRAINIT, Finished, Init, Running, took, wait_until};
+use crate::harness::{DRAINIT, Finished, Init, Running, look_again, took, wait_until};
 
 /// podman as the tests call it: with its own settings, and with the mounts of the process that stands for a daemon.
 const SCRIPT: &str = r#"#!/bin/sh
