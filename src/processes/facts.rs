@@ -6,7 +6,7 @@
 use std::ffi::c_long;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{status, told};
+use super::{shown, status};
 use crate::plan::processes::Process;
 use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
 use crate::plan::processes::ignoring::Closer;
@@ -53,7 +53,7 @@ pub fn read(process: &Process, fact: Fact, own_stdin: Option<u64>, facts: &mut F
 #[must_use]
 pub fn status_of(pid: i32) -> Status {
     let Some(text) = procfs::whole_file(pid, "status") else { return Status::default() };
-    let status = told::status_without_zeros(status::parse(&text));
+    let status = shown::status_without_zeros(status::parse(&text));
     // Any thread may take a signal that was sent to the process, and this file counts for the first thread alone.
     let is_alone = status::value(&text, b"Threads:").is_none_or(|threads| threads == "1");
     let switches = if is_alone { status.switches } else { switches_of_threads(pid) };

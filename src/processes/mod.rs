@@ -4,9 +4,9 @@
 
 pub mod facts;
 mod groups;
+mod shown;
 pub mod stat;
 pub mod status;
-mod told;
 
 pub use groups::{has_stopped, is_alone_in, is_held_by_sibling, is_orphaned, shares_group, stopped};
 
@@ -61,7 +61,7 @@ pub fn look_while(goes_on: &dyn Fn() -> bool) -> Option<Table> {
     let is_shown = |pid: &i32| shown.binary_search(pid).is_ok();
     let own = own::id();
     let is_whole = readable && is_shown(&own) && children.iter().all(is_shown);
-    if !told::is_told(all.iter().find(|process| process.pid == own).and_then(|own| own.signals)) {
+    if !shown::shows_signals(all.iter().find(|process| process.pid == own).and_then(|own| own.signals)) {
         all.iter_mut().for_each(|process| process.signals = None);
     }
     is_whole.then(|| {
@@ -125,7 +125,7 @@ impl Watched {
         let mut text = procfs::buffer();
         let process = self.stat.as_ref().and_then(|file| stat::parse(file.read(&mut text)?));
         process.is_some_and(|process| {
-            handles_as(&told::without_zeros(process), signal, || self.awaits_signals())
+            handles_as(&shown::without_zeros(process), signal, || self.awaits_signals())
         })
     }
 
@@ -146,7 +146,7 @@ impl Watched {
 /// The process that has this pid now.
 #[must_use]
 pub fn look_at(pid: i32) -> Option<Process> {
-    stat::parse(procfs::stat(pid, &mut procfs::buffer())?).map(told::without_zeros)
+    stat::parse(procfs::stat(pid, &mut procfs::buffer())?).map(shown::without_zeros)
 }
 
 /// The present moment, in terms that processes can be compared with.

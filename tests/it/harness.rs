@@ -185,9 +185,7 @@ fn find_init(child: &Child, mode: Mode) -> Option<i32> {
 }
 
 fn state_of(pid: i32) -> Option<u8> {
-    procfs::stat(pid, &mut procfs::buffer())
-        .and_then(processes::stat::parse)
-        .map(|process| process.state)
+    procfs::stat(pid, &mut procfs::buffer()).and_then(processes::stat::parse).map(|process| process.state)
 }
 
 /// Calls `look` until it has an answer.

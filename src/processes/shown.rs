@@ -9,8 +9,8 @@ use crate::plan::processes::facts::Status;
 use crate::plan::processes::{Process, SignalState};
 use crate::sys::{process as own, procfs};
 
-/// This process blocks its signals, so zeros in its own line cannot be true.
-pub(super) fn is_told(own: Option<SignalState>) -> bool {
+/// Whether a kernel that says this of drainit shows signals: drainit blocks its signals, so zeros in its own line cannot be true.
+pub(super) fn shows_signals(own: Option<SignalState>) -> bool {
     own.is_some_and(|own| own.blocked.bits() | own.ignored.bits() | own.caught.bits() != 0)
 }
 
@@ -18,14 +18,14 @@ pub(super) fn is_told(own: Option<SignalState>) -> bool {
 pub(super) fn without_zeros(process: Process) -> Process {
     static BY_STAT: OnceLock<bool> = OnceLock::new();
     let own = || stat::parse(procfs::stat(own::id(), &mut procfs::buffer())?)?.signals;
-    Process { signals: process.signals.filter(|_| *BY_STAT.get_or_init(|| is_told(own()))), ..process }
+    Process { signals: process.signals.filter(|_| *BY_STAT.get_or_init(|| shows_signals(own()))), ..process }
 }
 
 /// The same for `status`.
 pub(super) fn status_without_zeros(status: Status) -> Status {
     static BY_STATUS: OnceLock<bool> = OnceLock::new();
     let own = || status::parse(&procfs::whole_file(own::id(), "status")?).signals;
-    Status { signals: status.signals.filter(|_| *BY_STATUS.get_or_init(|| is_told(own()))), ..status }
+    Status { signals: status.signals.filter(|_| *BY_STATUS.get_or_init(|| shows_signals(own()))), ..status }
 }
 
 #[cfg(test)]
@@ -34,11 +34,11 @@ mod tests {
     use crate::signal::SignalSet;
 
     #[test]
-    fn a_kernel_that_has_only_zeros_tells_nothing() {
+    fn a_kernel_that_has_only_zeros_shows_nothing() {
         let blocked = SignalSet::from_bits(0x7ffb_feff);
-        assert!(is_told(Some(SignalState { blocked, ..SignalState::default() })));
-        assert!(is_told(Some(SignalState { ignored: blocked, ..SignalState::default() })));
-        assert!(!is_told(Some(SignalState::default())));
-        assert!(!is_told(None), "nor one without the fields");
+        assert!(shows_signals(Some(SignalState { blocked, ..SignalState::default() })));
+        assert!(shows_signals(Some(SignalState { ignored: blocked, ..SignalState::default() })));
+        assert!(!shows_signals(Some(SignalState::default())));
+        assert!(!shows_signals(None), "nor one without the fields");
     }
 }
