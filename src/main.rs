@@ -80,7 +80,7 @@ fn read_settings(arguments: Vec<OsString>) -> Result<Settings, u8> {
 
 /// The init of a machine must not exit, and no other process may switch it off.
 fn check_place(power_off: bool) -> Result<(), StartError> {
-    match (machine::is_ours(), power_off) {
+    match (machine::is_its_init(), power_off) {
         (false, false) => Ok(()),
         (true, true) => {
             machine::take_ctrl_alt_del();

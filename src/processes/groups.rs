@@ -35,7 +35,7 @@ pub fn shares_group(group: i32) -> bool {
 pub fn is_alone_in(group: i32) -> bool {
     let is_other = |process: &Process| process.pid != own::id() && process.is_alive();
     // The parent may be another user's, and hidden (hidepid).
-    procfs::is_ours()
+    procfs::shows_own_namespace()
         && own::group_of(own::parent()) != Some(group)
         && !any(&|process| process.group == group && is_other(process))
 }

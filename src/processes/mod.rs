@@ -19,7 +19,7 @@ use crate::sys::{clock, memory, process as own, procfs};
 /// For PID 1, which has just sent KILL to all: every process that lives, or that has died of KILL and was not reaped yet.
 #[must_use]
 pub fn look_at_killed() -> Option<Table> {
-    if !procfs::is_ours() {
+    if !procfs::shows_own_namespace() {
         return None;
     }
     // What is found is of use even if it is not all.
@@ -48,7 +48,7 @@ const ROOM_FOR_EACH: usize = 1024;
 /// As [`look`], but given up as soon as `goes_on` returns false: a deadline does not wait for a look.
 #[must_use]
 pub fn look_while(goes_on: &dyn Fn() -> bool) -> Option<Table> {
-    if !procfs::is_ours() {
+    if !procfs::shows_own_namespace() {
         return None;
     }
     // A child stays in /proc until it is reaped here, so a /proc that does not show it hides processes (hidepid, proc(5)).
@@ -116,7 +116,7 @@ impl Watched {
     /// As [`handles`]; false if /proc shows another namespace.
     pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
         if self.stat.is_none() || self.pid != pid {
-            let stat = procfs::Held::open(pid, "stat").filter(|_| procfs::is_ours());
+            let stat = procfs::Held::open(pid, "stat").filter(|_| procfs::shows_own_namespace());
             *self = Self { pid, stat, call: None, has_awaited: false };
         }
         if self.has_awaited && self.awaits_signals() {

@@ -234,7 +234,7 @@ impl Job {
         let group = suspended.map(|suspended| suspended.group).or(main);
         let had_it = suspended.is_some_and(|suspended| suspended.in_foreground);
         if let (Some(group), Some(terminal)) = (group, Terminal::open())
-            && terminal.is_ours()
+            && terminal.own_group_is_foreground()
             && (had_it || is_drainits_alone(&terminal))
         {
             self.hand_over(&terminal, group);
@@ -307,7 +307,7 @@ fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
     let foreground = terminal.foreground();
     if foreground == Some(group) {
         Holder::Job
-    } else if terminal.is_ours() {
+    } else if terminal.own_group_is_foreground() {
         Holder::Own
     } else if terminal.is_unheld() {
         Holder::Empty
@@ -324,7 +324,10 @@ fn holder(terminal: Option<&Terminal>, group: i32) -> Holder {
 /// about to take the terminal, and must not lose it again.
 fn is_drainits_alone(terminal: &Terminal) -> bool {
     let own = tty::own_group();
-    own == process::id() && terminal.is_ours() && !tty::is_in_pipeline() && !processes::shares_group(own)
+    own == process::id()
+        && terminal.own_group_is_foreground()
+        && !tty::is_in_pipeline()
+        && !processes::shares_group(own)
 }
 
 /// Whether the kernel would stop this process, and a shell could continue it.

@@ -31,7 +31,7 @@ pub(super) trait Kernel: Clone {
     fn pause(&self, time: Duration);
 
     /// Whether there is a /proc, and it shows our own namespace.
-    fn is_proc_ours(&self) -> bool;
+    fn has_own_proc(&self) -> bool;
     /// The living descendants, unless `goes_on` ends the look.
     fn table_while(&self, goes_on: &dyn Fn() -> bool) -> Option<Table>;
     /// For PID 1, after KILL to all: the processes that live, or have died of it.
@@ -117,8 +117,8 @@ impl Kernel for Linux {
         let _ = signals::wait(SignalSet::default(), Some(time));
     }
 
-    fn is_proc_ours(&self) -> bool {
-        procfs::is_ours()
+    fn has_own_proc(&self) -> bool {
+        procfs::shows_own_namespace()
     }
 
     fn table_while(&self, goes_on: &dyn Fn() -> bool) -> Option<Table> {

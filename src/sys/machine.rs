@@ -15,7 +15,7 @@ const KTHREADD: libc::pid_t = 2;
 /// In a container this is one system call: PID 1 has no process 2 there yet, or process 2 has a process group with a number. Group 0 is
 /// also shown for a group outside of the namespace (under unshare), so it is no proof.
 #[must_use]
-pub fn is_ours() -> bool {
+pub fn is_its_init() -> bool {
     // SAFETY: getpgid takes a number and touches no memory.
     let group = unsafe { libc::getpgid(KTHREADD) };
     group == 0 && process::is_pid_one() && is_first_pid_namespace()

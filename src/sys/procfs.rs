@@ -21,7 +21,7 @@ const FILE_SIZE: usize = 4096;
 
 /// Whether /proc shows this process's own pid namespace: one that was mounted outside shows other pids.
 #[must_use]
-pub fn is_ours() -> bool {
+pub fn shows_own_namespace() -> bool {
     // Without an allocation: a signal that is forwarded comes by here.
     let mut name = [0_u8; 16];
     // SAFETY: the path ends with a zero, and the buffer is as long as the call is told.
@@ -266,7 +266,7 @@ pub fn own_children() -> Option<Vec<i32>> {
 ///
 /// Returns whether the kernel lists them.
 pub fn each_own_child(mut visit: impl FnMut(i32)) -> bool {
-    is_ours()
+    shows_own_namespace()
         && each_child_in(c"/proc/thread-self/children", |child| {
             if !process::is_helper(child) {
                 visit(child);

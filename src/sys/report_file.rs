@@ -137,7 +137,7 @@ impl ReportFile {
 
 impl Place {
     /// Whether the report's name belongs to drainit's own file or to none, and not to a link or to a file of the command.
-    fn is_ours_or_free(&self, first: &File, state: &mut ReportState) -> bool {
+    fn is_safe_to_replace(&self, first: &File, state: &mut ReportState) -> bool {
         let there = match self.file() {
             Ok(there) => Some(there),
             Err(error) => return error == Errno::ENOENT,
@@ -152,7 +152,7 @@ impl Place {
 
     /// Makes a new file that can take the report's name, unless another file has that name now.
     fn make(&self, first: &File, state: &mut ReportState) -> Option<File> {
-        let metadata = first.metadata().ok().filter(|_| self.is_ours_or_free(first, state))?;
+        let metadata = first.metadata().ok().filter(|_| self.is_safe_to_replace(first, state))?;
         // A helper that was killed in the middle of a write may have left one.
         self.remove_temporary();
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -32,7 +32,7 @@ impl Terminal {
 
     /// Whether this process's group is the terminal's foreground group.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
+    pub fn own_group_is_foreground(&self) -> bool {
         match own_group() {
             // A group of the outer namespace has the number 0 here, like any other such group, so numbers cannot be compared.
             0 => self.lets_us_read(),

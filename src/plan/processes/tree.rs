@@ -9,7 +9,7 @@ const ROUNDS: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kin {
     Unknown,
-    Ours,
+    Descendant,
     Foreign,
     /// Its line of parents ends at the process with this index, whose parent is not in the table.
     Lost(usize),
@@ -37,8 +37,7 @@ pub fn descendants(mut all: Vec<Process>, own: i32, reread: impl Fn(i32) -> Opti
         }
         kin = kinship(&all, own);
     }
-    let is_ours = |kin: &Kin| *kin == Kin::Ours;
-    all.iter().zip(&kin).filter(|(_, kin)| is_ours(kin)).map(|(p, _)| *p).collect()
+    all.iter().zip(&kin).filter(|(_, kin)| **kin == Kin::Descendant).map(|(p, _)| *p).collect()
 }
 
 /// For each process of the sorted table, whether its line of parents leads to `own`.
@@ -59,7 +58,7 @@ fn kinship(all: &[Process], own: i32) -> Vec<Kin> {
                         break Kin::Foreign;
                     }
                     if process.parent == own {
-                        break Kin::Ours;
+                        break Kin::Descendant;
                     }
                     match all.binary_search_by_key(&process.parent, |parent| parent.pid) {
                         Ok(parent) => at = parent,
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_from_outside_is_not_ours_nor_are_its_children() {
+    fn a_process_from_outside_is_no_descendant_nor_are_its_children() {
         assert_eq!(found(&[(1, 0), (2, 1), (20, 0), (21, 20)], 1, &[]), [2]);
     }
 

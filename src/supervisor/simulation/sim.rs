@@ -78,7 +78,7 @@ impl Kernel for Sim {
         world.advance(until);
     }
 
-    fn is_proc_ours(&self) -> bool {
+    fn has_own_proc(&self) -> bool {
         !self.call().look_fails()
     }
 

@@ -112,7 +112,7 @@ fn stop_the_tree(kernel: &impl Kernel) -> Option<Table> {
 fn look_again_and_again(kernel: &impl Kernel) -> Option<Table> {
     for _ in 0..TRIES {
         let table = kernel.table();
-        if table.is_some() || !kernel.is_proc_ours() {
+        if table.is_some() || !kernel.has_own_proc() {
             return table;
         }
         kernel.pause(BETWEEN_TRIES);

@@ -134,7 +134,7 @@ impl<K: Kernel> Stopper<K> {
             if let Some(table) = self.table() {
                 return Some(table);
             }
-            if self.is_over() || !self.kernel.is_proc_ours() {
+            if self.is_over() || !self.kernel.has_own_proc() {
                 return None;
             }
             self.kernel.pause(BETWEEN_TRIES);
@@ -350,7 +350,7 @@ impl<K: Kernel> Stopper<K> {
             if self.looks_fail() {
                 self.orphans_without_table(main, recorder);
             }
-            let outlook = if self.kernel.is_proc_ours() { Outlook::KeepWaiting } else { Outlook::Unknown };
+            let outlook = if self.kernel.has_own_proc() { Outlook::KeepWaiting } else { Outlook::Unknown };
             return judges.then_some(outlook);
         };
         recorder.seen(&table);

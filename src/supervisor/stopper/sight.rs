@@ -31,7 +31,7 @@ impl<K: Kernel> Stopper<K> {
         self.failed_looks = before.saturating_add(count);
         let is_time = before < FAILURES && FAILURES <= self.failed_looks && !self.is_over();
         // A /proc that hides other users' processes still shows drainit.
-        let is_blind = || self.kernel.is_proc_ours() && self.kernel.process(self.kernel.own_pid()).is_none();
+        let is_blind = || self.kernel.has_own_proc() && self.kernel.process(self.kernel.own_pid()).is_none();
         if is_time && is_blind() {
             warn!("cannot read /proc: the stop goes on without a look at the processes");
         }
