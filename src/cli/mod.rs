@@ -74,7 +74,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
 
 fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, EarlyExit> {
     let mut options =
-        definition::options().try_get_matches_from(arguments).map_err(|error| instead(name, &error))?;
+        definition::options().try_get_matches_from(arguments).map_err(|error| early_exit(name, &error))?;
     if options.get_flag(SHORT_HELP) {
         return Err(EarlyExit::Print(definition::SHORT_HELP_TEXT.to_owned()));
     }
@@ -93,7 +93,7 @@ fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, Ear
 
 /// The error in one line; clap's own text has several, with hints for people at a prompt.
 #[expect(clippy::wildcard_enum_match_arm, reason = "clap may add kinds; its own word for them serves")]
-fn instead(name: InvokedAs, error: &clap::Error) -> EarlyExit {
+fn early_exit(name: InvokedAs, error: &clap::Error) -> EarlyExit {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.as_str()],
         Some(ContextValue::Strings(texts)) => texts.iter().map(String::as_str).collect(),
