@@ -97,7 +97,7 @@ mod tests {
             "TERM/KILL",
             "TERM/5s/KILL/5s",
             "TERM/5s/KILL@main",
-            "TERM@nobody/5s",
+            "TERM@none/5s",
             "KILL",
             "STOP/5s",
             "TERM/forever/KILL",

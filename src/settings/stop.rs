@@ -119,7 +119,7 @@ mod tests {
             "0:1",
             "",
             "TERM:HUP@",
-            "TERM:HUP@nobody",
+            "TERM:HUP@none",
             "TERM:none@main",
             "TERM:0@main",
             "TERM@main:HUP",

@@ -10,7 +10,7 @@ use crate::processes;
 use crate::say::{debug, info, warn};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::signal_queue::SignalQueue;
-use crate::sys::signals::{self, Received, Stopped as Scope};
+use crate::sys::signals::{self, Received, Scope};
 use crate::sys::tty::{self, Modes, Terminal, Visit};
 use crate::sys::{kill, process};
 

@@ -65,7 +65,7 @@ pub(super) trait Kernel: Clone {
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
     /// Signals every process but drainit, which has to be PID 1.
-    fn send_to_everybody(&self, signal: Signal) -> io::Result<()>;
+    fn send_to_every_process(&self, signal: Signal) -> io::Result<()>;
 
     fn is_pid_one(&self) -> bool {
         self.own_pid() == 1
@@ -201,7 +201,7 @@ impl Kernel for Linux {
         note(kill::send_to_group(group, signal))
     }
 
-    fn send_to_everybody(&self, signal: Signal) -> io::Result<()> {
+    fn send_to_every_process(&self, signal: Signal) -> io::Result<()> {
         note(kill::send_to_namespace(signal))
     }
 }

@@ -85,9 +85,9 @@ pub(super) fn is_pending(signal: Signal) -> bool {
     result.is_ok() && SignalSet::from_bits(pending).contains(signal)
 }
 
-/// Which processes are stopped.
+/// Which processes a stop of drainit's own stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum Scope {
     OwnGroup,
     OwnProcess,
 }
@@ -96,8 +96,8 @@ pub enum Stopped {
 /// ignores the signal, nor one that no shell could continue (an orphaned process group, POSIX 2.4.3).
 ///
 /// When it has been continued, CONT is pending, or the next stop signal.
-pub fn suspend(signal: Signal, who: Stopped) {
-    let target = if who == Stopped::OwnGroup { 0 } else { process::id() };
+pub fn suspend(signal: Signal, scope: Scope) {
+    let target = if scope == Scope::OwnGroup { 0 } else { process::id() };
     // SAFETY: two numbers.
     unsafe { libc::kill(target, signal.number()) };
     let set = SignalSet::default().with(signal);

@@ -69,7 +69,7 @@ pub struct Selection {
 
 /// The input of the rule.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct Input<'a> {
     /// All living descendants of drainit.
     pub table: &'a Table,
     /// Where the rule begins, in this order.
@@ -83,16 +83,16 @@ pub struct Question<'a> {
 ///
 /// # Errors
 /// The facts that are missing.
-pub fn select(question: &Question<'_>, facts: &FactTable) -> Result<Selection, Set<(i32, Fact)>> {
+pub fn select(input: &Input<'_>, facts: &FactTable) -> Result<Selection, Set<(i32, Fact)>> {
     let mut visit = Visit {
-        question,
+        input,
         facts: Reader::new(facts),
         selection: Selection::default(),
         seen: Set::default(),
         next: Vec::new(),
         readers: Readers::default(),
     };
-    for &top in question.tops {
+    for &top in input.tops {
         visit.next.push((top, Why::Top));
         while let Some((pid, why)) = visit.next.pop() {
             visit.process(pid, why);
@@ -117,7 +117,7 @@ enum How {
 }
 
 struct Visit<'a, 'b> {
-    question: &'b Question<'a>,
+    input: &'b Input<'a>,
     facts: Reader<'b>,
     selection: Selection,
     seen: Set<i32>,
@@ -129,7 +129,7 @@ struct Visit<'a, 'b> {
 
 impl Visit<'_, '_> {
     fn process(&mut self, pid: i32, why: Why) {
-        let table = self.question.table;
+        let table = self.input.table;
         let Some(process) = table.find(pid) else { return };
         if !self.seen.insert(pid) {
             return;
@@ -156,7 +156,7 @@ impl Visit<'_, '_> {
 
     /// What the process does about the signal that it is sent: the rewritten one if it handles that, else the one that was received.
     fn reaction(&mut self, process: &Process) -> Option<Reaction> {
-        let StopSignal { received, rewritten } = self.question.signal;
+        let StopSignal { received, rewritten } = self.input.signal;
         if rewritten != received {
             let how = self.how(process, rewritten)?;
             if how == How::Handles {
@@ -179,7 +179,7 @@ impl Visit<'_, '_> {
             signals.ignored.contains(signal) || signal.is_ignored_by_default() || status.is_nested_init;
         if signals.blocked.contains(signal) {
             // A shell blocks signals for the moment of a fork. A signal that is blocked for longer is taken some day.
-            if is_dropped && !self.question.is_last_look {
+            if is_dropped && !self.input.is_last_look {
                 self.facts.again(process.pid, Fact::Status);
             }
             return Some(How::Handles);
@@ -203,7 +203,7 @@ impl Visit<'_, '_> {
         }
         let readers = self.readers.pids();
         let signalled: Set<i32> = self.selection.recipients.iter().map(|recipient| recipient.pid).collect();
-        let table = self.question.table;
+        let table = self.input.table;
         for process in table.iter().filter(|process| process.is_alive()) {
             let Some(outputs) = self.facts.outputs(process.pid) else { continue };
             for pipe in outputs.0.into_iter().flatten() {
@@ -221,7 +221,7 @@ impl Visit<'_, '_> {
 
     /// A shell that catches the signal does not answer for its foreground command.
     fn foreground(&mut self, process: &Process, signal: Signal) {
-        let table = self.question.table;
+        let table = self.input.table;
         let Some(status) = self.facts.status(process.pid) else { return };
         let caught = status
             .signals
@@ -233,7 +233,7 @@ impl Visit<'_, '_> {
         // A shell without children may be between two commands.
         let Some(Some(shell)): Option<Option<Shell>> = self.facts.shell(process.pid) else { return };
         self.selection.shells.push(process.pid);
-        match foreground::waits(shell, process, table, &mut self.facts, self.question.is_last_look) {
+        match foreground::waits(shell, process, table, &mut self.facts, self.input.is_last_look) {
             Waits::For(commands) => {
                 let why = Why::ForegroundOf(process.pid);
                 self.next.extend(commands.into_iter().rev().map(|command| (command, why)));

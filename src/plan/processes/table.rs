@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::answering::{Question, Why, select};
+use super::answering::{Input, Why, select};
 use super::facts::{Call, FactTable, Facts, Status, Stdin};
 use super::fixtures::{MAIN, Sample, world};
 use super::shells::Shell;
@@ -270,8 +270,8 @@ fn others() -> Vec<Case> {
 
 /// Which processes are signalled, as `name (SIGNAL)`; and which are left below init once `gone` have ended.
 fn signalled(table: &Table, facts: &FactTable, tops: &[i32], signal: StopSignal) -> Vec<(i32, String)> {
-    let question = Question { table, tops, signal, is_last_look: true };
-    let selection = select(&question, facts).expect("all facts are known");
+    let input = Input { table, tops, signal, is_last_look: true };
+    let selection = select(&input, facts).expect("all facts are known");
     let name = |pid: i32| table.find(pid).map(|process| process.name.to_string()).unwrap_or_default();
     selection
         .recipients
@@ -368,14 +368,14 @@ fn in_doubt_the_shell_answers() {
 fn a_shell_between_two_commands_is_looked_at_again() {
     let running = shell(Shell::Ash, Call::Running).catches(&TERM);
     let (table, facts) = world(&[running, server(MAIN)]);
-    let ask = |is_last_look| {
+    let selected = |is_last_look| {
         select(
-            &Question { table: &table, tops: &[MAIN], signal: StopSignal::plain(Signal::TERM), is_last_look },
+            &Input { table: &table, tops: &[MAIN], signal: StopSignal::plain(Signal::TERM), is_last_look },
             &facts,
         )
     };
-    assert!(ask(false).is_err_and(|missing| missing.iter().eq([(MAIN, super::facts::Fact::Call)])));
-    let selection = ask(true).expect("then it is in doubt");
+    assert!(selected(false).is_err_and(|missing| missing.iter().eq([(MAIN, super::facts::Fact::Call)])));
+    let selection = selected(true).expect("then it is in doubt");
     assert_eq!((selection.recipients.len(), selection.in_doubt), (1, vec![MAIN]));
 }
 
@@ -383,13 +383,9 @@ fn a_shell_between_two_commands_is_looked_at_again() {
 fn a_signal_that_a_shell_blocks_for_a_moment_is_not_handled_by_it() {
     let forking = shell(Shell::Ash, Call::Other).ignores(&TERM).blocks(&TERM);
     let (table, facts) = world(&[forking, server(MAIN)]);
-    let question = Question {
-        table: &table,
-        tops: &[MAIN],
-        signal: StopSignal::plain(Signal::TERM),
-        is_last_look: false,
-    };
-    assert!(select(&question, &facts).is_err(), "it is looked at again");
+    let input =
+        Input { table: &table, tops: &[MAIN], signal: StopSignal::plain(Signal::TERM), is_last_look: false };
+    assert!(select(&input, &facts).is_err(), "it is looked at again");
     assert_eq!(forking.process.disposition(Signal::TERM), Some(Disposition::Ignored));
 }
 
@@ -468,15 +464,15 @@ fn facts_of_many_that_read_from_pipes_are_asked_for_once() {
     let facts = facts.iter().map(|(pid, &facts)| (pid, Facts { outputs: None, ..facts })).collect();
     let tops: Vec<i32> = (10..2_000).collect();
     let signal = StopSignal::plain(Signal::TERM);
-    let question = Question { table: &table, tops: &tops, signal, is_last_look: false };
-    assert!(select(&question, &facts).is_err_and(|missing| missing.len() == many.len()));
+    let input = Input { table: &table, tops: &tops, signal, is_last_look: false };
+    assert!(select(&input, &facts).is_err_and(|missing| missing.len() == many.len()));
 }
 
 #[test]
 fn a_long_line_of_descent_is_no_burden() {
     let line: Vec<Sample> = (0..50_000).map(|at| Sample::new(10 + at, 9 + at, "x").ignores(&TERM)).collect();
     let (table, facts) = world(&line);
-    let question =
-        Question { table: &table, tops: &[10], signal: StopSignal::plain(Signal::TERM), is_last_look: true };
-    assert_eq!(select(&question, &facts).expect("all is known").recipients.len(), 50_000);
+    let input =
+        Input { table: &table, tops: &[10], signal: StopSignal::plain(Signal::TERM), is_last_look: true };
+    assert_eq!(select(&input, &facts).expect("all is known").recipients.len(), 50_000);
 }

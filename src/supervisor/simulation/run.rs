@@ -118,7 +118,7 @@ impl Run<'_> {
         let dead: Vec<usize> = {
             let world = self.sim.world();
             let is_dead = |&id: &usize| world.procs[id].parent == Some(OWN) && !world.is_alive(id);
-            world.everybody().into_iter().filter(is_dead).collect()
+            world.all().into_iter().filter(is_dead).collect()
         };
         for id in dead {
             let (pid, ended) = {
@@ -138,7 +138,7 @@ impl Run<'_> {
         }
         let none_left = {
             let world = self.sim.world();
-            !world.everybody().into_iter().any(|id| world.procs[id].parent == Some(OWN))
+            !world.all().into_iter().any(|id| world.procs[id].parent == Some(OWN))
         };
         if none_left {
             events.push(Event::NoneLeft);
@@ -168,10 +168,8 @@ impl Run<'_> {
         let due = self.received.front().map(|(at, _)| *at);
         loop {
             let mut world = self.sim.world();
-            let has_dead = world
-                .everybody()
-                .into_iter()
-                .any(|id| world.procs[id].parent == Some(OWN) && !world.is_alive(id));
+            let has_dead =
+                world.all().into_iter().any(|id| world.procs[id].parent == Some(OWN) && !world.is_alive(id));
             let is_due = |time: Option<Duration>| time.is_some_and(|time| time <= world.now);
             if has_dead || is_due(due) {
                 return true;

@@ -87,9 +87,9 @@ impl Kernel for Sim {
             return None;
         }
         // Processes come and go while they are read, one after the other.
-        let everybody = self.world().everybody();
+        let all = self.world().all();
         let mut seen = Vec::new();
-        for id in everybody {
+        for id in all {
             let world = self.call();
             if !world.procs[id].is_reaped {
                 seen.push(world.shown(id));
@@ -109,7 +109,7 @@ impl Kernel for Sim {
 
     fn killed(&self) -> Option<Table> {
         let world = self.world();
-        let all = world.everybody().into_iter().filter(|&id| id != OWN).map(|id| world.shown(id));
+        let all = world.all().into_iter().filter(|&id| id != OWN).map(|id| world.shown(id));
         Some(Table::new(all.filter(|process| process.is_alive() || process.has_died_of_kill).collect()))
     }
 
@@ -124,7 +124,7 @@ impl Kernel for Sim {
             return None;
         }
         let is_child = |&id: &usize| world.procs[id].parent == Some(OWN);
-        Some(world.everybody().into_iter().filter(is_child).map(|id| world.procs[id].pid).collect())
+        Some(world.all().into_iter().filter(is_child).map(|id| world.procs[id].pid).collect())
     }
 
     fn children(&self, _: i32) -> Option<Vec<i32>> {
@@ -221,12 +221,12 @@ impl Kernel for Sim {
         sent
     }
 
-    fn send_to_everybody(&self, signal: Signal) -> io::Result<()> {
+    fn send_to_every_process(&self, signal: Signal) -> io::Result<()> {
         let mut world = self.world();
         assert!(world.is_pid_one, "only PID 1 may");
-        world.watch.is_to_everybody = true;
+        world.watch.is_to_every_process = true;
         let sent = world.send_to_all(|_| true, signal);
-        world.watch.is_to_everybody = false;
+        world.watch.is_to_every_process = false;
         sent
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Watch {
     pub(super) has_failed: bool,
     pub(super) has_list_failed: bool,
     /// `kill(-1)`, which reaches foreign processes too.
-    pub(super) is_to_everybody: bool,
+    pub(super) is_to_every_process: bool,
     /// How long drainit's own calls have taken, and how much too late it woke up.
     pub(super) slack: Duration,
     violations: Vec<String>,
@@ -90,7 +90,7 @@ impl World {
         if proc.is_reaped {
             self.watch.violation(format!("{name}, which was reaped"));
         }
-        if self.procs[to].is_foreign && !self.watch.is_to_everybody {
+        if self.procs[to].is_foreign && !self.watch.is_to_every_process {
             self.watch.violation(format!("{name}, which is not drainit's"));
         }
         let is_of_stage = matches!(self.watch.doing, Doing::Stage | Doing::Others);

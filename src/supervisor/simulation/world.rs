@@ -434,7 +434,7 @@ impl World {
     }
 
     /// The indices of all processes that are there, in order of their pids.
-    pub(super) fn everybody(&self) -> Vec<usize> {
+    pub(super) fn all(&self) -> Vec<usize> {
         self.by_pid.values().copied().collect()
     }
 

@@ -37,7 +37,7 @@ impl<K: Kernel> Stopper<K> {
         let look = || self.kernel.table_while(&|| self.kernel.now().saturating_sub(begun) < QUICK_LOOK);
         let before = if is_first { look() } else { None };
         if is_pid_one {
-            let sent = self.kernel.send_to_everybody(Signal::KILL);
+            let sent = self.kernel.send_to_every_process(Signal::KILL);
             let is_sent = sent.as_ref().err().is_none_or(kill::is_gone);
             log_failure("cannot kill", sent);
             if is_sent {

@@ -134,7 +134,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     /// Signals every process, until a look finds no new one.
-    pub(super) fn everyone(&mut self, mut seen: Option<Table>, recorder: &mut Recorder<K>) {
+    pub(super) fn signal_all(&mut self, mut seen: Option<Table>, recorder: &mut Recorder<K>) {
         let Some(StopSignal { rewritten, .. }) = self.signalled.signal() else { return };
         for _ in 0..LOOKS {
             let Some(table) = seen.take().or_else(|| self.table()) else { return };

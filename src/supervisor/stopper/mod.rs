@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-mod ask;
 mod kill;
 mod many;
+mod select;
 pub(super) mod send;
 mod sight;
 
@@ -27,8 +27,8 @@ use crate::plan::{Cause, Recipients, StopSignal, Target};
 use crate::report::{Receiver, format};
 use crate::say::{debug, info};
 use crate::signal::{Signal, SignalSet};
-use ask::Answer;
 pub(super) use kill::left_behind;
+use select::Selected;
 use send::Delivery;
 pub(super) use send::{send_and_continue, send_one};
 
@@ -270,7 +270,7 @@ impl<K: Kernel> Stopper<K> {
         match (target, main_pid) {
             (Target::All, _) => {
                 self.signalled = Signalled::begin(signal, self.kernel.moment(), &table);
-                self.everyone(Some(table), recorder);
+                self.signal_all(Some(table), recorder);
             }
             (Target::Main, Some(pid)) => {
                 let mut facts = FactTable::default();
@@ -281,7 +281,7 @@ impl<K: Kernel> Stopper<K> {
             (Target::Group, Some(pid)) => self.group(signal, pid, &table, recorder),
             (Target::Auto, _) | (Target::Main | Target::Group, None) => {
                 let tops = self.tops(&table, main_pid, recorder);
-                let Answer { selection, facts, newer } = self.ask(&table, &tops, signal);
+                let Selected { selection, facts, newer } = self.select(&table, &tops, signal);
                 let table = newer.unwrap_or(table);
                 self.note(signal, &table, &facts);
                 self.note_selection(&selection, recorder);
@@ -445,7 +445,7 @@ impl<K: Kernel> Stopper<K> {
     }
 
     fn by_the_rule(&mut self, table: &Table, tops: &[i32], signal: StopSignal, recorder: &mut Recorder<K>) {
-        let Answer { mut selection, facts, newer } = self.ask(table, tops, signal);
+        let Selected { mut selection, facts, newer } = self.select(table, tops, signal);
         let table = newer.as_ref().unwrap_or(table);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
         self.leave_out_told(table, &mut selection.recipients);

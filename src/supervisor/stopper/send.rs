@@ -146,7 +146,7 @@ pub(super) fn unseen(kernel: &impl Kernel, signal: Signal, main: Main) -> Reache
         let sent = match main {
             _ if kernel.is_pid_one() => {
                 reached = Reached::All;
-                kernel.send_to_everybody(signal)
+                kernel.send_to_every_process(signal)
             }
             Main::Alive(main) => {
                 let now = to_group_of(kernel, main, signal);

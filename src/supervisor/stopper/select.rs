@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::Main;
 use super::{LOOKS, Recorder, Stopper};
 use crate::plan::StopSignal;
-use crate::plan::processes::answering::{Question, Recipient, Selection, Why, select};
+use crate::plan::processes::answering::{self, Input, Recipient, Selection, Why};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::foreground::has_slept;
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
@@ -23,7 +23,7 @@ const LEAST_LOOKS: usize = 2;
 const READ_AHEAD: usize = 1024;
 
 /// The result of the rule, and the facts that it rests on.
-pub(super) struct Answer {
+pub(super) struct Selected {
     pub(super) selection: Selection,
     pub(super) facts: FactTable,
     /// A newer table, if a shell has gone on while it was looked at.
@@ -32,7 +32,7 @@ pub(super) struct Answer {
 
 impl<K: Kernel> Stopper<K> {
     /// Applies the rule. A shell may go from one command to the next while /proc is read: then it is looked at again.
-    pub(super) fn ask(&self, table: &Table, tops: &[i32], signal: StopSignal) -> Answer {
+    pub(super) fn select(&self, table: &Table, tops: &[i32], signal: StopSignal) -> Selected {
         let begun = self.kernel.now();
         let mut facts = FactTable::default();
         let mut newer: Option<Table> = None;
@@ -42,13 +42,13 @@ impl<K: Kernel> Stopper<K> {
             let is_late = SETTLING <= self.kernel.now().saturating_sub(begun) && LEAST_LOOKS <= looks;
             let is_last_look = is_late || self.has_read_enough(begun);
             let unsettled =
-                match self.select(&Question { table, tops, signal, is_last_look }, &mut facts, begun) {
+                match self.select_once(&Input { table, tops, signal, is_last_look }, &mut facts, begun) {
                     Ok(selection) => {
                         self.read_ahead(table, &mut facts, &selection.handling, begun);
                         let mut shells = selection.shells.clone();
                         shells.retain(|&shell| !is_last_look && !self.has_slept_since(shell, table, &facts));
                         if shells.is_empty() {
-                            return Answer { selection, facts, newer };
+                            return Selected { selection, facts, newer };
                         }
                         shells
                     }
@@ -64,15 +64,15 @@ impl<K: Kernel> Stopper<K> {
     ///
     /// # Errors
     /// The shells that are between two commands.
-    fn select(
+    fn select_once(
         &self,
-        question: &Question<'_>,
+        input: &Input<'_>,
         facts: &mut FactTable,
         begun: Duration,
     ) -> Result<Selection, Vec<i32>> {
         let own_stdin = self.kernel.own_stdin();
         loop {
-            let missing = match select(question, facts) {
+            let missing = match answering::select(input, facts) {
                 Ok(selection) => return Ok(selection),
                 Err(missing) => missing,
             };
@@ -81,7 +81,7 @@ impl<K: Kernel> Stopper<K> {
             for (pid, fact) in missing.iter() {
                 let known = facts.or_default(pid);
                 is_new |= !known.has(fact);
-                match question.table.find(pid) {
+                match input.table.find(pid) {
                     Some(process) if !self.has_read_enough(begun) => {
                         self.kernel.read(process, fact, own_stdin, known)
                     }
