@@ -48,7 +48,7 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
         }
     }
     if let Some(User { uid, gid }) = settings.user
-        && !process::may_signal(uid)
+        && !process::may_signal_user(uid)
     {
         warn!("--user {uid}:{gid} without CAP_KILL: drainit could not signal the command");
     }

@@ -126,7 +126,7 @@ fn findings() -> impl Strategy<Value = Outlook> {
 
 /// A plan in a world that does nothing impossible: main ends once, a step ends only if it was started, and after the last process has ended
 /// there is nothing but a step.
-struct World<'a> {
+struct PlanRun<'a> {
     plan: Plan<'a>,
     history: Vec<(Duration, Action)>,
     now: Duration,
@@ -135,7 +135,7 @@ struct World<'a> {
     found: Outlook,
 }
 
-impl<'a> World<'a> {
+impl<'a> PlanRun<'a> {
     fn new(policy: &'a StopPolicy) -> Self {
         Self {
             plan: Plan::new(policy),
@@ -253,7 +253,7 @@ proptest! {
 
     #[test]
     fn without_a_deadline_no_time_has_come(policy in policies(), story in stories(), on_time in any::<bool>()) {
-        let mut plan = World::play(&policy, &story, on_time).plan;
+        let mut plan = PlanRun::play(&policy, &story, on_time).plan;
         let before = format!("{plan:?}");
         if plan.deadline().is_none() {
             prop_assert_eq!(plan.handle(Duration::MAX, Event::Tick), Actions::none());
@@ -263,7 +263,7 @@ proptest! {
 
     #[test]
     fn it_leaves_once_and_does_nothing_afterwards(policy in policies(), story in stories(), on_time in any::<bool>()) {
-        let mut world = World::play(&policy, &story, on_time);
+        let mut world = PlanRun::play(&policy, &story, on_time);
         prop_assert!(world.leaves() <= 1);
         if world.leaves() == 1 {
             prop_assert!(matches!(world.actions().last(), Some(Action::Leave(_))));
@@ -276,7 +276,7 @@ proptest! {
 
     #[test]
     fn when_no_process_is_left_it_leaves_at_once_or_after_the_last_step(policy in policies(), story in stories()) {
-        let mut world = World::play(&policy, &story, false);
+        let mut world = PlanRun::play(&policy, &story, false);
         world.happen(What::NoneIsLeft);
         prop_assert!(!policy.post_exit.is_empty() || world.leaves() == 1);
         for _ in 0..policy.post_exit.len() {
@@ -294,7 +294,7 @@ proptest! {
     fn the_end_comes_within_grace_and_two_seconds_whatever_is_reported(
         policy in policies(), story in stories(), found in findings(),
     ) {
-        let mut world = World::play(&policy, &story, true);
+        let mut world = PlanRun::play(&policy, &story, true);
         world.found = found;
         world.let_time_pass();
         // A limit of thousands of years would take too many looks.
@@ -309,7 +309,7 @@ proptest! {
     fn nothing_is_signalled_or_forwarded_after_kill(
         policy in policies(), story in stories(), on_time in any::<bool>(),
     ) {
-        let mut world = World::play(&policy, &story, on_time);
+        let mut world = PlanRun::play(&policy, &story, on_time);
         world.let_time_pass();
         if let Some(first) = world.first_kill() {
             let later = world.actions().skip(first);
@@ -322,7 +322,7 @@ proptest! {
 
     #[test]
     fn kill_comes_after_a_signal_and_if_that_is_ignored_after_term(policy in policies(), story in stories()) {
-        let mut world = World::play(&policy, &story, true);
+        let mut world = PlanRun::play(&policy, &story, true);
         world.found = Outlook::Futile;
         world.let_time_pass();
         let Some(first) = world.first_kill() else { return Ok(()) };
@@ -345,7 +345,7 @@ proptest! {
     fn each_step_is_started_once_and_those_before_a_stop_before_it(
         policy in policies(), story in stories(), on_time in any::<bool>(),
     ) {
-        let mut world = World::play(&policy, &story, on_time);
+        let mut world = PlanRun::play(&policy, &story, on_time);
         world.let_time_pass();
         let started = |when| {
             let starts = |action| if let Action::StartStep { step, .. } = action { Some(step) } else { None };
@@ -369,7 +369,7 @@ proptest! {
     fn no_pre_stop_step_is_started_if_main_has_ended_by_itself(policy in policies(), rest in stories()) {
         let policy = StopPolicy { wait_for_all: false, stop_after: None, ..policy };
         let main_ends = Turn { pause: 0, what: What::MainEnds, found: Outlook::KeepWaiting };
-        let world = World::play(&policy, &[&[main_ends], rest.as_slice()].concat(), true);
+        let world = PlanRun::play(&policy, &[&[main_ends], rest.as_slice()].concat(), true);
         for action in world.actions() {
             let starts = matches!(action, Action::StartStep { step: StepId { when: When::PreStop, .. }, .. });
             prop_assert!(!starts, "{:?}", action);
@@ -380,7 +380,7 @@ proptest! {
     fn the_target_is_signalled_once_in_each_stage_and_the_rest_twice_at_most(
         policy in policies(), story in stories(), on_time in any::<bool>(), found in findings(),
     ) {
-        let mut world = World::play(&policy, &story, on_time);
+        let mut world = PlanRun::play(&policy, &story, on_time);
         world.found = found;
         world.let_time_pass();
         // The scheduled ones or the stop signal, and the TERM that comes before KILL.
@@ -394,7 +394,7 @@ proptest! {
     #[test]
     fn kill_is_never_sent_before_the_limit(policy in plain_policies(), story in stories()) {
         let helps: Vec<_> = story.into_iter().map(|turn| Turn { found: Outlook::KeepWaiting, ..turn }).collect();
-        let world = World::play(&policy, &helps, false);
+        let world = PlanRun::play(&policy, &helps, false);
         let killed = world.history.iter().find(|(_, action)| matches!(action, Action::Kill(_)));
         if let (Some((signalled, _)), Some((killed, _))) = (world.history.iter().find(|(_, action)| signals_with(*action).is_some()), killed) {
             let patience = policy.grace_period.unwrap_or(OWN_EXIT_LIMIT);
@@ -404,7 +404,7 @@ proptest! {
 
     #[test]
     fn main_is_out_of_reach_once_it_is_reaped(policy in policies(), story in stories()) {
-        let mut world = World::new(&policy);
+        let mut world = PlanRun::new(&policy);
         for turn in story {
             let seen = world.history.len();
             world.now += Duration::from_millis(turn.pause);
@@ -421,7 +421,7 @@ proptest! {
 
     #[test]
     fn every_signal_is_forwarded_or_dropped_for_a_reason(policy in policies(), story in stories(), signal in signals()) {
-        let World { mut plan, now, .. } = World::play(&policy, &story, false);
+        let PlanRun { mut plan, now, .. } = PlanRun::play(&policy, &story, false);
         let phase = plan.phase;
         let actions: Vec<_> = plan.handle(now, Event::Signal(signal, Origin::Process)).into_iter().collect();
         let is_request = policy.stop_signals.contains(signal);
@@ -445,7 +445,7 @@ proptest! {
 
     #[test]
     fn a_tick_that_is_not_due_changes_nothing(policy in policies(), story in stories()) {
-        let World { mut plan, now, .. } = World::play(&policy, &story, false);
+        let PlanRun { mut plan, now, .. } = PlanRun::play(&policy, &story, false);
         if plan.deadline().is_none_or(|deadline| deadline > now) {
             let before = plan.phase;
             prop_assert_eq!(plan.handle(now, Event::Tick), Actions::none());

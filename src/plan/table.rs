@@ -51,7 +51,7 @@ enum Extent {
 
 /// A row of a table: the time, the event, what drainit does, and the phase that follows.
 #[derive(Clone, PartialEq, Eq)]
-struct Row {
+struct PolicyRow {
     at: String,
     event: String,
     then: String,
@@ -101,9 +101,9 @@ fn start(situation: &Situation) -> Plan<'_> {
 
 /// What happens as time passes: every tick at its time, up to 40 s. Looks, which find that waiting may help, and repeated KILLs are left
 /// out.
-fn timeline(situation: &Situation) -> Vec<Row> {
+fn timeline(situation: &Situation) -> Vec<PolicyRow> {
     let mut plan = start(situation);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<PolicyRow> = Vec::new();
     while let Some(now) = plan.deadline().filter(|&at| at <= Duration::from_secs(40)) {
         for action in plan.handle(now, Event::Tick) {
             let has_killed = rows.iter().any(|row| row.then.starts_with("KILL to every"));
@@ -112,7 +112,7 @@ fn timeline(situation: &Situation) -> Vec<Row> {
             } else if !(has_killed && matches!(action, Action::Kill(_))) {
                 let (then, next) = (action.to_string(), say_phase(&plan));
                 let event = TIME.to_owned();
-                rows.push(Row { at: say_time(now), event, then, next, matters: true });
+                rows.push(PolicyRow { at: say_time(now), event, then, next, matters: true });
             }
         }
     }
@@ -129,7 +129,7 @@ fn let_time_pass(plan: &mut Plan, until: Duration) {
     }
 }
 
-fn reactions(situation: &Situation, extent: Extent) -> Vec<Row> {
+fn reactions(situation: &Situation, extent: Extent) -> Vec<PolicyRow> {
     let start = start(situation);
     let mut rows = Vec::new();
     for (at, event) in events() {
@@ -146,7 +146,13 @@ fn reactions(situation: &Situation, extent: Extent) -> Vec<Row> {
         let actions: Vec<_> = plan.handle(now, event).into_iter().map(|action| action.to_string()).collect();
         let then = if actions.is_empty() { "-".to_owned() } else { actions.join(", ") };
         let matters = then != "-" || phase_name(&plan) != before;
-        rows.push(Row { at: say_time(now), event: event.to_string(), then, next: say_phase(&plan), matters });
+        rows.push(PolicyRow {
+            at: say_time(now),
+            event: event.to_string(),
+            then,
+            next: say_phase(&plan),
+            matters,
+        });
     }
     rows
 }
@@ -155,12 +161,12 @@ fn say_time(at: Duration) -> String {
     at.as_secs_f64().to_string()
 }
 
-fn write_rows(text: &mut String, rows: &[&Row]) {
+fn write_rows(text: &mut String, rows: &[&PolicyRow]) {
     if rows.is_empty() {
         return;
     }
     text.push_str("\n| at | event | then | next |\n|---|---|---|---|\n");
-    for Row { at, event, then, next, .. } in rows {
+    for PolicyRow { at, event, then, next, .. } in rows {
         let _ = writeln!(text, "| {at} | {event} | {then} | {next} |");
     }
 }
@@ -175,9 +181,9 @@ fn render(head: &str, extent: Extent) -> String {
         let tables = |situation: &Situation| [timeline(situation), reactions(situation, extent)];
         let mut section = String::new();
         for (rows, known) in tables(situation).iter().zip(like.map(tables).unwrap_or_default()) {
-            let tells = |row: &&Row| is_whole || (row.matters && !known.contains(row));
+            let tells = |row: &&PolicyRow| is_whole || (row.matters && !known.contains(row));
             write_rows(&mut section, &rows.iter().filter(tells).collect::<Vec<_>>());
-            let is_gone = |row: &&Row| {
+            let is_gone = |row: &&PolicyRow| {
                 row.matters
                     && !rows.iter().any(|own| own.matters && (&own.event, &own.at) == (&row.event, &row.at))
             };
@@ -199,7 +205,7 @@ fn render(head: &str, extent: Extent) -> String {
 }
 
 /// A row of another section, as a phrase.
-fn in_words(Row { at, event, then, .. }: &Row) -> String {
+fn in_words(PolicyRow { at, event, then, .. }: &PolicyRow) -> String {
     if event == TIME { format!("{then} ({at})") } else { format!("{then} ({at}, {event})") }
 }
 

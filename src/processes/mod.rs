@@ -106,8 +106,8 @@ fn handles_as(process: &Process, signal: Signal, awaits_signals: impl FnOnce() -
 #[derive(Debug, Default)]
 pub struct Watched {
     pid: i32,
-    stat: Option<procfs::Held>,
-    call: Option<procfs::Held>,
+    stat: Option<procfs::OpenFile>,
+    call: Option<procfs::OpenFile>,
     /// It was last found in `rt_sigtimedwait`: then that is looked at first.
     has_awaited: bool,
 }
@@ -116,7 +116,7 @@ impl Watched {
     /// As [`handles`]; false if /proc shows another namespace.
     pub fn handles(&mut self, pid: i32, signal: Signal) -> bool {
         if self.stat.is_none() || self.pid != pid {
-            let stat = procfs::Held::open(pid, "stat").filter(|_| procfs::shows_own_namespace());
+            let stat = procfs::OpenFile::open(pid, "stat").filter(|_| procfs::shows_own_namespace());
             *self = Self { pid, stat, call: None, has_awaited: false };
         }
         if self.has_awaited && self.awaits_signals() {
@@ -131,7 +131,7 @@ impl Watched {
 
     fn awaits_signals(&mut self) -> bool {
         if self.call.is_none() {
-            self.call = procfs::Held::open(self.pid, "syscall");
+            self.call = procfs::OpenFile::open(self.pid, "syscall");
         }
         let mut text = procfs::buffer();
         let shown = self.call.as_ref().and_then(|file| file.read(&mut text));

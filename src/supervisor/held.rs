@@ -20,7 +20,7 @@ pub(super) struct Held {
 
 /// What a check has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Finding {
     Nothing,
     /// Other processes have kept drainit from a processor.
     Starved,
@@ -46,11 +46,11 @@ impl Held {
     }
 
     /// What became of the time since the last check.
-    pub(super) fn check(&mut self, now: Duration) -> Found {
+    pub(super) fn check(&mut self, now: Duration) -> Finding {
         let used = procfs::time_used();
         let before = self.before.replace(Before { now, used, planned: Duration::ZERO });
-        let found = before.map_or(Found::Nothing, |before| before.until(now, used));
-        self.was_starved |= found == Found::Starved;
+        let found = before.map_or(Finding::Nothing, |before| before.until(now, used));
+        self.was_starved |= found == Finding::Starved;
         found
     }
 
@@ -66,17 +66,17 @@ impl Held {
 }
 
 impl Before {
-    fn until(&self, now: Duration, used: Option<TimeUsed>) -> Found {
+    fn until(&self, now: Duration, used: Option<TimeUsed>) -> Finding {
         let (before, used) = self.used.zip(used).unwrap_or_default();
         let ran = used.ran.saturating_sub(before.ran);
         let starved = used.starved.saturating_sub(before.starved);
         let unplanned = now.saturating_sub(self.now).saturating_sub(self.planned);
         if HELD_AFTER < unplanned.saturating_sub(ran + starved) {
-            Found::Held
+            Finding::Held
         } else if STARVED_AFTER < starved {
-            Found::Starved
+            Finding::Starved
         } else {
-            Found::Nothing
+            Finding::Nothing
         }
     }
 }
@@ -91,15 +91,15 @@ mod tests {
         let used = |ran, starved| TimeUsed { ran: seconds(ran), starved: seconds(starved) };
         let before = Before { now: seconds(10), used: Some(used(1, 2)), planned: seconds(2) };
         for (now, now_used, expected) in [
-            (12, Some(used(1, 2)), Found::Nothing),
+            (12, Some(used(1, 2)), Finding::Nothing),
             // It was interrupted early.
-            (11, Some(used(1, 2)), Found::Nothing),
-            (17, Some(used(1, 2)), Found::Held),
-            (17, Some(used(5, 2)), Found::Nothing),
-            (17, Some(used(1, 6)), Found::Starved),
-            (17, Some(used(1, 3)), Found::Held),
+            (11, Some(used(1, 2)), Finding::Nothing),
+            (17, Some(used(1, 2)), Finding::Held),
+            (17, Some(used(5, 2)), Finding::Nothing),
+            (17, Some(used(1, 6)), Finding::Starved),
+            (17, Some(used(1, 3)), Finding::Held),
             // The kernel does not say.
-            (17, None, Found::Held),
+            (17, None, Finding::Held),
         ] {
             assert_eq!(before.until(seconds(now), now_used), expected, "{now} {now_used:?}");
         }

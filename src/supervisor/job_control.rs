@@ -11,7 +11,7 @@ use crate::say::{debug, info, warn};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::signal_queue::SignalQueue;
 use crate::sys::signals::{self, Received, Scope};
-use crate::sys::tty::{self, Modes, Terminal, Visit};
+use crate::sys::tty::{self, GroupVisit, Modes, Terminal};
 use crate::sys::{kill, process};
 
 /// How long drainit stays in a group that it has continued, so that the call that wants the terminal fails. A call that comes later stops
@@ -347,7 +347,7 @@ fn suspend(signal: Signal, scope: Scope, queue: &SignalQueue) {
 /// Continues a group that is orphaned while drainit is a member, if drainit can be. What the command sends to its own group then reaches drainit,
 /// too; so this is not tried first. Returns whether that was possible.
 fn visit(group: i32) -> bool {
-    let Some(visit) = Visit::to(group) else { return false };
+    let Some(visit) = GroupVisit::to(group) else { return false };
     let is_orphaned = processes::is_orphaned(group);
     if is_orphaned {
         info!("no process can bring the group {group} to the foreground: drainit joins it for a moment");

@@ -48,7 +48,7 @@ use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
 use crate::text::plain;
-use held::{Found, Held};
+use held::{Finding, Held};
 use inbox::Inbox;
 use job_control::Job;
 pub use last_resort::{go_on as go_on_without_memory, is_there as goes_on_without_memory};
@@ -178,12 +178,12 @@ impl Supervisor {
             return self.handle_at(now, Event::Tick);
         }
         match self.held.check(now) {
-            Found::Nothing => None,
-            Found::Starved => {
+            Finding::Nothing => None,
+            Finding::Starved => {
                 process::hurry();
                 None
             }
-            Found::Held => self.handle_at(now, Event::Held),
+            Finding::Held => self.handle_at(now, Event::Held),
         }
         .or_else(|| self.handle_at(now, Event::Tick))
     }

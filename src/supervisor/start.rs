@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::signal::SignalSet;
 use crate::sys::clock::Clock;
 use crate::sys::process::Left;
-use crate::sys::spawn::{DirectoryAs, Spawn, Stdin};
+use crate::sys::spawn::{DirectoryAs, Spawn, StdinSource};
 use crate::sys::tty::{self, Terminal};
 use crate::sys::{cgroup, descriptors, process};
 use crate::text::plain;
@@ -130,7 +130,7 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
     let spawn = Spawn {
         command: &settings.command,
         variables: &variables,
-        stdin: Stdin::Inherited,
+        stdin: StdinSource::Inherited,
         mask,
         begins_in: left.as_ref().map(AsFd::as_fd),
         directory: settings.directory.as_deref(),

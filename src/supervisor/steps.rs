@@ -17,7 +17,7 @@ use crate::say::{debug, info, warn};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::kill;
-use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, Stdin};
+use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, StdinSource};
 use crate::text::plain;
 use crate::workers::{http, idle};
 
@@ -135,7 +135,7 @@ impl Steps {
         let spawn = Spawn {
             command,
             variables: &variables,
-            stdin: Stdin::Null,
+            stdin: StdinSource::Null,
             begins_in: None,
             mask: self.mask,
             directory: self.directory.as_deref(),

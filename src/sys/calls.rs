@@ -24,7 +24,7 @@ pub(super) use libc::{
 
 /// A call that takes a time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timed {
+pub(super) struct TimedCall {
     number: c_long,
     /// Its older form, which takes [`Old`] as its time.
     old: Option<c_long>,
@@ -32,24 +32,25 @@ pub(super) struct Timed {
 
 #[cfg(target_pointer_width = "64")]
 mod timed {
-    use super::Timed;
+    use super::TimedCall;
 
-    pub(in super::super) const CLOCK_GETTIME: Timed = Timed { number: libc::SYS_clock_gettime, old: None };
-    pub(in super::super) const PPOLL: Timed = Timed { number: libc::SYS_ppoll, old: None };
-    pub(in super::super) const RT_SIGTIMEDWAIT: Timed =
-        Timed { number: libc::SYS_rt_sigtimedwait, old: None };
+    pub(in super::super) const CLOCK_GETTIME: TimedCall =
+        TimedCall { number: libc::SYS_clock_gettime, old: None };
+    pub(in super::super) const PPOLL: TimedCall = TimedCall { number: libc::SYS_ppoll, old: None };
+    pub(in super::super) const RT_SIGTIMEDWAIT: TimedCall =
+        TimedCall { number: libc::SYS_rt_sigtimedwait, old: None };
 }
 
 /// The newer calls have the same number on every processor.
 #[cfg(target_pointer_width = "32")]
 mod timed {
-    use super::Timed;
+    use super::TimedCall;
 
-    pub(in super::super) const CLOCK_GETTIME: Timed =
-        Timed { number: 403, old: Some(libc::SYS_clock_gettime) };
-    pub(in super::super) const PPOLL: Timed = Timed { number: 414, old: Some(libc::SYS_ppoll) };
-    pub(in super::super) const RT_SIGTIMEDWAIT: Timed =
-        Timed { number: 421, old: Some(libc::SYS_rt_sigtimedwait) };
+    pub(in super::super) const CLOCK_GETTIME: TimedCall =
+        TimedCall { number: 403, old: Some(libc::SYS_clock_gettime) };
+    pub(in super::super) const PPOLL: TimedCall = TimedCall { number: 414, old: Some(libc::SYS_ppoll) };
+    pub(in super::super) const RT_SIGTIMEDWAIT: TimedCall =
+        TimedCall { number: 421, old: Some(libc::SYS_rt_sigtimedwait) };
 }
 
 pub(super) use timed::{CLOCK_GETTIME, PPOLL, RT_SIGTIMEDWAIT};
@@ -70,7 +71,7 @@ struct Old {
     nanoseconds: i32,
 }
 
-impl Timed {
+impl TimedCall {
     /// Makes the call: `make` gets its number and a pointer to the time, null for none.
     ///
     /// # Errors
@@ -148,7 +149,7 @@ mod tests {
     /// As on a 32-bit processor where an old kernel, or an old filter, refuses calls.
     #[test]
     fn if_the_newer_call_is_unknown_the_older_one_is_made() {
-        let call = Timed { number: 1, old: Some(2) };
+        let call = TimedCall { number: 1, old: Some(2) };
         for refusal in [libc::ENOSYS, libc::EPERM] {
             let made = call.until(Some(Duration::from_secs(7)), |number, time| {
                 if number == 1 {
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_read_by_the_older_call_too() {
-        let call = Timed { number: 1, old: Some(2) };
+        let call = TimedCall { number: 1, old: Some(2) };
         let read = call.get(|number, time| {
             if number == 2 {
                 // SAFETY: the older call has the older struct.
@@ -180,6 +181,6 @@ mod tests {
             c_long::from(number == 2) - 1
         });
         assert_eq!(read, Duration::new(3, 4));
-        assert_eq!(Timed { number: 1, old: None }.get(|_, _| -1), Duration::ZERO);
+        assert_eq!(TimedCall { number: 1, old: None }.get(|_, _| -1), Duration::ZERO);
     }
 }

@@ -89,7 +89,7 @@ pub fn group_of(pid: i32) -> Option<i32> {
 
 /// Whether this process may signal processes of that user (kill(2)). If that is not known, it may.
 #[must_use]
-pub fn may_signal(uid: u32) -> bool {
+pub fn may_signal_user(uid: u32) -> bool {
     /// capability.h: 64 capabilities, as two words of each kind.
     const VERSION_3: u32 = 0x2008_0522;
     const CAP_KILL: u32 = 5;

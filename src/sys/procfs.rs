@@ -93,9 +93,9 @@ pub fn stat(pid: i32, text: &mut [u8; FILE_SIZE]) -> Option<&[u8]> {
 
 /// A short file of one process, held open: to read it again takes one call. It never shows another process with the same pid.
 #[derive(Debug)]
-pub struct Held(OwnedFd);
+pub struct OpenFile(OwnedFd);
 
-impl Held {
+impl OpenFile {
     /// `None` if the process is gone, or no file can be opened.
     #[must_use]
     pub fn open(pid: i32, file: &str) -> Option<Self> {

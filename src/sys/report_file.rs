@@ -22,11 +22,11 @@ use super::stderr::LONGEST_LINE;
 #[derive(Debug)]
 pub struct ReportFile {
     file: File,
-    kind: Kind,
+    kind: FileKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum FileKind {
     /// A pipe, a terminal, or a file that the command writes to as well. It is written once, at the end.
     Stream,
     /// A regular file of drainit's own, and its place, if it can be replaced by a new file.
@@ -54,14 +54,14 @@ impl ReportFile {
         let kind = if is_standard(&file)? {
             // What the command writes there must stay.
             file = descriptors::open(path, OFlag::O_WRONLY | OFlag::O_APPEND)?;
-            Kind::Stream
+            FileKind::Stream
         } else if !file.metadata()?.is_file() {
-            Kind::Stream
+            FileKind::Stream
         } else {
             nix::unistd::ftruncate(&file, 0)?;
             // A link is written through, and stays.
             let place = Place::of(Path::new(path)).ok();
-            Kind::Regular(place.filter(|place| place.file().ok() == FileId::of(&file)))
+            FileKind::Regular(place.filter(|place| place.file().ok() == FileId::of(&file)))
         };
         Ok(Self { file, kind })
     }
@@ -69,8 +69,8 @@ impl ReportFile {
     /// The descriptors that have to stay open.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let folder = match &self.kind {
-            Kind::Regular(Some(place)) => Some(place.folder.as_fd()),
-            Kind::Regular(None) | Kind::Stream => None,
+            FileKind::Regular(Some(place)) => Some(place.folder.as_fd()),
+            FileKind::Regular(None) | FileKind::Stream => None,
         };
         [Some(self.file.as_fd()), folder].into_iter().flatten()
     }
@@ -78,7 +78,7 @@ impl ReportFile {
     /// Whether a write takes effect at once, and can be replaced later.
     #[must_use]
     pub fn can_be_replaced(&self) -> bool {
-        matches!(self.kind, Kind::Regular(_))
+        matches!(self.kind, FileKind::Regular(_))
     }
 
     /// Replaces what was written before with this text, which ends in a newline.
@@ -86,7 +86,7 @@ impl ReportFile {
     /// # Errors
     /// The file system's.
     pub fn write(&self, state: &mut ReportState, text: &[u8]) -> io::Result<()> {
-        let Kind::Regular(place) = &self.kind else { return self.append(text) };
+        let FileKind::Regular(place) = &self.kind else { return self.append(text) };
         if let Some(place) = place.as_ref().filter(|_| !state.is_overwritten)
             && let Some(new) = place.make(&self.file, state)
         {

@@ -113,11 +113,11 @@ pub fn leave_session(group: i32) -> bool {
 /// A visit to a child's group: meanwhile this process does not keep it from being orphaned. Whatever is sent to that group then reaches this
 /// process too.
 #[derive(Debug)]
-pub struct Visit {
+pub struct GroupVisit {
     home: Pid,
 }
 
-impl Visit {
+impl GroupVisit {
     /// Joins `group`. `None` if this process leads its session, and so may not.
     #[must_use]
     pub fn to(group: i32) -> Option<Self> {
@@ -132,7 +132,7 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for GroupVisit {
     fn drop(&mut self) {
         let _ = unistd::setpgid(Pid::from_raw(0), self.home);
     }

@@ -44,14 +44,14 @@ impl From<String> for NotIdle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     remote: SocketAddr,
-    state: State,
+    state: TcpState,
     /// Whether bytes wait to be sent or read.
     has_bytes: bool,
 }
 
 /// A state in which a client may still be served, or bytes have not been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum TcpState {
     Established,
     /// The client has closed it, the server has not.
     ClosedByClient,
@@ -76,7 +76,7 @@ pub fn wait(port: u16, time: Duration) -> Result<(), NotIdle> {
         if found_none == LOOKS {
             return Ok(());
         }
-        let is_unused = |one: &Connection| one.state == State::Established && !one.has_bytes;
+        let is_unused = |one: &Connection| one.state == TcpState::Established && !one.has_bytes;
         let now: Vec<SocketAddr> = found.iter().filter(|one| is_unused(one)).map(|one| one.remote).collect();
         let unused = unused.get_or_insert_with(|| now.clone());
         unused.retain(|remote| now.contains(remote));
@@ -91,10 +91,10 @@ pub fn wait(port: u16, time: Duration) -> Result<(), NotIdle> {
 fn left(found: &[Connection], unused: &[SocketAddr]) -> NotIdle {
     let describe = |one: &Connection| {
         let state = match one.state {
-            State::Established if unused.contains(&one.remote) => "idle",
-            State::Established => "in use",
-            State::ClosedByClient => "closed by the client only",
-            State::Closing => "closing",
+            TcpState::Established if unused.contains(&one.remote) => "idle",
+            TcpState::Established => "in use",
+            TcpState::ClosedByClient => "closed by the client only",
+            TcpState::Closing => "closing",
         };
         format!("{} {state}", one.remote)
     };
@@ -146,10 +146,10 @@ fn connection(line: &str) -> Option<(u16, Connection)> {
     let (local, remote, state, queues) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     // The kernel's numbers (include/net/tcp_states.h).
     let state = match u8::from_str_radix(state, 16).ok()? {
-        1 => State::Established,
-        8 => State::ClosedByClient,
+        1 => TcpState::Established,
+        8 => TcpState::ClosedByClient,
         // SYN_RECV, FIN_WAIT1, LAST_ACK, CLOSING.
-        3 | 4 | 9 | 11 => State::Closing,
+        3 | 4 | 9 | 11 => TcpState::Closing,
         // SYN_SENT, FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN and any that may be added.
         _ => return None,
     };
@@ -228,7 +228,7 @@ mod tests {
     fn what_was_left_is_said_with_what_was_seen_of_it() {
         let (_, idle) = connection(&line("01")).expect("a connection");
         let other = Connection { remote: SocketAddr::from(([10, 0, 0, 7], 5)), ..idle.clone() };
-        let closed = Connection { state: State::ClosedByClient, ..other.clone() };
+        let closed = Connection { state: TcpState::ClosedByClient, ..other.clone() };
         let unused = [idle.remote];
         let NotIdle { why: said, only_kept_alive } = left(std::slice::from_ref(&idle), &unused);
         assert!(only_kept_alive && said.starts_with("1 connection was left: "), "{said}");

@@ -104,7 +104,7 @@ pub fn select(input: &Input<'_>, facts: &FactTable) -> Result<Selection, Set<(i3
 
 /// Which of the two signals a process is sent, and what it does about that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reaction {
+struct Effect {
     signal: Signal,
     how: How,
 }
@@ -134,7 +134,7 @@ impl Visit<'_, '_> {
         if !self.seen.insert(pid) {
             return;
         }
-        let Some(reaction) = self.reaction(process) else { return };
+        let Some(reaction) = self.effect(process) else { return };
         if reaction.how == How::Dies
             && let Some(Stdin::Pipe(pipe)) = self.facts.stdin(pid)
         {
@@ -155,15 +155,15 @@ impl Visit<'_, '_> {
     }
 
     /// What the process does about the signal that it is sent: the rewritten one if it handles that, else the one that was received.
-    fn reaction(&mut self, process: &Process) -> Option<Reaction> {
+    fn effect(&mut self, process: &Process) -> Option<Effect> {
         let StopSignal { received, rewritten } = self.input.signal;
         if rewritten != received {
             let how = self.how(process, rewritten)?;
             if how == How::Handles {
-                return Some(Reaction { signal: rewritten, how });
+                return Some(Effect { signal: rewritten, how });
             }
         }
-        self.how(process, received).map(|how| Reaction { signal: received, how })
+        self.how(process, received).map(|how| Effect { signal: received, how })
     }
 
     fn how(&mut self, process: &Process, signal: Signal) -> Option<How> {

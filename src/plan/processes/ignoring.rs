@@ -79,12 +79,12 @@ impl Usage {
 
 /// Two looks at a process: the one that the next look is compared with, and a later one that takes its place when it is old enough.
 #[derive(Clone, Copy, Debug)]
-struct Watched {
+struct TwoLooks {
     then: Usage,
     later: Option<Usage>,
 }
 
-impl Watched {
+impl TwoLooks {
     fn new(now: Usage) -> Self {
         Self { then: now, later: None }
     }
@@ -122,7 +122,7 @@ pub struct IgnoreCheck {
     /// A process that was worth waiting for at the last look. As long as it is, no other process has to be looked at.
     worth_waiting_for: Option<Process>,
     /// By pid and start time.
-    watched: Map<(i32, u64), Watched>,
+    watched: Map<(i32, u64), TwoLooks>,
 }
 
 /// The circumstances of one look.
@@ -147,10 +147,10 @@ impl IgnoreCheck {
     ) {
         *self = Self::default();
         let usage = |process: &Process| Usage { at: now, cpu: process.cpu, moved: None };
-        self.watched = table.iter().map(|process| (process.key(), Watched::new(usage(process)))).collect();
+        self.watched = table.iter().map(|process| (process.key(), TwoLooks::new(usage(process)))).collect();
         if let Some(main) = main {
             let usage = Usage { moved: moved(main), ..usage(main) };
-            self.watched.insert(main.key(), Watched::new(usage));
+            self.watched.insert(main.key(), TwoLooks::new(usage));
         }
     }
 
@@ -185,7 +185,7 @@ impl IgnoreCheck {
             let activity = match watched.get_mut(process.key()) {
                 Some(watched) => watched.look(now, look.ticks_per_second),
                 None => {
-                    watched.insert(process.key(), Watched::new(now));
+                    watched.insert(process.key(), TwoLooks::new(now));
                     Activity::NotKnownYet
                 }
             };
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn looks_that_are_close_together_share_a_window() {
-        let mut watched = Watched::new(usage(0, 0, Some(0)));
+        let mut watched = TwoLooks::new(usage(0, 0, Some(0)));
         for (at, moved, activity) in [
             (20, 100 << 10, Activity::NotKnownYet),
             (50, 100 << 10, Activity::NotKnownYet),

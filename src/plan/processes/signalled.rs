@@ -53,7 +53,7 @@ impl Moment {
 pub struct Signalled {
     signal: Option<StopSignal>,
     moment: Moment,
-    known: Map<i32, Entry>,
+    known: Map<i32, KnownProcess>,
     /// A group that was signalled as a whole: each member was signalled, or was started by a process that was.
     group: Option<i32>,
     /// Every process that was there was signalled, without a look.
@@ -62,7 +62,7 @@ pub struct Signalled {
 
 /// A process that was there before the signal, or was signalled later.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct KnownProcess {
     start: u64,
     /// Its name: if that has changed, it is another program, whose missing handler means nothing.
     name: ProcessName,
@@ -77,7 +77,7 @@ struct Entry {
     awaits_signals: bool,
     /// How often it had gone to sleep by then.
     switches: Option<u64>,
-    sent: Sent,
+    sent: WasSent,
     /// It ends with its writer, and is signalled at the last call at the earliest.
     is_spared: bool,
     /// The rule names it, but it may have been told: it is signalled later, if at all.
@@ -88,7 +88,7 @@ struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+enum WasSent {
     No,
     Yes,
     /// The kernel refused it (EPERM), so the process counts as one that ignores the signal.
@@ -144,7 +144,7 @@ impl Signalled {
 
     /// The signal was sent to this process, or was refused.
     pub fn note_sent(&mut self, process: &Process, signal: Signal, was_refused: bool) {
-        let sent = if was_refused { Sent::Refused } else { Sent::Yes };
+        let sent = if was_refused { WasSent::Refused } else { WasSent::Yes };
         if self.find(process).is_none() {
             self.insert(process, false);
         }
@@ -171,7 +171,7 @@ impl Signalled {
     /// Whether it is not signalled because it ends with its writer.
     #[must_use]
     pub fn is_spared(&self, process: &Process) -> bool {
-        self.find(process).is_some_and(|entry| entry.is_spared && entry.sent == Sent::No)
+        self.find(process).is_some_and(|entry| entry.is_spared && entry.sent == WasSent::No)
     }
 
     /// Every process that was there was signalled in one call.
@@ -188,7 +188,7 @@ impl Signalled {
     #[must_use]
     pub fn is_done(&self, process: &Process) -> bool {
         match self.find(process) {
-            Some(entry) => entry.sent != Sent::No || self.is_of_many(process),
+            Some(entry) => entry.sent != WasSent::No || self.is_of_many(process),
             None => self.is_of_many(process),
         }
     }
@@ -197,13 +197,13 @@ impl Signalled {
     #[must_use]
     pub fn was_signalled(&self, process: &Process) -> bool {
         let sent = self.find(process).map(|entry| entry.sent);
-        sent == Some(Sent::Yes) || (sent != Some(Sent::Refused) && self.is_of_many(process))
+        sent == Some(WasSent::Yes) || (sent != Some(WasSent::Refused) && self.is_of_many(process))
     }
 
     /// Whether the kernel refused to send it the signal of this stage.
     #[must_use]
     pub fn was_refused(&self, process: &Process) -> bool {
-        self.find(process).is_some_and(|entry| entry.sent == Sent::Refused)
+        self.find(process).is_some_and(|entry| entry.sent == WasSent::Refused)
     }
 
     /// Whether it was there before the signal.
@@ -274,32 +274,32 @@ impl Signalled {
 
     /// The processes that the rule has named and that may have been told.
     pub fn owed<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a Process> {
-        table
-            .iter()
-            .filter(|process| self.find(process).is_some_and(|entry| entry.is_owed && entry.sent == Sent::No))
+        table.iter().filter(|process| {
+            self.find(process).is_some_and(|entry| entry.is_owed && entry.sent == WasSent::No)
+        })
     }
 
     /// Whether there may be such a process.
     #[must_use]
     pub fn owes(&self) -> bool {
-        self.known.iter().any(|(_, entry)| entry.is_owed && entry.sent == Sent::No)
+        self.known.iter().any(|(_, entry)| entry.is_owed && entry.sent == WasSent::No)
     }
 
     /// Decides about a process that may have been told, by what it does now.
     fn told(
         &mut self,
         process: &Process,
-        entry: &Entry,
+        entry: &KnownProcess,
         since: Duration,
         patience: Duration,
         now: Status,
     ) -> OrphanVerdict {
         let handles = now.signals.is_none_or(|signals| {
-            self.handled(&Entry { signals: Some(signals), has_status: true, ..*entry })
+            self.handled(&KnownProcess { signals: Some(signals), has_status: true, ..*entry })
         });
         if self.handled(entry) && !handles && entry.name == process.name {
             if let Some(entry) = self.known.get_mut(process.pid) {
-                entry.sent = Sent::ByOthers;
+                entry.sent = WasSent::ByOthers;
             }
             return OrphanVerdict::Leave;
         }
@@ -325,9 +325,9 @@ impl Signalled {
                 }
                 line.push(at.pid);
                 if let Some(entry) = self.find(at) {
-                    let is_sent = entry.sent != Sent::No || self.is_of_many(at);
+                    let is_sent = entry.sent != WasSent::No || self.is_of_many(at);
                     let ignores = self.disposition(at) == Some(Disposition::Ignored);
-                    break entry.sent == Sent::Refused || (is_sent && ignores);
+                    break entry.sent == WasSent::Refused || (is_sent && ignores);
                 }
                 // Parents are older than their children, so this ends; the limit is for a clock that was turned back.
                 match table.find(at.parent) {
@@ -341,8 +341,8 @@ impl Signalled {
     }
 
     /// Its ancestors below drainit, as they were before the signal.
-    fn ancestors(&self, entry: &Entry, own_pid: i32) -> impl Iterator<Item = &Entry> {
-        let parent = move |entry: &Entry| {
+    fn ancestors(&self, entry: &KnownProcess, own_pid: i32) -> impl Iterator<Item = &KnownProcess> {
+        let parent = move |entry: &KnownProcess| {
             let parent = self.known.get(entry.parent).filter(|_| entry.parent != own_pid);
             // Parents are older than their children, unless the pid has been reused.
             parent.filter(|parent| parent.start <= entry.start)
@@ -361,7 +361,7 @@ impl Signalled {
         self.group == Some(process.group) || (self.all && !self.moment.is_before(process))
     }
 
-    fn find(&self, process: &Process) -> Option<Entry> {
+    fn find(&self, process: &Process) -> Option<KnownProcess> {
         self.known.get(process.pid).filter(|entry| entry.start == process.start).copied()
     }
 
@@ -369,7 +369,7 @@ impl Signalled {
         let Process { pid, start, name, parent, signals, .. } = *process;
         self.known.insert(
             pid,
-            Entry {
+            KnownProcess {
                 start,
                 name,
                 parent,
@@ -378,7 +378,7 @@ impl Signalled {
                 has_status: false,
                 awaits_signals: false,
                 switches: None,
-                sent: Sent::No,
+                sent: WasSent::No,
                 is_spared: false,
                 is_owed: false,
                 signal: None,
@@ -388,7 +388,7 @@ impl Signalled {
     }
 
     /// Whether it handled the signal, as received or as rewritten.
-    fn handled(&self, entry: &Entry) -> bool {
+    fn handled(&self, entry: &KnownProcess) -> bool {
         let Some(StopSignal { received, rewritten }) = self.signal else { return false };
         let handles =
             |signal| matches!(entry.disposition(signal), Some(Disposition::Caught | Disposition::Blocked));
@@ -396,7 +396,7 @@ impl Signalled {
     }
 }
 
-impl Entry {
+impl KnownProcess {
     fn disposition(&self, signal: Signal) -> Option<Disposition> {
         if self.awaits_signals {
             return Some(Disposition::Blocked);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Bug;
 use super::sim::Sim;
 use super::spec::Spec;
-use super::watch::Doing;
+use super::watch::Sending;
 use super::world::{OWN, World};
 use crate::outcome::Ended;
 use crate::plan::{
@@ -224,8 +224,8 @@ impl Run<'_> {
         }
     }
 
-    fn doing(&self, doing: Doing) {
-        self.sim.world().watch.doing = doing;
+    fn sending(&self, sending: Sending) {
+        self.sim.world().watch.sending = sending;
     }
 
     fn perform(&mut self, action: Action) -> Option<Event> {
@@ -239,26 +239,26 @@ impl Run<'_> {
                 recorder.begin_stop(reason, self.plan.stop_signal().unwrap_or(Signal::TERM), None);
             }
             Action::Forward { signal, to } => {
-                self.sim.world().watch.doing = Doing::Forwarding;
+                self.sim.world().watch.sending = Sending::Forwarding;
                 self.stopper.forward(signal, to, main, recorder);
             }
             Action::Signal { signal, target, cause } => {
-                self.sim.world().watch.doing = Doing::Stage;
+                self.sim.world().watch.sending = Sending::Stage;
                 self.sim.world().watch.begin_stage(now, target);
                 self.stopper.begin_stage(signal, target, cause, main, recorder);
                 self.sim.world().check_first(main.pid());
             }
             Action::SignalOthers => {
-                self.doing(Doing::Others);
+                self.sending(Sending::Others);
                 self.stopper.signal_others(main, &mut self.recorder);
             }
             Action::LastCall { until_kill } => {
-                self.doing(Doing::Others);
+                self.sending(Sending::Others);
                 self.sim.world().watch.begin_last_call(now);
                 self.stopper.last_call(until_kill, &mut self.recorder);
             }
             Action::Look { judges } => {
-                self.sim.world().watch.doing = Doing::Stage;
+                self.sim.world().watch.sending = Sending::Stage;
                 let outlook = self.stopper.look(judges, main, recorder);
                 recorder.observe();
                 return Some(Event::Looked(outlook));
@@ -272,7 +272,7 @@ impl Run<'_> {
             }
             Action::Kill(reason) => {
                 self.sim.world().check_before_kill(reason);
-                self.doing(Doing::Killing);
+                self.sending(Sending::Killing);
                 // It makes no difference to what is signalled.
                 let is_starved = now.subsec_millis() % 2 == 1;
                 self.stopper.kill(reason, main, is_starved, &mut self.recorder);

@@ -10,9 +10,9 @@ use crate::plan::{ExitReason, KillReason, StopPolicy, Target};
 use crate::report::{ProcessEnd, ProcessRecord, Record};
 use crate::signal::Signal;
 
-/// What drainit is doing.
+/// What drainit signals at present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Sending {
     #[default]
     Nothing,
     /// It sends the signal of a stage, or looks for orphans.
@@ -26,7 +26,7 @@ pub(super) enum Doing {
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    pub(super) doing: Doing,
+    pub(super) sending: Sending,
     /// Whether a look or a signal has failed: then drainit does something less exact, and less must hold.
     pub(super) has_failed: bool,
     pub(super) has_list_failed: bool,
@@ -93,7 +93,7 @@ impl World {
         if self.procs[to].is_foreign && !self.watch.is_to_every_process {
             self.watch.violation(format!("{name}, which is not drainit's"));
         }
-        let is_of_stage = matches!(self.watch.doing, Doing::Stage | Doing::Others);
+        let is_of_stage = matches!(self.watch.sending, Sending::Stage | Sending::Others);
         if matches!(signal, Signal::KILL | Signal::STOP | Signal::CONT) {
             return;
         }
@@ -110,7 +110,7 @@ impl World {
         if self.watch.sent.insert(to, stage) == Some(stage) && !has_left_group {
             self.watch.violation(format!("{name} a second time in one stage"));
         }
-        if self.watch.doing == Doing::Stage
+        if self.watch.sending == Sending::Stage
             && self.watch.is_auto
             && !self.watch.has_failed
             && let Some(parent) = self.answering_parent(to)

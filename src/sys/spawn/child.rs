@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Uid};
 use super::super::tty::Terminal;
 use super::super::{calls, check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
-use super::{DirectoryAs, Ids, STAGES, SpawnStage, Stdin, word};
+use super::{DirectoryAs, Ids, STAGES, SpawnStage, StdinSource, word};
 use crate::signal::Signal;
 
 /// The child's life from clone to exec. It shares all memory with drainit, which does not run meanwhile.
@@ -49,7 +49,7 @@ fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
         // SAFETY: a number only. That it can be entered was tried before.
         check(c_long::from(unsafe { libc::fchdir(directory) })).map_err(|_| SpawnStage::Directory)?;
     }
-    if prepared.stdin == Stdin::Null {
+    if prepared.stdin == StdinSource::Null {
         take_null_as_stdin();
         stay_in_background();
     }

@@ -48,7 +48,7 @@ pub struct Spawn<'a> {
     pub command: &'a [OsString],
     /// Changes to our environment: a value, or `None` for a variable that is removed.
     pub variables: &'a [(&'a str, Option<OsString>)],
-    pub stdin: Stdin,
+    pub stdin: StdinSource,
     /// The signal mask that it gets.
     pub mask: SignalSet,
     /// The directory that it begins in, if that is not the current one.
@@ -66,7 +66,7 @@ pub struct Spawn<'a> {
 
 /// What a new process reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stdin {
+pub enum StdinSource {
     /// Our own stdin.
     Inherited,
     /// `/dev/null`, or nothing if that is missing.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use super::super::process;
 use super::candidates::{Candidates, c_string};
 use super::program::Beginning;
-use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, Stdin};
+use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, StdinSource};
 use crate::signal::{Signal, SignalSet};
 
 /// The shell that runs scripts without `#!`, as execvp(3) does.
@@ -31,7 +31,7 @@ pub(super) struct Prepared {
     _variables: Vec<CString>,
     /// `LISTEN_PID=` with room for a number: only the child knows its pid (sd_listen_fds(3)).
     pub(super) listen_pid: Option<Box<[u8; 32]>>,
-    pub(super) stdin: Stdin,
+    pub(super) stdin: StdinSource,
     pub(super) begins_in: Option<c_int>,
     pub(super) directory: Option<CString>,
     pub(super) directory_as: DirectoryAs,
