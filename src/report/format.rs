@@ -8,8 +8,6 @@ use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::signal::Signal;
 
-/// Shells run the trap for a signal when the command that they wait for has ended (POSIX, `trap`).
-const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"];
 /// The longest text from outside that is shown in full.
 const LONGEST_NAME: usize = 64;
 /// The words for a process that was killed by another party: the kernel, the runtime, an operator.
@@ -194,13 +192,6 @@ pub(super) fn failure(step: &str, ended: Ended) -> String {
     }
 }
 
-/// Whether the program of this name or path is a shell.
-#[must_use]
-pub fn is_shell(program: &str) -> bool {
-    let file = program.rsplit('/').next().unwrap_or_default();
-    SHELLS.contains(&file.trim_start_matches('-'))
-}
-
 /// What a shell that catches the signal waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum ShellWait<'a> {
@@ -322,15 +313,6 @@ mod tests {
             ("command http", Ended::Exited(1), "exited with 1"),
         ] {
             assert_eq!(failure(step, ended), words, "{step}");
-        }
-    }
-
-    #[test]
-    fn a_shell_is_known_by_its_file_name() {
-        for (program, shell) in
-            [("sh", true), ("/bin/bash", true), ("-mksh", true), ("/bin/fish", false), ("", false)]
-        {
-            assert_eq!(is_shell(program), shell, "{program}");
         }
     }
 

@@ -366,7 +366,7 @@ impl<K: Kernel> Recorder<K> {
         match in_front.filter(|command| command.parent == shell.pid) {
             Some(command) => Some(ShellWait::Foreground(command)),
             None if self.in_doubt.contains(&shell.pid) => youngest().map(ShellWait::Doubt),
-            None if format::is_shell(&shell.name.to_string()) => youngest().map(ShellWait::Trap),
+            None if shell.name.is_shell() => youngest().map(ShellWait::Trap),
             None => None,
         }
     }

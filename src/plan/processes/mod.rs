@@ -201,6 +201,12 @@ impl ProcessName {
         let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         self.0.get(..end).unwrap_or_default()
     }
+
+    /// Whether it is the name of a shell.
+    #[must_use]
+    pub fn is_shell(&self) -> bool {
+        shells::Shell::of(None, self.bytes()).is_some()
+    }
 }
 
 impl fmt::Display for ProcessName {

@@ -89,6 +89,8 @@ mod tests {
             (Some("/bin/mksh"), "mksh", Some(Shell::Other)),
             (Some("/usr/sbin/nginx"), "sh", None),
             (None, "-bash", Some(Shell::Bash)),
+            (None, "fish", Some(Shell::Other)),
+            (None, "", None),
             (None, "nginx", None),
         ] {
             assert_eq!(Shell::of(file.map(str::as_bytes), name.as_bytes()), shell, "{file:?} {name}");

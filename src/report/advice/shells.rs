@@ -86,7 +86,7 @@ pub(super) fn goes_on(record: &Record) -> Option<String> {
 
 /// The signal that a shell was sent, if it handles that.
 fn catching_shell(record: &Record, process: &ProcessRecord) -> Option<Timed<Signal>> {
-    let is_shell = format::is_shell(&process.name.to_string()) || (process.is_main && main_is_shell(record));
+    let is_shell = process.name.is_shell() || (process.is_main && main_is_shell(record));
     process.signalled.filter(|_| is_shell && process.disposition == Some(Disposition::Caught))
 }
 
@@ -96,8 +96,8 @@ pub(super) fn main_is_shell(record: &Record) -> bool {
     let Some(main) = record.main() else { return false };
     let command = record.command.rsplit('/').next().unwrap_or_default();
     let is_script = command.ends_with(".sh");
-    let name = main.name.to_string();
-    format::is_shell(&name) || (is_script && command.bytes().take(NAME_LENGTH).eq(name.bytes()))
+    let is_named_after = || command.bytes().take(NAME_LENGTH).eq(main.name.bytes().iter().copied());
+    main.name.is_shell() || (is_script && is_named_after())
 }
 
 #[cfg(test)]
