@@ -8,9 +8,10 @@ use std::io::ErrorKind;
 
 use crate::outcome;
 use crate::program::why_not_executed;
-use crate::settings::{UsageError, User};
+use crate::settings::UsageError;
 use crate::sys::spawn::{SpawnError, SpawnStage};
 use crate::text::plain;
+use crate::user::User;
 
 /// Nothing was started.
 #[derive(Debug)]
@@ -76,14 +77,14 @@ impl fmt::Display for StartError {
             Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),
             Self::Command { command, user, directory, failure } => {
                 write!(f, "cannot run {command:?}: ")?;
-                let User { uid, gid } = user.unwrap_or(User { uid: 0, gid: 0 });
+                let user = user.unwrap_or(User { uid: 0, gid: 0 });
                 match failure.stage {
                     SpawnStage::Prepare => {}
                     SpawnStage::Exec => return f.write_str(&why_not_executed(command, failure)),
                     SpawnStage::Clone => f.write_str("cannot create a process: ")?,
-                    SpawnStage::Groups => write!(f, "--user {uid}:{gid}: cannot drop the groups: ")?,
-                    SpawnStage::GroupId => write!(f, "--user {uid}:{gid}: cannot change to the group: ")?,
-                    SpawnStage::UserId => write!(f, "--user {uid}:{gid}: cannot change to the user: ")?,
+                    SpawnStage::Groups => write!(f, "--user {user}: cannot drop the groups: ")?,
+                    SpawnStage::GroupId => write!(f, "--user {user}: cannot change to the group: ")?,
+                    SpawnStage::UserId => write!(f, "--user {user}: cannot change to the user: ")?,
                     SpawnStage::Directory => {
                         write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
                     }

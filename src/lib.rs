@@ -9,7 +9,7 @@
 //! - [`workers`]: the work of the steps that are not commands.
 //! - [`processes`]: reading /proc.
 //! - [`sys`]: the kernel. All `unsafe` is there.
-//! - [`signal`], [`outcome`]: numbers with names.
+//! - [`signal`], [`outcome`], [`user`]: numbers with names.
 //! - [`error`], [`program`], [`useless`], [`logging`], [`say`], [`text`]: errors, warnings, and the log.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::exit)]
@@ -31,4 +31,5 @@ pub mod supervisor;
 pub mod sys;
 pub mod text;
 pub mod useless;
+pub mod user;
 pub mod workers;

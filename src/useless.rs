@@ -10,7 +10,7 @@ use crate::error::StartError;
 use crate::plan::{FutileStep, Step, StepId, StopPolicy, When};
 use crate::report::format;
 use crate::say::warn;
-use crate::settings::{Settings, User};
+use crate::settings::Settings;
 use crate::supervisor::VARIABLES_OF_STEPS;
 use crate::sys::process;
 use crate::sys::spawn::{Lookup, look_up};
@@ -47,10 +47,10 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
             }
         }
     }
-    if let Some(User { uid, gid }) = settings.user
-        && !process::may_signal_user(uid)
+    if let Some(user) = settings.user
+        && !process::may_signal_user(user.uid)
     {
-        warn!("--user {uid}:{gid} without CAP_KILL: drainit could not signal the command");
+        warn!("--user {user} without CAP_KILL: drainit could not signal the command");
     }
     Ok(())
 }

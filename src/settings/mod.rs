@@ -20,8 +20,9 @@ use crate::cli::{self, InvokedAs, Setting, Typed};
 use crate::outcome::ExitMap;
 use crate::plan::StopPolicy;
 use crate::signal::Signal;
+use crate::user::User;
 use values::Values;
-pub use values::{LogFormat, UsageError, User};
+pub use values::{LogFormat, UsageError};
 
 /// The grace period of a rehearsal, if none was set: a CI job must not hang.
 const REHEARSAL_LIMIT: Duration = Duration::from_secs(30);

@@ -11,6 +11,7 @@ use crate::cli::{Setting, Typed};
 use crate::plan::Target;
 use crate::signal::{NAMES, Signal};
 use crate::text::{did_you_mean, nearest, one_line};
+use crate::user::User;
 
 /// The format of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,13 +21,6 @@ pub enum LogFormat {
     Text,
     /// For log collectors: an object per line.
     Json,
-}
-
-/// Numeric ids: an image may have no `/etc/passwd`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User {
-    pub uid: u32,
-    pub gid: u32,
 }
 
 /// Why nothing can be started: one line that names the option or the variable, and the value.

@@ -41,10 +41,9 @@ use crate::plan::{Action, Event, ExitReason, Origin, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
 use crate::say::{debug, info, trace, warn};
-use crate::settings::{self, Settings};
+use crate::settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
-use crate::sys::spawn::Ids;
 use crate::sys::wait::{self, Reaped};
 use crate::sys::{cgroup, process, signals};
 use crate::text::plain;
@@ -486,10 +485,6 @@ fn own_variables() -> Vec<(&'static str, Option<OsString>)> {
         settings::variables().find(|own| own.as_bytes() == name)
     };
     process::environment().filter_map(own).map(|name| (name, None)).collect()
-}
-
-fn ids(settings: &Settings) -> Option<Ids> {
-    settings.user.map(|user| Ids { uid: user.uid, gid: user.gid })
 }
 
 fn log_failure(what: &str, result: io::Result<()>) {

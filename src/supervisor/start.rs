@@ -14,7 +14,7 @@ use super::publish::Output;
 use super::recorder::Recorder;
 use super::steps::Steps;
 use super::stopper::Stopper;
-use super::{Main, Supervisor, ids, log_failure, own_variables};
+use super::{Main, Supervisor, log_failure, own_variables};
 use crate::error::StartError;
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::{Event, Origin, Plan, StopPolicy};
@@ -135,7 +135,7 @@ fn start_command(settings: &Settings, mask: SignalSet) -> Result<(Job, i32), Sta
         begins_in: left.as_ref().map(AsFd::as_fd),
         directory: settings.directory.as_deref(),
         directory_as: DirectoryAs::User,
-        ids: ids(settings),
+        user: settings.user,
         parent_death_signal: settings.parent_death_signal,
         terminal: terminal.as_ref().map(AsFd::as_fd),
     };

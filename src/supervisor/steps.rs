@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::kernel::Linux;
 use super::recorder::Recorder;
 use super::stopper;
-use super::{ids, log_failure, own_variables};
+use super::{log_failure, own_variables};
 use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};
@@ -17,8 +17,9 @@ use crate::say::{debug, info, warn};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::kill;
-use crate::sys::spawn::{self, DirectoryAs, Failure, Ids, Spawn, SpawnError, SpawnStage, StdinSource};
+use crate::sys::spawn::{self, DirectoryAs, Failure, Spawn, SpawnError, SpawnStage, StdinSource};
 use crate::text::plain;
+use crate::user::User;
 use crate::workers::{http, idle};
 
 /// Variables in the environment of a step's command.
@@ -40,7 +41,7 @@ pub(super) struct Steps {
     /// Steps run in the command's directory, with its mask and its user.
     mask: SignalSet,
     directory: Option<OsString>,
-    ids: Option<Ids>,
+    user: Option<User>,
     /// The last step that was a process.
     last: Option<StepProcess>,
 }
@@ -78,7 +79,7 @@ impl Steps {
             Some(here.join(settings.directory.as_deref().unwrap_or_default()).into_os_string())
         };
         let directory = directory.filter(|path| !path.is_empty());
-        Self { kernel, mask, directory, ids: ids(settings), last: None }
+        Self { kernel, mask, directory, user: settings.user, last: None }
     }
 
     /// Returns whether the step has begun; if not, its end will not be reported.
@@ -140,7 +141,7 @@ impl Steps {
             mask: self.mask,
             directory: self.directory.as_deref(),
             directory_as: DirectoryAs::Init,
-            ids: self.ids,
+            user: self.user,
             parent_death_signal: None,
             terminal: None,
         };
@@ -157,7 +158,7 @@ impl Steps {
             }),
             Step::Command(_) | Step::Sleep(_) => Ok(()),
         };
-        spawn::run_in_child(self.ids, || match work() {
+        spawn::run_in_child(self.user, || match work() {
             Ok(()) => 0,
             Err((problem, code)) => {
                 warn!("{}: {problem}", name(id, step));

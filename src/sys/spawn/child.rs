@@ -11,8 +11,9 @@ use nix::unistd::{Gid, Uid};
 use super::super::tty::Terminal;
 use super::super::{calls, check, signals};
 use super::prepared::{LISTEN_PID, Prepared, SHELL};
-use super::{DirectoryAs, Ids, STAGES, SpawnStage, StdinSource, word};
+use super::{DirectoryAs, STAGES, SpawnStage, StdinSource, word};
 use crate::signal::Signal;
+use crate::user::User;
 
 /// The child's life from clone to exec. It shares all memory with drainit, which does not run meanwhile.
 pub(super) extern "C" fn run(argument: *mut c_void) -> c_int {
@@ -57,8 +58,8 @@ fn become_command(prepared: &mut Prepared) -> Result<SpawnStage, SpawnStage> {
     if prepared.directory_as == DirectoryAs::Init {
         enter_directory(prepared)?;
     }
-    if let Some(ids) = prepared.ids {
-        take_ids(ids)?;
+    if let Some(user) = prepared.user {
+        take_ids(user)?;
     }
     if prepared.directory_as == DirectoryAs::User {
         enter_directory(prepared)?;
@@ -114,31 +115,31 @@ pub(super) fn take_null_as_stdin() {
 }
 
 /// Raw system calls: the C library's functions of these names would also signal other threads, of which there are none.
-pub(super) fn take_ids(ids: Ids) -> Result<(), SpawnStage> {
+pub(super) fn take_ids(user: User) -> Result<(), SpawnStage> {
     let none = ptr::null::<libc::gid_t>();
     // SAFETY: no groups, so the null pointer is not read.
     let _ = check(unsafe { libc::syscall(calls::SETGROUPS, 0, none) });
     // A process that is not allowed to drop groups may have none to drop.
-    if !has_only(ids.gid) {
+    if !has_only(user.gid) {
         Errno::EPERM.set();
         return Err(SpawnStage::Groups);
     }
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(calls::SETRESGID, ids.gid, ids.gid, ids.gid) })
+    check(unsafe { libc::syscall(calls::SETRESGID, user.gid, user.gid, user.gid) })
         .map_err(|_| SpawnStage::GroupId)?;
     // SAFETY: numbers only.
-    check(unsafe { libc::syscall(calls::SETRESUID, ids.uid, ids.uid, ids.uid) })
+    check(unsafe { libc::syscall(calls::SETRESUID, user.uid, user.uid, user.uid) })
         .map_err(|_| SpawnStage::UserId)?;
-    check_ids(ids)
+    check_ids(user)
 }
 
 /// A kernel, an emulator or a filter that ignores the number, or a part of it, must not turn a user into root.
-fn check_ids(ids: Ids) -> Result<(), SpawnStage> {
-    let group =
+fn check_ids(user: User) -> Result<(), SpawnStage> {
+    let gids =
         nix::unistd::getresgid().map(|found| [found.real, found.effective, found.saved].map(Gid::as_raw));
-    let user =
+    let uids =
         nix::unistd::getresuid().map(|found| [found.real, found.effective, found.saved].map(Uid::as_raw));
-    let wrong = match (group == Ok([ids.gid; 3]), user == Ok([ids.uid; 3])) {
+    let wrong = match (gids == Ok([user.gid; 3]), uids == Ok([user.uid; 3])) {
         (true, true) => return Ok(()),
         (false, _) => SpawnStage::GroupId,
         (true, false) => SpawnStage::UserId,

@@ -9,18 +9,19 @@ use super::super::{check, process, signals};
 use super::prepared::{Prepared, read_failure};
 use super::program::Beginning;
 use super::shared::Shared;
-use super::{Ids, SpawnError, SpawnStage, child};
+use super::{SpawnError, SpawnStage, child};
 use crate::signal::{Signal, SignalSet};
+use crate::user::User;
 
 /// Runs `work` in a forked child, whose exit status is the result, and returns the child's pid.
 ///
-/// The child leads a process group, has `/dev/null` as stdin, these ids, and no signal blocked. TERM ends it, whatever disposition it
+/// The child leads a process group, has `/dev/null` as stdin, this user, and no signal blocked. TERM ends it, whatever disposition it
 /// inherited.
 ///
 /// # Errors
 /// No process could be made.
-pub fn run_in_child(ids: Option<Ids>, work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
-    fork(|| become_worker(ids).map_or(1, |()| work()))
+pub fn run_in_child(user: Option<User>, work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
+    fork(|| become_worker(user).map_or(1, |()| work()))
 }
 
 /// The child may allocate: this program has one thread, so no lock is held by another one (fork(2)).
@@ -42,10 +43,10 @@ pub(super) fn fork(work: impl FnOnce() -> u8) -> Result<i32, SpawnError> {
     }
 }
 
-fn become_worker(ids: Option<Ids>) -> io::Result<()> {
+fn become_worker(user: Option<User>) -> io::Result<()> {
     child::take_null_as_stdin();
-    if let Some(ids) = ids {
-        child::take_ids(ids).map_err(|_| io::Error::last_os_error())?;
+    if let Some(user) = user {
+        child::take_ids(user).map_err(|_| io::Error::last_os_error())?;
     }
     signals::restore_default(Signal::TERM);
     // A line to a stderr without a reader must not kill it.

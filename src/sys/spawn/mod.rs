@@ -27,19 +27,13 @@ use std::sync::atomic::Ordering;
 
 use super::{check, wait};
 use crate::signal::{Signal, SignalSet};
+use crate::user::User;
 pub use aside::{Aside, Progress};
 pub use fork::{Failure, run_in_child};
 use prepared::Prepared;
 pub use program::{Lookup, ProgramFile, look_up};
 use stack::Stack;
 use word::Word;
-
-/// Numeric ids to run as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ids {
-    pub uid: u32,
-    pub gid: u32,
-}
 
 /// What to start, and how.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +51,7 @@ pub struct Spawn<'a> {
     pub directory: Option<&'a OsStr>,
     pub directory_as: DirectoryAs,
     /// Its user and group, if they differ from ours; then its supplementary groups are dropped.
-    pub ids: Option<Ids>,
+    pub user: Option<User>,
     /// The signal that it gets when this process dies.
     pub parent_death_signal: Option<Signal>,
     /// The terminal in whose foreground its group is put.

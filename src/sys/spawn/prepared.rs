@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use super::super::process;
 use super::candidates::{Candidates, c_string};
 use super::program::Beginning;
-use super::{DirectoryAs, Ids, STAGES, Spawn, SpawnError, StdinSource};
+use super::{DirectoryAs, STAGES, Spawn, SpawnError, StdinSource};
 use crate::signal::{Signal, SignalSet};
+use crate::user::User;
 
 /// The shell that runs scripts without `#!`, as execvp(3) does.
 pub(super) const SHELL: &CStr = c"/bin/sh";
@@ -35,7 +36,7 @@ pub(super) struct Prepared {
     pub(super) begins_in: Option<c_int>,
     pub(super) directory: Option<CString>,
     pub(super) directory_as: DirectoryAs,
-    pub(super) ids: Option<Ids>,
+    pub(super) user: Option<User>,
     pub(super) parent_death_signal: Option<Signal>,
     pub(super) parent: i32,
     pub(super) terminal: Option<c_int>,
@@ -73,7 +74,7 @@ impl Prepared {
             begins_in: spawn.begins_in.map(|directory| directory.as_raw_fd()),
             directory: spawn.directory.map(c_string).transpose()?,
             directory_as: spawn.directory_as,
-            ids: spawn.ids,
+            user: spawn.user,
             parent_death_signal: spawn.parent_death_signal,
             parent: std::process::id().cast_signed(),
             terminal: spawn.terminal.map(|terminal| terminal.as_raw_fd()),
