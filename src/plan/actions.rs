@@ -8,8 +8,8 @@ use crate::signal::Signal;
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A stop has begun, for this reason.
-    BeginStop(StopReason),
+    /// A stop has begun, for this reason, by this signal: the one received, or drainit's own.
+    BeginStop { reason: StopReason, signal: Signal },
     /// Forward a signal that is no request to stop.
     Forward { signal: Signal, to: Recipients },
     /// Begin a stage: note which processes are there, send the signal to the target, and continue those that are stopped.
@@ -42,8 +42,8 @@ pub enum Action {
 /// Why a stop begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// This signal came.
-    Signal(Signal),
+    /// A stop signal came.
+    Signal,
     /// `--stop-after` or `--rehearse` has elapsed.
     Elapsed,
     /// Main has exited by itself.

@@ -256,7 +256,7 @@ impl<'a> Plan<'a> {
             ) => self.leave(now, ExitReason::NoneLeft),
 
             (Phase::Running, Event::Signal(signal, _)) if self.policy.stop_signals.contains(signal) => {
-                self.begin_stop(now, StopReason::Signal(signal))
+                self.begin_stop(now, StopReason::Signal, signal)
             }
             (Phase::Running | Phase::Draining(_), Event::Signal(signal, origin))
                 if !self.policy.stop_signals.contains(signal) =>
@@ -264,10 +264,10 @@ impl<'a> Plan<'a> {
                 self.forward(signal, origin)
             }
             (Phase::Running, Event::MainEnded) if !self.policy.wait_for_all => {
-                self.begin_stop(now, StopReason::OwnExit)
+                self.begin_stop(now, StopReason::OwnExit, self.policy.own_signal)
             }
             (Phase::Running, Event::Tick) if is_due(self.policy.stop_after, now) => {
-                self.begin_stop(now, StopReason::Elapsed)
+                self.begin_stop(now, StopReason::Elapsed, self.policy.own_signal)
             }
             (
                 Phase::Running,
@@ -338,11 +338,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Starts the clock of the grace period, which counts from here and is never extended.
-    fn begin_stop(&mut self, now: Duration, reason: StopReason) -> Actions {
-        let signal = match reason {
-            StopReason::Signal(signal) => signal,
-            StopReason::Elapsed | StopReason::OwnExit => self.policy.own_signal,
-        };
+    fn begin_stop(&mut self, now: Duration, reason: StopReason, signal: Signal) -> Actions {
         self.stop_signal = Some(signal);
         self.grace_ends = self.policy.grace_period.map(|grace| now.saturating_add(grace));
         let actions = if self.grace_ends == Some(now) {
@@ -352,7 +348,7 @@ impl<'a> Plan<'a> {
         } else {
             self.drain(now, signal)
         };
-        Actions::before(Action::BeginStop(reason), actions)
+        Actions::before(Action::BeginStop { reason, signal }, actions)
     }
 
     /// Forwards a signal that is no request to stop, or a repeated request. Once main is reaped, its pid and its group's number may belong

@@ -196,7 +196,7 @@ impl<'a> PlanRun<'a> {
                     let is_process = !matches!(self.plan.step(step), Some(Step::Sleep(_)));
                     self.step = is_process.then_some(step);
                 }
-                Action::BeginStop(_)
+                Action::BeginStop { .. }
                 | Action::Forward { .. }
                 | Action::Signal { .. }
                 | Action::SignalOthers

@@ -32,9 +32,9 @@ impl fmt::Display for Event {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
-            Self::BeginStop(StopReason::Signal(_)) => "the stop begins",
-            Self::BeginStop(StopReason::Elapsed) => "the stop begins (`--stop-after`)",
-            Self::BeginStop(StopReason::OwnExit) => "the stop begins (main's own exit)",
+            Self::BeginStop { reason: StopReason::Signal, .. } => "the stop begins",
+            Self::BeginStop { reason: StopReason::Elapsed, .. } => "the stop begins (`--stop-after`)",
+            Self::BeginStop { reason: StopReason::OwnExit, .. } => "the stop begins (main's own exit)",
             Self::Forward { signal, to } => return write!(f, "{signal} to {}", recipients(*to)),
             Self::Signal { signal, target: to, .. } => {
                 return write!(f, "{} {}", Rewritten(*signal), target(*to));

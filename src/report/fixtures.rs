@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::record::*;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
-use crate::plan::{KillReason, StepId, Target, When};
+use crate::plan::{KillReason, StepId, StopReason, Target, When};
 use crate::signal::Signal;
 
 /// Main's pid, and its group.
@@ -55,7 +55,12 @@ pub(super) fn step(when: When, called: &str, began: u64, ended: u64, outcome: St
 }
 
 fn stop() -> Option<StopRecord> {
-    Some(StopRecord { at: ms(5_000), reason: StopReason::Time, signal: Signal::TERM })
+    Some(StopRecord {
+        at: ms(5_000),
+        reason: StopReason::Elapsed,
+        signal: Signal::TERM,
+        sender: Sender::default(),
+    })
 }
 
 /// A server with a worker, a drain and a post-exit step; all well.
@@ -96,7 +101,7 @@ pub(super) fn ignoring_shell() -> Record {
     Record {
         command: "/entrypoint.sh".to_owned(),
         main_pid: Some(MAIN),
-        stop: stop().map(|stop| StopRecord { reason: StopReason::Signal { sender: 0, uid: 0 }, ..stop }),
+        stop: stop().map(|stop| StopRecord { reason: StopReason::Signal, ..stop }),
         signalled_at: Some(ms(5_200)),
         steps: vec![step(
             When::PreStop,
@@ -175,8 +180,9 @@ pub(super) fn happy() -> Record {
         grace_period: Some(ms(10_000)),
         stop: Some(StopRecord {
             at: ms(61_000),
-            reason: StopReason::Signal { sender: 0, uid: 0 },
+            reason: StopReason::Signal,
             signal: Signal::TERM,
+            sender: Sender::default(),
         }),
         signalled_at: Some(ms(61_000)),
         target: Some(Target::Group),

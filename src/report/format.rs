@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::Record;
+use super::record::{Record, Sender, StopRecord};
 use crate::outcome::Ended;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
@@ -168,6 +168,14 @@ pub fn reaction(disposition: Disposition, signal: Signal) -> String {
         Disposition::Default => "has no handler for",
     };
     format!("{verb} {signal}")
+}
+
+/// The signal that began a stop: `TERM from outside the container`, `TERM from process 12 (uid 5)`.
+pub(super) fn received(StopRecord { signal, sender: Sender { pid, uid }, .. }: StopRecord) -> String {
+    match pid {
+        0 => format!("{signal} from outside the container"),
+        _ => format!("{signal} from process {pid} (uid {uid})"),
+    }
 }
 
 /// A phase of steps by its name.

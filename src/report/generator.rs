@@ -9,7 +9,7 @@ use super::fixtures::{name, process};
 use super::record::*;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, ProcessName};
-use crate::plan::{KillReason, StepId, Target, When};
+use crate::plan::{KillReason, StepId, StopReason, Target, When};
 use crate::signal::Signal;
 
 fn times() -> impl Strategy<Value = Duration> {
@@ -130,11 +130,17 @@ fn sent() -> impl Strategy<Value = SentSignal> {
 
 fn stops() -> impl Strategy<Value = StopRecord> {
     let reason = prop_oneof![
-        3 => Just(StopReason::Time),
-        2 => (any::<i32>(), any::<u32>()).prop_map(|(sender, uid)| StopReason::Signal { sender, uid }),
+        3 => Just(StopReason::Elapsed),
+        2 => Just(StopReason::Signal),
         1 => Just(StopReason::OwnExit),
     ];
-    (times(), reason, signals()).prop_map(|(at, reason, signal)| StopRecord { at, reason, signal })
+    let sender = (any::<i32>(), any::<u32>()).prop_map(|(pid, uid)| Sender { pid, uid });
+    (times(), reason, signals(), sender).prop_map(|(at, reason, signal, sender)| StopRecord {
+        at,
+        reason,
+        signal,
+        sender,
+    })
 }
 
 /// How a run begins, what happens in it, and how it ends.

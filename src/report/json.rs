@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_core::ser::{Serialize, Serializer};
 
 use super::record::{
-    ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, StopReason, StopRecord,
+    ProcessEnd, ProcessRecord, Receiver, Record, Sender, SentSignal, StepOutcome, StepRecord, StopRecord,
     Timed,
 };
 use super::{advice, format};
 use crate::outcome::Ended;
-use crate::plan::{KillReason, StepId, Target, When};
+use crate::plan::{KillReason, StepId, StopReason, Target, When};
 use crate::signal::Signal;
 
 /// Raised if a field changes or is removed; new fields do not raise it.
@@ -82,12 +82,12 @@ fn report(record: &Record) -> Json {
 }
 
 fn stop(stop: StopRecord) -> Json {
+    let sender = |Sender { pid, uid }| {
+        Json::Object(vec![("pid", Json::Number(pid)), ("uid", Json::Count(uid.into()))])
+    };
     let (reason, sender) = match stop.reason {
-        StopReason::Signal { sender, uid } => {
-            let sender = vec![("pid", Json::Number(sender)), ("uid", Json::Count(uid.into()))];
-            ("signal", Json::Object(sender))
-        }
-        StopReason::Time => ("time", Json::Null),
+        StopReason::Signal => ("signal", sender(stop.sender)),
+        StopReason::Elapsed => ("time", Json::Null),
         StopReason::OwnExit => ("own_exit", Json::Null),
     };
     Json::Object(vec![

@@ -23,8 +23,8 @@ mod termination;
 pub use advice::advice;
 pub use json::{SCHEMA, json};
 pub use record::{
-    MAX_PROCESSES, MAX_SIGNALS, ProcessEnd, ProcessRecord, Receiver, Record, Sent, SentSignal, StepOutcome,
-    StepRecord, StopReason, StopRecord, Timed,
+    MAX_PROCESSES, MAX_SIGNALS, ProcessEnd, ProcessRecord, Receiver, Record, Sender, Sent, SentSignal,
+    StepOutcome, StepRecord, StopRecord, Timed,
 };
 pub use termination::{message, message_ahead};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::outcome::Ended;
 use crate::plan::processes::{Disposition, Process, ProcessName};
 use crate::plan::sorted::Set;
-use crate::plan::{KillReason, StepId, Target, When};
+use crate::plan::{KillReason, StepId, StopReason, Target, When};
 use crate::signal::Signal;
 
 /// How many processes are noted one by one, in the order in which they were found.
@@ -77,21 +77,17 @@ pub struct StopRecord {
     pub reason: StopReason,
     /// As it was received, or drainit's own; before `--rewrite`.
     pub signal: Signal,
+    /// All zeros if no signal was received.
+    pub sender: Sender,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// A stop signal was received.
-    Signal {
-        /// 0 is a process outside of the pid namespace, or the kernel.
-        sender: i32,
-        /// The sender's real user id.
-        uid: u32,
-    },
-    /// `--stop-after` or `--rehearse` had run out.
-    Time,
-    /// Main exited by itself.
-    OwnExit,
+/// The process that sent a signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// 0 is a process outside of the pid namespace, or the kernel.
+    pub pid: i32,
+    /// Its real user id.
+    pub uid: u32,
 }
 
 /// A drain or post-exit step.

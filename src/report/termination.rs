@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord, StopReason};
+use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord};
 use super::repeats::Repeats;
 use super::{advice, format};
-use crate::plan::KillReason;
+use crate::plan::{KillReason, StopReason};
 
 /// The kubelet shows no more bytes than this.
 const LIMIT: usize = 4096;
@@ -167,13 +167,10 @@ fn cause(record: &Record) -> String {
         return if is_foreign { other_kill(record) } else { format!("the command {main}") };
     };
     match stop.reason {
-        StopReason::Signal { sender: 0, .. } => {
-            format!("stopped by {} from outside the container", stop.signal)
+        StopReason::Signal => format!("stopped by {}", format::received(stop)),
+        StopReason::Elapsed => {
+            "stopped because the time of --stop-after or --rehearse had elapsed".to_owned()
         }
-        StopReason::Signal { sender, uid } => {
-            format!("stopped by {} from process {sender} (uid {uid})", stop.signal)
-        }
-        StopReason::Time => "stopped because the time of --stop-after or --rehearse had elapsed".to_owned(),
         StopReason::OwnExit if record.main_died_of_other_kill() => other_kill(record),
         StopReason::OwnExit => format!("the command {main} by itself"),
     }
@@ -230,7 +227,7 @@ mod tests {
     use super::super::fixtures::MAIN;
     use super::super::fixtures::{happy, ms, one, process, timed, unhappy};
     use super::super::generator::records;
-    use super::super::record::{MAX_PROCESSES, StopRecord, Timed};
+    use super::super::record::{MAX_PROCESSES, Sender, StopRecord, Timed};
     use super::*;
     use crate::outcome::Ended;
     use crate::plan::processes::Disposition;
@@ -263,8 +260,7 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
     #[test]
     fn a_step_alone_can_go_wrong() {
         let mut record = Record { main_ended: None, ..happy() };
-        record.stop =
-            record.stop.map(|stop| StopRecord { reason: StopReason::Signal { sender: 12, uid: 5 }, ..stop });
+        record.stop = record.stop.map(|stop| StopRecord { sender: Sender { pid: 12, uid: 5 }, ..stop });
         record.processes.clear();
         let id = StepId { when: When::PreStop, at: 0 };
         record.begin_step(ms(0), id, "command a\nb".to_owned());
@@ -288,7 +284,7 @@ drainit: the command exited with 3; KILL was sent to every remaining process aft
         assert_eq!(message(&record).as_deref(), Some(expected));
         record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::OwnExit, ..stop });
         assert!(message(&record).is_some_and(|text| text.contains("the command exited with 3 by itself; ")));
-        record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::Time, ..stop });
+        record.stop = happy().stop.map(|stop| StopRecord { reason: StopReason::Elapsed, ..stop });
         assert!(message(&record).is_some_and(|text| {
             text.contains("stopped because the time of --stop-after or --rehearse had elapsed")
         }));

@@ -161,7 +161,7 @@ impl Noted {
                         self.send(Signal::KILL, Target::All);
                     }
                     Action::Leave(_) => return Some(self.exit_code()),
-                    Action::BeginStop(_)
+                    Action::BeginStop { .. }
                     | Action::SignalOthers
                     | Action::SayWaiting { .. }
                     | Action::Observe

@@ -361,9 +361,8 @@ impl Supervisor {
         self.stopper.set_limit(self.plan.limit());
         let (main, recorder) = (self.main, &mut self.recorder);
         match action {
-            Action::BeginStop(reason) => {
+            Action::BeginStop { reason, signal } => {
                 let _ = self.held.check(self.clock.now());
-                let signal = self.plan.stop_signal().unwrap_or(Signal::TERM);
                 recorder.begin_stop(reason, signal, self.inbox.last());
             }
             Action::Forward { signal, to } => {

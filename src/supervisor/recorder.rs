@@ -12,7 +12,7 @@ use crate::plan::processes::signalled::Signalled;
 use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
-use crate::report::{self, ProcessEnd, Receiver, Record, StepOutcome, StopRecord, Timed, format};
+use crate::report::{self, ProcessEnd, Receiver, Record, Sender, StepOutcome, StopRecord, Timed, format};
 use crate::say::{at, info, warn};
 use crate::signal::Signal;
 use crate::sys::signals::Received;
@@ -73,21 +73,17 @@ impl<K: Kernel> Recorder<K> {
 
     /// A stop begins.
     pub(super) fn begin_stop(&mut self, reason: StopReason, signal: Signal, received: Option<Received>) {
-        let reason = match (reason, received) {
-            (StopReason::Signal(_), Some(received)) => {
-                report::StopReason::Signal { sender: received.sender, uid: received.sender_uid }
-            }
-            // The parent had ended before the parent death signal was set: this counts as the signal.
-            (StopReason::Signal(_), None) => report::StopReason::Signal { sender: 0, uid: 0 },
-            (StopReason::OwnExit, _) => report::StopReason::OwnExit,
-            (StopReason::Elapsed, _) => {
-                let option = if self.output.is_rehearsal() { "--rehearse" } else { "--stop-after" };
-                info!("{option} elapsed: the stop begins");
-                report::StopReason::Time
-            }
-        };
+        if reason == StopReason::Elapsed {
+            let option = if self.output.is_rehearsal() { "--rehearse" } else { "--stop-after" };
+            info!("{option} elapsed: the stop begins");
+        }
+        // Without a sender the parent had ended before the parent death signal was set: this counts as the signal.
+        let sender = received
+            .filter(|_| reason == StopReason::Signal)
+            .map(|received| Sender { pid: received.sender, uid: received.sender_uid })
+            .unwrap_or_default();
         self.is_dirty = true;
-        self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal });
+        self.record.stop = Some(StopRecord { at: self.kernel.now(), reason, signal, sender });
     }
 
     /// A signal came that stops other images, and began no stop here.

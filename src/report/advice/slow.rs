@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{NAMED, SLOW, outlived};
 use crate::outcome::Ended;
-use crate::plan::When;
 use crate::plan::processes::Disposition;
-use crate::report::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StopReason};
+use crate::plan::{StopReason, When};
+use crate::report::record::{ProcessEnd, ProcessRecord, Record, StepOutcome};
 use crate::report::{format, repeats};
 
 /// A process that does not handle the signal, and ended by itself this soon after main, had nothing left to do.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::timeline::{Canvas, draw};
 use super::{exit_code, judgement};
+use crate::plan::StopReason;
 use crate::report::generator::records;
-use crate::report::record::StopReason;
 
 /// The text without its colours, which end with each line.
 pub(super) fn plain(drawn: &str) -> String {

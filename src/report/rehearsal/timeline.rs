@@ -16,9 +16,9 @@ use std::time::Duration;
 use super::page::{Line, Style};
 use super::row::Row;
 use super::scale::Scale;
-use crate::plan::When;
+use crate::plan::{StopReason, When};
 use crate::report::format;
-use crate::report::record::{Record, StopReason};
+use crate::report::record::Record;
 use crate::report::repeats::Repeats;
 use crate::signal::Signal;
 
@@ -142,11 +142,9 @@ fn title(record: &Record) -> String {
     let command = format::command(record);
     let after = format::duration(origin(record));
     let Some(stop) = record.stop else { return format!("{command}: ended by itself after {after}; no stop") };
-    let signal = stop.signal;
     let why = match stop.reason {
-        StopReason::Time => String::new(),
-        StopReason::Signal { sender: 0, .. } => format!(" with {signal} from outside"),
-        StopReason::Signal { sender, uid } => format!(" with {signal} from process {sender} (uid {uid})"),
+        StopReason::Elapsed => String::new(),
+        StopReason::Signal => format!(" with {}", format::received(stop)),
         StopReason::OwnExit => " with its own exit".to_owned(),
     };
     let took = format::duration(record.stop_took().unwrap_or_default());
@@ -226,7 +224,8 @@ post-exit steps
     fn a_stop_that_did_not() {
         is_drawn(
             &plain(&ignoring_shell()),
-            r"/entrypoint.sh: the stop began at 5.0s with TERM from outside and took 4.6s
+            r"/entrypoint.sh: the stop began at 5.0s with TERM from outside the container and
+took 4.6s
                          0            2s           4s
                          +------------+------------+-----
 pre-stop steps
@@ -246,7 +245,8 @@ processes
         let drawn = draw(&ignoring_shell(), Canvas { width: 80, colour: true });
         is_drawn(
             &drawn.replace('\x1b', "^"),
-            r"^[1m/entrypoint.sh: the stop began at 5.0s with TERM from outside and took 4.6s^[0m
+            r"^[1m/entrypoint.sh: the stop began at 5.0s with TERM from outside the container and^[0m
+^[1mtook 4.6s^[0m
                          ^[90m0            2s           4s^[0m
                          ^[90m+------------+------------+-----^[0m
 ^[1mpre-stop steps^[0m
@@ -279,7 +279,7 @@ processes
         let drawn = draw(&ignoring_shell(), Canvas { width: 50, colour: false });
         assert!(
             drawn.starts_with(
-                "/entrypoint.sh: the stop began at 5.0s with TERM\nfrom outside and took 4.6s\n"
+                "/entrypoint.sh: the stop began at 5.0s with TERM\nfrom outside the container and took 4.6s\n"
             ),
             "{drawn}"
         );

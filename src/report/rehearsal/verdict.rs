@@ -1,11 +1,9 @@
 //! Whether a rehearsal went well, and why not.
 
 use crate::outcome::Ended;
-use crate::plan::{KillReason, StepId};
+use crate::plan::{KillReason, StepId, StopReason};
 use crate::report::format;
-use crate::report::record::{
-    ProcessEnd, ProcessRecord, Receiver, Record, StepOutcome, StepRecord, StopReason, Timed,
-};
+use crate::report::record::{ProcessEnd, ProcessRecord, Receiver, Record, StepOutcome, StepRecord, Timed};
 use crate::signal::Signal;
 
 /// How many processes are named for one kind of trouble.
@@ -220,7 +218,7 @@ mod tests {
     fn processes_that_end_by_themselves_pass() {
         assert_eq!(reasons(&well()), [""; 0]);
         assert_eq!(summary(&well()), "every process ended by itself 1.7s after TERM");
-        let by_signal = StopReason::Signal { sender: 0, uid: 0 };
+        let by_signal = StopReason::Signal;
         let stop = well().stop.map(|stop| StopRecord { reason: by_signal, ..stop });
         assert_eq!(reasons(&Record { stop, ..well() }), [""; 0], "it was stopped before its time");
         let ended_first =
@@ -236,7 +234,12 @@ mod tests {
     fn a_command_that_ends_before_the_stop_fails() {
         let reason = "true exited with 0 by itself after 3ms, before the stop";
         assert_eq!(reasons(&left_alone()), [reason]);
-        let own_exit = StopRecord { at: ms(3), reason: StopReason::OwnExit, signal: Signal::TERM };
+        let own_exit = StopRecord {
+            at: ms(3),
+            reason: StopReason::OwnExit,
+            signal: Signal::TERM,
+            sender: Sender::default(),
+        };
         assert_eq!(reasons(&Record { stop: Some(own_exit), ..left_alone() }), [reason]);
     }
 
@@ -354,7 +357,12 @@ mod tests {
 
     #[test]
     fn any_signal_of_the_stop_may_end_main() {
-        let rewritten = StopRecord { at: ms(5_000), reason: StopReason::Time, signal: Signal::USR1 };
+        let rewritten = StopRecord {
+            at: ms(5_000),
+            reason: StopReason::Elapsed,
+            signal: Signal::USR1,
+            sender: Sender::default(),
+        };
         let mut record = Record { stop: Some(rewritten), ..well() };
         record.main_ended = Some(timed(6_900, Ended::Killed(Signal::QUIT)));
         record.exit_code = Some(131);

@@ -232,11 +232,11 @@ impl Run<'_> {
         self.stopper.set_limit(self.plan.limit());
         let (main, recorder, now) = (self.main, &mut self.recorder, self.sim.now());
         match action {
-            Action::BeginStop(reason) => {
+            Action::BeginStop { reason, signal } => {
                 let grace = self.spec.policy.grace_period;
                 self.bound = grace.map(|grace| now + grace + KILL_PATIENCE);
                 self.slack_before = self.sim.world().watch.slack;
-                recorder.begin_stop(reason, self.plan.stop_signal().unwrap_or(Signal::TERM), None);
+                recorder.begin_stop(reason, signal, None);
             }
             Action::Forward { signal, to } => {
                 self.sim.world().watch.sending = Sending::Forwarding;
