@@ -10,6 +10,8 @@ use crate::signal::Signal;
 
 /// The longest text from outside that is shown in full.
 const LONGEST_NAME: usize = 64;
+/// The words for a process that the kernel does not let drainit signal.
+pub(super) const REFUSED: &str = "drainit is not permitted to signal it";
 /// The words for a process that was killed by another party: the kernel, the runtime, an operator.
 pub const FOREIGN_KILL: &str = "died of a KILL that drainit did not send";
 /// The words to add if that was the kernel, as far as can be seen.
@@ -158,14 +160,14 @@ pub(super) fn disposition(disposition: Disposition) -> &'static str {
     }
 }
 
-/// What a process does about a signal: `ignores TERM`.
-#[must_use]
-pub fn reaction(disposition: Disposition, signal: Signal) -> String {
+/// What a process does about a signal that it was sent, as far as that is known: `ignores TERM`.
+pub(super) fn reaction(disposition: Option<Disposition>, signal: Signal) -> String {
     let verb = match disposition {
-        Disposition::Ignored => "ignores",
-        Disposition::Blocked => "blocks",
-        Disposition::Caught => "catches",
-        Disposition::Default => "has no handler for",
+        Some(Disposition::Ignored) => "ignores",
+        Some(Disposition::Blocked) => "blocks",
+        Some(Disposition::Caught) => "catches",
+        Some(Disposition::Default) => "has no handler for",
+        None => "was sent",
     };
     format!("{verb} {signal}")
 }
@@ -220,7 +222,7 @@ pub fn not_sent(one: &Process, signal: Signal) -> String {
 /// A process that is waited for and that drainit may not signal.
 #[must_use]
 pub fn refused(one: &Process) -> String {
-    format!("{}: {}, drainit is not permitted to signal it", process(one.name, one.pid), state(one.state))
+    format!("{}: {}, {REFUSED}", process(one.name, one.pid), state(one.state))
 }
 
 /// A process that is waited for: `bash (7): sleeping, catches TERM, waits for its foreground command sleep (9)`.
@@ -232,7 +234,7 @@ pub fn waited_for(
 ) -> String {
     let mut text = format!("{}: {}", process(one.name, one.pid), state(one.state));
     if let Some((disposition, signal)) = reacts {
-        text.push_str(&format!(", {}", reaction(disposition, signal)));
+        text.push_str(&format!(", {}", reaction(Some(disposition), signal)));
     }
     let child = |child: &Process| process(child.name, child.pid);
     match waits {

@@ -47,15 +47,8 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     }
     for one in record.processes.iter().filter(|one| record.end_of(one).is_none()) {
         let main = if one.is_main { ", the command" } else { "" };
-        let reaction = match (one.signalled, one.disposition) {
-            (None, _) if one.refused.is_some() => "drainit is not permitted to signal it".to_owned(),
-            (None, _) if record.began_later(one) => "began after the signal".to_owned(),
-            (None, _) => "was not signalled".to_owned(),
-            (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
-            (Some(sent), None) => format!("was sent {}", sent.what),
-        };
-        let name = format::process(one.name, one.pid);
-        lines.push(format!("  {name}{main}, {}: {reaction}", format::state(one.state)));
+        let (name, state) = (format::process(one.name, one.pid), format::state(one.state));
+        lines.push(format!("  {name}{main}, {state}: {}", reaction(record, one)));
     }
     if lines.len() == 1 {
         lines.push("  the command had not been signalled yet".to_owned());
@@ -187,13 +180,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
             format!(", {}", format::state(process.state))
         }
     };
-    let reaction = match (process.signalled, process.disposition) {
-        (None, _) if process.refused.is_some() => "drainit is not permitted to signal it".to_owned(),
-        (None, _) if record.began_later(process) => "began after the signal".to_owned(),
-        (None, _) => "was not signalled".to_owned(),
-        (Some(sent), Some(disposition)) => format::reaction(disposition, sent.what),
-        (Some(sent), None) => format!("was sent {}", sent.what),
-    };
+    let reaction = reaction(record, process);
     let after = record.waited(process).map(|waited| format!(" after {}", format::duration(waited)));
     let after = after.unwrap_or_default();
     let end = match (trouble, record.end_of(process).map(|end| end.what)) {
@@ -205,6 +192,16 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
         (Trouble::Ignored, Some(ProcessEnd::Gone | ProcessEnd::LeftBehind)) => format!("gone{after}"),
     };
     format!("  {name}{main}{state}: {reaction}, {end}")
+}
+
+/// What the process did about the signal, or why it was not signalled.
+fn reaction(record: &Record, process: &ProcessRecord) -> String {
+    match process.signalled {
+        Some(sent) => format::reaction(process.disposition, sent.what),
+        None if process.refused.is_some() => format::REFUSED.to_owned(),
+        None if record.began_later(process) => "began after the signal".to_owned(),
+        None => "was not signalled".to_owned(),
+    }
 }
 
 /// `  pre-stop step command drain.sh: exited with 1 after 200ms`; `None` if it went well.

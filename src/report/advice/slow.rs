@@ -90,13 +90,12 @@ pub(super) fn slowest(record: &Record) -> Option<String> {
     let end = |process: &&ProcessRecord| record.end_of(process).map(|end| end.at);
     let slowest = record.processes.iter().max_by_key(end)?;
     let sent = slowest.signalled?;
-    let disposition =
-        slowest.disposition.filter(|one| matches!(one, Disposition::Caught | Disposition::Blocked))?;
+    slowest.disposition.filter(|one| matches!(one, Disposition::Caught | Disposition::Blocked))?;
     let end = record.end_of(slowest).filter(|end| end.what != ProcessEnd::LeftBehind)?;
     let took = end.at.saturating_sub(sent.at);
     let is_slow = took >= SLOW && took.saturating_mul(5) >= whole.saturating_mul(4);
     (is_slow && !record.was_killed(slowest)).then(|| {
-        let reacts = format::reaction(disposition, sent.what);
+        let reacts = format::reaction(slowest.disposition, sent.what);
         let name = format::process(slowest.name, slowest.pid);
         format!("{name} {reacts} and took {} to end: most of the stop", format::duration(took))
     })

@@ -96,10 +96,7 @@ fn why_killed(record: &Record, killed: Timed<KillReason>, process: &ProcessRecor
             None => format!("{name} was killed after {after} without having been signalled"),
         };
     };
-    let reacts = process.disposition.map_or_else(
-        || format!("was sent {}", sent.what),
-        |disposition| format::reaction(disposition, sent.what),
-    );
+    let reacts = format::reaction(process.disposition, sent.what);
     match killed.what {
         _ if process.ignored().is_some() => format!("{name} {reacts} and was killed after {after}"),
         KillReason::Ignored(ignored) => {
