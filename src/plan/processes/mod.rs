@@ -168,18 +168,6 @@ pub enum Disposition {
     Default,
 }
 
-impl fmt::Display for Disposition {
-    /// As a verb: `bash ignores TERM`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ignored => "ignores",
-            Self::Blocked => "blocks",
-            Self::Caught => "catches",
-            Self::Default => "does not handle",
-        })
-    }
-}
-
 /// A process's own name: at most 15 bytes of anything.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ProcessName([u8; 16]);
