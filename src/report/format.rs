@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{Record, Sender, StopRecord};
+use super::record::{Record, Sender, StepOutcome, StepRecord, StopRecord};
 use crate::outcome::Ended;
 use crate::plan::When;
 use crate::plan::processes::{Disposition, Process, ProcessName};
@@ -12,6 +12,8 @@ use crate::signal::Signal;
 const LONGEST_NAME: usize = 64;
 /// The words for a process that the kernel does not let drainit signal.
 pub(super) const REFUSED: &str = "drainit is not permitted to signal it";
+/// The words for a process or a step of which it is not known what became of it.
+pub(super) const NO_END: &str = "was not seen to end";
 /// The words for a process that was killed by another party: the kernel, the runtime, an operator.
 pub const FOREIGN_KILL: &str = "died of a KILL that drainit did not send";
 /// The words to add if that was the kernel, as far as can be seen.
@@ -194,8 +196,21 @@ pub(super) fn kind_and_name(step: &str) -> (&str, Option<&str>) {
     step.split_once(' ').map_or((step, None), |(kind, name)| (kind, Some(name)))
 }
 
+/// What became of a step: `done in 1.2s`, `exited with 1 after 200ms`.
+pub(super) fn outcome(step: &StepRecord) -> String {
+    let took = step.took().map(duration).unwrap_or_default();
+    match step.ended.map(|end| end.what) {
+        Some(StepOutcome::Succeeded) => format!("done in {took}"),
+        Some(StepOutcome::Failed(ended)) => format!("{} after {took}", failure(&step.name, ended)),
+        Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
+        Some(StepOutcome::TimedOut) => format!("timed out after {took}"),
+        Some(StepOutcome::Dropped) => format!("dropped after {took}"),
+        None => NO_END.to_owned(),
+    }
+}
+
 /// How a step failed. If drainit does the step itself, the exit code means nothing to the reader: the log says why it failed.
-pub(super) fn failure(step: &str, ended: Ended) -> String {
+fn failure(step: &str, ended: Ended) -> String {
     match (kind_and_name(step).0, ended) {
         ("http" | "idle", Ended::Exited(_)) => "failed".to_owned(),
         _ => ended.to_string(),

@@ -261,13 +261,10 @@ impl Record {
     /// Whether all went well: no process was killed or left behind, no KILL from elsewhere ended main, and every step did its work.
     #[must_use]
     pub fn went_well(&self) -> bool {
-        let step_went_well = |step: &StepRecord| {
-            matches!(step.ended, Some(Timed { what: StepOutcome::Succeeded | StepOutcome::Dropped, .. }))
-        };
         self.killed.is_none()
             && self.step_killed.is_none()
             && !self.main_died_of_other_kill()
-            && self.steps.iter().all(step_went_well)
+            && self.steps.iter().all(StepRecord::went_well)
             && !self.processes.iter().any(ProcessRecord::is_left_behind)
     }
 
@@ -399,6 +396,12 @@ impl ProcessRecord {
 }
 
 impl StepRecord {
+    /// Whether it did its work, or there was none left.
+    #[must_use]
+    pub fn went_well(&self) -> bool {
+        matches!(self.ended, Some(Timed { what: StepOutcome::Succeeded | StepOutcome::Dropped, .. }))
+    }
+
     /// How long it took; `None` if its end was not seen.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {

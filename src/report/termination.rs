@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{ProcessEnd, ProcessRecord, Record, StepOutcome, StepRecord};
+use super::record::{ProcessEnd, ProcessRecord, Record, StepRecord};
 use super::repeats::Repeats;
 use super::{advice, format};
 use crate::plan::{KillReason, StopReason};
@@ -187,7 +187,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
         (Trouble::LeftBehind, _) if process.refused.is_some() => "left behind".to_owned(),
         (Trouble::LeftBehind, _) => "left behind: KILL did not end it".to_owned(),
         (Trouble::Killed, _) => format!("killed{after}"),
-        (Trouble::EndUnknown, _) | (Trouble::Ignored, None) => "its end was not seen".to_owned(),
+        (Trouble::EndUnknown, _) | (Trouble::Ignored, None) => format::NO_END.to_owned(),
         (Trouble::Ignored, Some(ProcessEnd::Reaped(ended))) => format!("{ended}{after}"),
         (Trouble::Ignored, Some(ProcessEnd::Gone | ProcessEnd::LeftBehind)) => format!("gone{after}"),
     };
@@ -206,15 +206,8 @@ fn reaction(record: &Record, process: &ProcessRecord) -> String {
 
 /// `  pre-stop step command drain.sh: exited with 1 after 200ms`; `None` if it went well.
 fn step(step: &StepRecord) -> Option<String> {
-    let after = step.took().map(format::duration).unwrap_or_default();
-    let outcome = match step.ended.map(|end| end.what) {
-        Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(ended)) => format!("{} after {after}", format::failure(&step.name, ended)),
-        Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
-        Some(StepOutcome::TimedOut) => format!("timed out after {after}"),
-        None => "its end was not seen".to_owned(),
-    };
-    Some(format!("  {} step {}: {outcome}", format::when(step.id.when), format::name(&step.name)))
+    let (when, name, outcome) = (format::when(step.id.when), format::name(&step.name), format::outcome(step));
+    (!step.went_well()).then(|| format!("  {when} step {name}: {outcome}"))
 }
 
 #[cfg(test)]
@@ -224,7 +217,7 @@ mod tests {
     use super::super::fixtures::MAIN;
     use super::super::fixtures::{happy, ms, one, process, timed, unhappy};
     use super::super::generator::records;
-    use super::super::record::{MAX_PROCESSES, Sender, StopRecord, Timed};
+    use super::super::record::{MAX_PROCESSES, Sender, StepOutcome, StopRecord, Timed};
     use super::*;
     use crate::outcome::Ended;
     use crate::plan::processes::Disposition;
@@ -246,7 +239,7 @@ drainit: stopped by TERM from outside the container; the stop took 4.3s; 3 proce
   pre-stop step command drain.sh: exited with 1 after 200ms
   pre-stop step idle 8080: timed out after 5.3s
   post-exit step command gone: could not be started
-  post-exit step http localhost: its end was not seen
+  post-exit step http localhost: was not seen to end
   advice: bash (7) ignores TERM: exec the server in the entrypoint, or send a signal that it handles with --rewrite TERM:SIGNAL
   advice: the pre-stop step 'sleep' took 3.0s of the stop's 4.3s
   advice: the pre-stop step 'idle 8080' used up the drain's time and was ended after 5.3s: make it faster, or raise --pre-stop-timeout and --grace-period
@@ -308,7 +301,7 @@ drainit: the command exited with 3; KILL was sent to every remaining process aft
             lines,
             [
                 "  nfs (9), uninterruptible: ignores TERM, left behind: KILL did not end it",
-                "  worker (8), sleeping: ignores TERM, its end was not seen",
+                "  worker (8), sleeping: ignores TERM, was not seen to end",
                 "  bash (7): ignores TERM, gone after 1.0s",
             ]
         );

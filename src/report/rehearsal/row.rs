@@ -6,9 +6,7 @@ use super::page::{Line, Style};
 use super::scale::Scale;
 use crate::outcome::Ended;
 use crate::report::format;
-use crate::report::record::{
-    ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepOutcome, StepRecord, Timed,
-};
+use crate::report::record::{ProcessEnd, ProcessRecord, Receiver, Record, SentSignal, StepRecord, Timed};
 use crate::report::repeats::Repeats;
 use crate::signal::Signal;
 
@@ -37,17 +35,6 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn of_step(record: &Record, step: &StepRecord) -> Self {
         let ended = step.ended.map(|end| end.at);
-        let took = format::duration(step.took().unwrap_or_default());
-        let (outcome, is_bad) = match step.ended.map(|end| end.what) {
-            Some(StepOutcome::Succeeded) => (format!("done in {took}"), false),
-            Some(StepOutcome::Failed(how)) => {
-                (format!("{} in {took}", format::failure(&step.name, how)), true)
-            }
-            Some(StepOutcome::NotStarted) => ("not started".to_owned(), true),
-            Some(StepOutcome::TimedOut) => (format!("timed out after {took}"), true),
-            Some(StepOutcome::Dropped) => (format!("dropped after {took}"), false),
-            None => ("end not seen".to_owned(), true),
-        };
         let was_there = |at: Duration| step.began <= at && ended.is_none_or(|end| at <= end);
         let to_step = record.sent.last.iter().filter(|sent| sent.to == Receiver::Step(step.id));
         let signals = to_step.filter(|sent| was_there(sent.at)).map(|sent| (sent.at, sent.signal)).collect();
@@ -60,9 +47,9 @@ impl Row {
             signalled: Some(step.began),
             killed: None,
             signals,
-            outcome,
+            outcome: format::outcome(step),
             is_main: false,
-            is_bad,
+            is_bad: !step.went_well(),
         }
     }
 
@@ -73,7 +60,7 @@ impl Row {
         let killed = record.killed.map(|killed| killed.at).filter(|&at| was_there(at));
         let (outcome, is_bad) = match end {
             Some(end) => ending(end, killed, origin),
-            None => ("end not seen".to_owned(), false),
+            None => (format::NO_END.to_owned(), false),
         };
         Self {
             name: process.name.to_string(),

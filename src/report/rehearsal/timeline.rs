@@ -70,7 +70,7 @@ pub(super) fn draw(record: &Record, canvas: Canvas) -> String {
         end = row.ended.map_or(end, |ended| ended.max(end));
     }
     let shape = width.max(NARROWEST);
-    let (label, outcome) = (label.min(shape * 3 / 10), outcome.min(shape * 9 / 20));
+    let (label, outcome) = (label.min(shape * 3 / 10), outcome.min(shape / 2));
     let scale = Scale::new(origin, end, shape.saturating_sub(label + outcome + 2));
 
     let mut text = String::new();
@@ -226,14 +226,14 @@ post-exit steps
             &plain(&ignoring_shell()),
             r"/entrypoint.sh: the stop began at 5.0s with TERM from outside the container and
 took 4.6s
-                         0            2s           4s
-                         +------------+------------+-----
+                         0           2s          4s
+                         +-----------+-----------+----
 pre-stop steps
- command notify.sh       =|                               exited with 1 in 200ms
+ command notify.sh       =|                            exited with 1 after 200ms
 processes
- entrypoint.sh (7)        TERM===========K                killed at 2.5s
- \x1b[2J\n (9)            TERM===========KILL###########> left behind
- quite-a-long~ (1234567)  T                               died of TERM at 210ms
+ entrypoint.sh (7)        TERM==========K              killed at 2.5s
+ \x1b[2J\n (9)            TERM==========KILL#########> left behind
+ quite-a-long~ (1234567)  T                            died of TERM at 210ms
 [-] before   [=] signalled   [#] after KILL   [|] end   [>] still there
 [K] KILL   [T] TERM
 ",
@@ -247,14 +247,14 @@ processes
             &drawn.replace('\x1b', "^"),
             r"^[1m/entrypoint.sh: the stop began at 5.0s with TERM from outside the container and^[0m
 ^[1mtook 4.6s^[0m
-                         ^[90m0            2s           4s^[0m
-                         ^[90m+------------+------------+-----^[0m
+                         ^[90m0           2s          4s^[0m
+                         ^[90m+-----------+-----------+----^[0m
 ^[1mpre-stop steps^[0m
- command notify.sh       ^[33;43m=^[0m^[90m|^[0m                               ^[31mexited with 1 in 200ms^[0m
+ command notify.sh       ^[33;43m=^[0m^[90m|^[0m                            ^[31mexited with 1 after 200ms^[0m
 ^[1mprocesses^[0m
- entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mK^[0m                ^[31mkilled at 2.5s^[0m
- \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m===========^[0m^[97;41mKILL^[0m^[31;41m###########^[0m^[90m>^[0m ^[31mleft behind^[0m
- quite-a-long~ (1234567)  ^[30;47mT^[0m                               died of TERM at 210ms
+ entrypoint.sh (7)        ^[30;47mTERM^[0m^[33;43m==========^[0m^[97;41mK^[0m              ^[31mkilled at 2.5s^[0m
+ \x1b[2J\n (9)            ^[30;47mTERM^[0m^[33;43m==========^[0m^[97;41mKILL^[0m^[31;41m#########^[0m^[90m>^[0m ^[31mleft behind^[0m
+ quite-a-long~ (1234567)  ^[30;47mT^[0m                            died of TERM at 210ms
 ^[90m[-] before   [=] signalled   [#] after KILL   [|] end   [>] still there^[0m
 ^[90m[K] KILL   [T] TERM^[0m
 ",
@@ -284,7 +284,7 @@ processes
             "{drawn}"
         );
         assert!(
-            drawn.contains("exited with 1 in 200ms\n") && drawn.contains("died of TERM at 210ms\n"),
+            drawn.contains("exited with 1 after 200ms\n") && drawn.contains("died of TERM at 210ms\n"),
             "{drawn}"
         );
         let legend: Vec<&str> = drawn.lines().skip_while(|line| !line.starts_with("[-]")).collect();
@@ -292,7 +292,7 @@ processes
             legend,
             [
                 "[-] before   [=] signalled   [#] after KILL",
-                "[|] end   [>] still there   [K] KILL   [T] TERM"
+                "[|] end   [>] still there   [T] TERM   [K] KILL"
             ],
             "{drawn}"
         );

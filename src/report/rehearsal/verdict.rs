@@ -3,7 +3,7 @@
 use crate::outcome::Ended;
 use crate::plan::{KillReason, StepId, StopReason};
 use crate::report::format;
-use crate::report::record::{ProcessEnd, ProcessRecord, Receiver, Record, StepOutcome, StepRecord, Timed};
+use crate::report::record::{ProcessEnd, ProcessRecord, Receiver, Record, StepRecord, Timed};
 use crate::signal::Signal;
 
 /// How many processes are named for one kind of trouble.
@@ -192,15 +192,8 @@ fn left_behind(process: &ProcessRecord) -> Option<String> {
 }
 
 fn step_failed(step: &StepRecord) -> Option<String> {
-    let took = step.took().map(format::duration).unwrap_or_default();
-    let how = match step.ended.map(|end| end.what) {
-        Some(StepOutcome::Succeeded | StepOutcome::Dropped) => return None,
-        Some(StepOutcome::Failed(how)) => format!("{} after {took}", format::failure(&step.name, how)),
-        Some(StepOutcome::NotStarted) => "could not be started".to_owned(),
-        Some(StepOutcome::TimedOut) => format!("timed out after {took}"),
-        None => "was not seen to end".to_owned(),
-    };
-    Some(format!("the {} step '{}' {how}", format::when(step.id.when), format::name(&step.name)))
+    let (when, name, outcome) = (format::when(step.id.when), format::name(&step.name), format::outcome(step));
+    (!step.went_well()).then(|| format!("the {when} step '{name}' {outcome}"))
 }
 
 #[cfg(test)]
