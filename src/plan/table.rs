@@ -37,7 +37,8 @@ requested at 10. `next` is the phase, and when drainit acts again by itself.
 
 *By the rule* means that a process that handles the signal answers for its descendants ([the rule](processes.md)). Between these rows drainit looks
 for orphans to signal: 20, 50, 100, 200 and 400 ms after a signal, then every 250 ms, and whenever a child ends. From `--ignored-after` on a
-look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal.
+look also judges whether waiting can help. *Futile* means that the processes that are left ignore the signal
+([the rule](processes.md#whether-waiting-can-help)).
 ";
 
 /// Which rows a document has.

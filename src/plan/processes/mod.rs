@@ -17,6 +17,8 @@ pub mod facts;
 pub(crate) mod fixtures;
 pub mod foreground;
 pub mod ignoring;
+#[cfg(test)]
+mod outlook_table;
 mod readers;
 pub mod shells;
 pub mod signalled;

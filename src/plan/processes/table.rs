@@ -8,7 +8,7 @@ use super::facts::{Call, FactTable, Facts, Status, Stdin};
 use super::fixtures::{MAIN, Sample, world};
 use super::shells::Shell;
 use super::signalled::{Moment, OrphanVerdict, Signalled};
-use super::{Disposition, SignalState, Table};
+use super::{Disposition, SignalState, Table, outlook_table};
 use crate::plan::StopSignal;
 use crate::signal::Signal;
 
@@ -16,9 +16,9 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/processes.md");
 const BLESS: &str = "DRAINIT_BLESS";
 
 const HEAD: &str = "\
-# Which processes a stop signals
+# Which processes a stop signals, and which it waits for
 
-Generated from the rule by a test (`DRAINIT_BLESS=1 cargo test process_table` writes it); do not edit.
+Generated from the rules by a test (`DRAINIT_BLESS=1 cargo test process_table` writes it); do not edit.
 
 *A process that handles the signal answers for its descendants.* Each row is a way to start a container, and which processes get TERM when the stop
 begins. `server` catches TERM, INT and QUIT unless it says otherwise. A process that dies of the signal leaves its children behind. drainit
@@ -322,6 +322,8 @@ fn process_table_is_current() {
         let entrypoint = case.entrypoint.replace('|', "\\|");
         let _ = writeln!(text, "| {entrypoint} | {first} | {second} |");
     }
+    text += outlook_table::HEAD;
+    text += &outlook_table::rows();
     if std::env::var_os(BLESS).is_some() {
         std::fs::write(FILE, &text).expect("docs/ can be written");
     }
