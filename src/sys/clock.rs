@@ -31,7 +31,6 @@ fn read(clock: libc::clockid_t) -> Duration {
 }
 
 /// This way cannot be refused by a system call filter. If the clock stood still, no deadline would ever come.
-#[cold]
 fn read_from_pages(clock: libc::clockid_t) -> Duration {
     #[cfg(target_pointer_width = "64")]
     {

@@ -68,12 +68,10 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 impl Allocator {
-    #[inline]
     fn or_spare(&self, memory: *mut u8, layout: Layout) -> *mut u8 {
         if memory.is_null() { self.take_spare(layout) } else { memory }
     }
 
-    #[cold]
     fn take_spare(&self, layout: Layout) -> *mut u8 {
         SPARE.take(layout).unwrap_or_else(|| (self.failed)())
     }

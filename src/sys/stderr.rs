@@ -119,7 +119,6 @@ fn is_writable() -> bool {
 }
 
 /// poll(2) takes no more descriptors than may be opened, so none if RLIMIT_NOFILE is 0; select(2) does not look at that.
-#[cold]
 fn is_selected() -> bool {
     let mut set = MaybeUninit::<libc::fd_set>::zeroed();
     // SAFETY: zeroed is the empty set.

@@ -84,7 +84,6 @@ fn wait_by_pid(pid: i32, options: i32) -> io::Result<(i32, i32)> {
 }
 
 /// The same by waitid(2), which gives the same facts in another form.
-#[cold]
 fn wait_by_id(pid: i32, options: i32) -> io::Result<(i32, i32)> {
     // SAFETY: zeroed is a struct of numbers.
     let mut info: libc::siginfo_t = unsafe { mem::zeroed() };

@@ -218,8 +218,6 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Not inlined into `forward`: a look takes a page of the stack.
-    #[inline(never)]
     fn say_main_refused(&mut self, main: i32, signal: Signal) {
         if let Some(process) = self.kernel.process(main) {
             self.say_refused(&process, signal);
