@@ -128,11 +128,12 @@ fn uses(files: &[File]) -> Uses {
     let mut uses = Uses::new();
     for file in files {
         for mut used in paths(&file.code).iter().filter_map(|path| from_root(path, &file.module, &modules)) {
-            // A name that is handed on by another module, or by several.
-            while let Some((end, target)) = (1..=used.len())
-                .filter(|&end| !modules.contains(&used[..end].to_vec()))
-                .find_map(|end| Some((end, imported.get(&used[..end])?)))
-            {
+            // A name that is handed on by another module, or by several, and not for ever.
+            for _ in 0..modules.len() {
+                let found = (1..=used.len())
+                    .filter(|&end| !modules.contains(&used[..end].to_vec()))
+                    .find_map(|end| Some((end, imported.get(&used[..end])?)));
+                let Some((end, target)) = found else { break };
                 used = joined(target, &used[end..]);
             }
             // The module alone, without what is named of it.
@@ -232,6 +233,9 @@ fn a_circle_is_found_at_every_depth() {
     let handed_on = [file("x", "mod a;\nmod b;\npub use a::Thing;"), file("x::a", "use super::b;")];
     let handed_on = handed_on.into_iter().chain([file("x::b", "fn f(thing: super::Thing) {}")]);
     assert_eq!(found(&handed_on.collect::<Vec<_>>()), [r#"x: {"a", "b"}"#]);
+
+    let each_other = [file("a", "use super::b::Thing;"), file("b", "use super::a::Thing;")];
+    assert_eq!(found(&each_other), [r#": {"a", "b"}"#]);
 }
 
 #[test]
