@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
+use humantime::format_duration;
 
 use crate::cli::Setting;
 use crate::error::StartError;
@@ -92,17 +92,17 @@ fn futile(policy: &StopPolicy, FutileStep { id, begins, slept, time }: FutileSte
     let name = step(policy, id).map(|step| format!("{} {step}", format::when(id.when))).unwrap_or_default();
     let limit = match (id.when, policy.grace_period) {
         (When::PreStop, Some(grace)) if time < policy.pre_stop_timeout => {
-            format!("--grace-period {} leaves the drain {}", exact(grace), exact(time))
+            format!("--grace-period {} leaves the drain {}", format_duration(grace), format_duration(time))
         }
-        (When::PreStop, _) => format!("the drain has {} (--pre-stop-timeout)", exact(time)),
-        (When::PostExit, Some(_)) => format!("the grace period leaves {}", exact(time)),
-        (When::PostExit, None) => format!("the steps after the end have {}", exact(time)),
+        (When::PreStop, _) => format!("the drain has {} (--pre-stop-timeout)", format_duration(time)),
+        (When::PostExit, Some(_)) => format!("the grace period leaves {}", format_duration(time)),
+        (When::PostExit, None) => format!("the steps after the end have {}", format_duration(time)),
     };
     match (begins, slept.is_zero()) {
         (true, _) => format!("{name} is cut off: {limit}"),
         (false, true) => format!("{name} never begins: {limit}"),
         (false, false) => {
-            format!("{name} never begins: the sleeps before it take {}, and {limit}", exact(slept))
+            format!("{name} never begins: the sleeps before it take {}, and {limit}", format_duration(slept))
         }
     }
 }
@@ -113,11 +113,6 @@ fn step(policy: &StopPolicy, id: StepId) -> Option<&Step> {
         When::PostExit => &policy.post_exit,
     };
     steps.get(id.at)
-}
-
-/// The time as it was typed, if that was in whole seconds.
-fn exact(time: Duration) -> String {
-    if time.subsec_nanos() == 0 { format!("{}s", time.as_secs()) } else { format::duration(time) }
 }
 
 /// Why a step's program cannot be run, if that is known. drainit sees at least as much as the command's user does.
@@ -134,6 +129,8 @@ fn cannot_run(step: &Step, settings: &Settings) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -195,7 +192,7 @@ mod tests {
             ]
         );
         policy.grace_period = Some(seconds(3));
-        let short = "pre-stop sleep is cut off: --grace-period 3s leaves the drain 1.5s";
+        let short = "pre-stop sleep is cut off: --grace-period 3s leaves the drain 1s 500ms";
         assert_eq!(said(&policy).first().map(String::as_str), Some(short));
         policy.grace_period = Some(Duration::ZERO);
         let none = "pre-stop idle 80 never begins: the sleeps before it take 9s, and --grace-period 0s leaves the drain 0s";

@@ -1,7 +1,8 @@
 //! Events and actions in words, as in `docs/policy.md` and in the log at its most detailed.
 
 use std::fmt;
-use std::time::Duration;
+
+use humantime::format_duration;
 
 use super::processes::ignoring::Outlook;
 use super::{
@@ -41,16 +42,18 @@ impl fmt::Display for Action {
             }
             Self::SignalOthers => "the signal, by the rule, to those that were not signalled",
             Self::LastCall { until_kill } => {
-                let left = Seconds(*until_kill);
+                let left = format_duration(*until_kill);
                 return write!(f, "last call: the signal to all that were not signalled, KILL in {left}");
             }
             Self::Look { judges: false } => "look for orphans",
             Self::Look { judges: true } => "look for orphans, and whether waiting can help",
-            Self::SayWaiting { since } => return write!(f, "warning: waiting for {}", Seconds(*since)),
+            Self::SayWaiting { since } => {
+                return write!(f, "warning: waiting for {}", format_duration(*since));
+            }
             Self::Observe => "look which processes have ended",
             Self::StartStep { step, time_left } => {
                 let number = step.at.saturating_add(1);
-                return write!(f, "start step {number} ({} left)", Seconds(*time_left));
+                return write!(f, "start step {number} ({} left)", format_duration(*time_left));
             }
             Self::EndStep { step, why } => {
                 let number = step.at.saturating_add(1);
@@ -80,17 +83,6 @@ impl fmt::Display for Rewritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(StopSignal { received, rewritten }) = self;
         if received == rewritten { received.fmt(f) } else { write!(f, "{rewritten} for {received}") }
-    }
-}
-
-/// `2.5 s`.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without floating-point numbers: the code that prints them takes 8 KB.
-        let digits = format!("{}.{:09}", self.0.as_secs(), self.0.subsec_nanos());
-        write!(f, "{} s", digits.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

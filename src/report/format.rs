@@ -34,17 +34,6 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A round length of time, as short as can be: `200ms`, `0.5s` if `beside_seconds`, `2s`, `1m30s`.
-pub(super) fn round_duration(millis: u64, beside_seconds: bool) -> String {
-    match millis {
-        0 => "0".to_owned(),
-        _ if !beside_seconds => format!("{millis}ms"),
-        MINUTE.. => compound(millis),
-        _ if millis.is_multiple_of(SECOND) => format!("{}s", millis / SECOND),
-        _ => format!("{}.{}s", millis / SECOND, millis % SECOND / 100),
-    }
-}
-
 /// Hours, minutes and seconds, without those that are 0.
 fn compound(millis: u64) -> String {
     let parts = [(millis / HOUR, 'h'), (millis % HOUR / MINUTE, 'm'), (millis % MINUTE / SECOND, 's')];

@@ -72,7 +72,7 @@ fn is_bar(word: &str) -> bool {
 fn two_runs_of_one_story_read_the_same() {
     let one = "\
 server: drainit began a stop after 1.0s; the stop took 1.9s
-                0          0.5s      1s        1.5s
+                0          500ms     1s        1.5s
                 +----------+----------+----------+-----------+
 pre-stop steps
  idle 8080      ====|                                          done in 200ms

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::report::format::{milliseconds, round_duration};
+use crate::report::format::{duration, milliseconds};
 
 /// The shortest time that a scale shows, so that a stop of no length still has one.
 const LEAST_SPAN: Duration = Duration::from_millis(10);
@@ -77,7 +77,7 @@ impl Scale {
             let past = Duration::from_millis(at);
             let column = self.column(self.origin.saturating_add(past));
             marks.get_mut(column).into_iter().for_each(|mark| *mark = '+');
-            let word = round_duration(at, span >= SECOND);
+            let word = if at == 0 { "0".to_owned() } else { duration(past).replace(".0s", "s") };
             let is_free = words.is_empty() || words.len() < column;
             if is_free && column + word.len() <= self.cells {
                 words.push_str(&" ".repeat(column - words.len()));
@@ -115,7 +115,7 @@ mod tests {
             (
                 2_300,
                 50,
-                "0         0.5s       1s        1.5s       2s",
+                "0         500ms      1s        1.5s       2s",
                 "+---------+----------+---------+----------+-------",
             ),
             (90_000, 40, "0            30s          1m", "+------------+------------+------------+"),

@@ -204,7 +204,7 @@ mod tests {
         is_drawn(
             &plain(&well()),
             r"server: the stop began at 5.0s and took 1.9s
-                0         0.5s      1s        1.5s
+                0         500ms     1s        1.5s
                 +---------+---------+---------+----------+
 pre-stop steps
  sleep          ====|                                      done in 200ms
