@@ -73,10 +73,10 @@ impl fmt::Display for StartError {
             Self::NotTheMachine => f.write_str("--poweroff is only for PID 1 of a machine"),
             Self::Wait(error) => write!(f, "cannot wait for signals: {}", plain(error)),
             Self::Memory(error) => write!(f, "cannot share memory: {}", plain(error)),
-            Self::Copy { path, error } => write!(f, "cannot copy drainit to {path:?}: {}", plain(error)),
-            Self::Report { path, error } => write!(f, "cannot write --report {path:?}: {}", plain(error)),
+            Self::Copy { path, error } => write!(f, "cannot copy drainit to \"{}\": {}", path.display(), plain(error)),
+            Self::Report { path, error } => write!(f, "cannot write --report \"{}\": {}", path.display(), plain(error)),
             Self::Command { command, user, directory, failure } => {
-                write!(f, "cannot run {command:?}: ")?;
+                write!(f, "cannot run \"{}\": ", command.display())?;
                 let user = user.unwrap_or(User { uid: 0, gid: 0 });
                 match failure.stage {
                     SpawnStage::Prepare => {}
@@ -86,7 +86,7 @@ impl fmt::Display for StartError {
                     SpawnStage::GroupId => write!(f, "--user {user}: cannot change to the group: ")?,
                     SpawnStage::UserId => write!(f, "--user {user}: cannot change to the user: ")?,
                     SpawnStage::Directory => {
-                        write!(f, "--workdir {:?}: ", directory.as_deref().unwrap_or_default())?
+                        write!(f, "--workdir \"{}\": ", directory.as_deref().unwrap_or_default().display())?
                     }
                     SpawnStage::Parent => return f.write_str("drainit's parent is gone"),
                 }

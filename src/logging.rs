@@ -80,13 +80,14 @@ pub fn set_up(level: LevelFilter, format: LogFormat) {
 
 /// One line that can be written in one piece; a longer message loses its end.
 fn render(level: Level, message: &str) -> String {
-    let mut message = message;
+    let message = one_line(message);
+    let mut message = message.as_str();
     loop {
         let line = if JSON.load(Ordering::Relaxed) {
             let message = serde_json::to_string(message).unwrap_or_default();
             format!("{{\"level\":\"{}\",\"message\":{message}}}\n", label(level))
         } else {
-            format!("drainit: {}: {}\n", label(level), one_line(message))
+            format!("drainit: {}: {message}\n", label(level))
         };
         if line.len() <= LONGEST_LINE {
             return line;

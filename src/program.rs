@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 
 use crate::sys::spawn::{ProgramFile, SpawnError};
-use crate::text::{has, one_line, plain};
+use crate::text::{has, plain};
 
 /// Why this program could not be executed.
 #[must_use]
@@ -62,8 +62,8 @@ fn advice(name: &str) -> String {
     }
     format!(
         "; this is one word, the name of a program: split it, as in drainit -- {0}, or \"{1}\" in exec form",
-        one_line(&words.join(" ")),
-        one_line(&words.join("\", \"")),
+        words.join(" "),
+        words.join("\", \""),
     )
 }
 
@@ -123,7 +123,7 @@ fn processor(header: &[u8]) -> Option<String> {
 /// The file exists, but the interpreter or loader that it needs does not.
 fn interpreter_missing(file: &[u8]) -> String {
     if let Some(interpreter) = interpreter(file) {
-        let line_endings = if interpreter.ends_with("\\r") {
+        let line_endings = if interpreter.ends_with('\r') {
             ": the script has Windows line endings (CRLF), Linux needs LF"
         } else {
             ""
@@ -149,14 +149,14 @@ fn interpreter(file: &[u8]) -> Option<String> {
     let line = file.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let path = line.split(is_blank).find(|word| !word.is_empty())?;
-    Some(one_line(&String::from_utf8_lossy(path)))
+    Some(String::from_utf8_lossy(path).into_owned())
 }
 
 /// The path of a dynamic program's loader: a text in the file that begins like one and ends in NUL.
 fn loader(file: &[u8]) -> Option<String> {
     let pieces = file.split(|&byte| byte == 0);
     let path = pieces.filter(|piece| piece.starts_with(b"/")).find(|piece| piece.contains(&b'.'))?;
-    std::str::from_utf8(path).ok().map(one_line)
+    std::str::from_utf8(path).ok().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
         for (file, expected) in [
             (
                 &b"#!/bin/sh\r\necho x\r\n"[..],
-                "its interpreter \"/bin/sh\\r\" is not there: the script has Windows line endings (CRLF), Linux needs LF",
+                "its interpreter \"/bin/sh\r\" is not there: the script has Windows line endings (CRLF), Linux needs LF",
             ),
             (b"#! /nowhere/python3 -u\nx", "its interpreter \"/nowhere/python3\" is not there"),
             (b"#!\t/nowhere/x\targ", "its interpreter \"/nowhere/x\" is not there"),

@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-/// Names and paths may contain anything, but the result is one line, and does not control the terminal.
+/// Names and paths may contain anything, but the result is one line, and does not control the terminal. What has been escaped already
+/// stays as it is.
+///
+/// The log does this to every line, so messages need not. Reports are stricter (`report::format::escaped`).
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::supervisor::VARIABLES_OF_STEPS;
 use crate::sys::process;
 use crate::sys::spawn::{Lookup, look_up};
-use crate::text::{did_you_mean, has, nearest, one_line};
+use crate::text::{did_you_mean, has, nearest};
 
 /// Warns of them.
 ///
@@ -79,7 +79,7 @@ fn unread(name: &str) -> Option<String> {
             nearest(name.strip_prefix(PREFIX)?, &mut Setting::ALL.iter().map(|setting| setting.name()))?;
         Setting::ALL.iter().find(|setting| setting.name() == known).map(|setting| setting.variable())
     });
-    Some(format!("unknown variable {}{}", one_line(name), did_you_mean(meant)))
+    Some(format!("unknown variable {name}{}", did_you_mean(meant)))
 }
 
 /// Whether Kubernetes has made the variable for a Service whose name begins with `drainit`.

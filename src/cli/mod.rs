@@ -85,7 +85,7 @@ fn parse_options(name: InvokedAs, arguments: Vec<OsString>) -> Result<Typed, Ear
     if let Some(path) = options.remove_one::<OsString>(COPY_TO) {
         return Err(match command.first() {
             None => EarlyExit::Copy(path),
-            Some(word) => EarlyExit::Refuse(format!("--copy-to runs no command, got {word:?}")),
+            Some(word) => EarlyExit::Refuse(format!("--copy-to runs no command, got \"{}\"", word.display())),
         });
     }
     Ok(Typed { options: Some(options), name, command })

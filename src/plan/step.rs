@@ -31,12 +31,11 @@ pub struct Request {
 }
 
 impl fmt::Display for Step {
-    /// Without arguments and paths, which may contain secrets.
+    /// Without arguments and paths, which may contain secrets. Not escaped: the log and the report do that.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(words) => {
-                let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-                write!(f, "command {}", program.escape_debug())
+                write!(f, "command {}", words.first().map(OsString::as_os_str).unwrap_or_default().display())
             }
             Self::Sleep(_) => f.write_str("sleep"),
             Self::Http(request) => write!(f, "http {}", request.host),

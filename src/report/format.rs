@@ -45,8 +45,11 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Text from outside as printable ASCII, which harms neither a terminal nor a log. Other bytes are escaped as in a process's
-/// name, as `\n` or `\x1b`; escapes that are already there stay.
+/// Text from outside as printable ASCII. Other bytes are escaped as in a process's name, as `\n` or `\x1b`; escapes that are already there
+/// stay.
+///
+/// Stricter than the log's `text::one_line`, which leaves other scripts as they are: the time line counts a character as a column, and the
+/// termination message may have a limited number of bytes.
 pub(super) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for byte in text.bytes() {

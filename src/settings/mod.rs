@@ -86,7 +86,9 @@ impl Settings {
     fn with_command(self) -> Result<Self, UsageError> {
         match (self.pause, self.command.first()) {
             (false, None) => Err(UsageError::new("no command given (see drainit --help)".to_owned())),
-            (true, Some(word)) => Err(UsageError::new(format!("--pause runs no command, got {word:?}"))),
+            (true, Some(word)) => {
+                Err(UsageError::new(format!("--pause runs no command, got \"{}\"", word.display())))
+            }
             (false, Some(_)) | (true, None) => Ok(self),
         }
     }

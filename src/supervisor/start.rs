@@ -60,7 +60,10 @@ impl Supervisor {
             pid: process::id(),
         }
         .note();
-        debug!("started {:?} as {pid}", settings.command.first().unwrap_or(&OsString::new()));
+        debug!(
+            "started \"{}\" as {pid}",
+            settings.command.first().map(OsString::as_os_str).unwrap_or_default().display()
+        );
         let kept: Vec<_> = output.descriptors().into_iter().chain(inbox.queue().descriptor()).collect();
         descriptors::close_inherited(&kept);
         let command = name_of(&settings.command);

@@ -33,7 +33,10 @@ fn as_json_every_line_is_an_object() {
         // An error at the start, too.
         let run = Init::new(mode).flags(&["--log-format=json"]).command(&["/no/such\n\"thing\""]).run();
         run.exits(127);
-        assert_eq!(objects(&run.stderr)[0]["level"], "error");
+        let [error] = &objects(&run.stderr)[..] else { panic!("{run:?}") };
+        assert_eq!(error["level"], "error");
+        let is_escaped = |text: &str| text.contains("cannot run \"/no/such\\n\"thing\"\": ");
+        assert!(error["message"].as_str().is_some_and(is_escaped), "{run:?}");
     }
 }
 

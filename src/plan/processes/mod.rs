@@ -200,7 +200,7 @@ impl ProcessName {
 }
 
 impl fmt::Display for ProcessName {
-    /// Readable on a terminal and in a log: what is not plain text is escaped.
+    /// As printable ASCII, because it is any bytes, and is shown beside others in columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.bytes().escape_ascii().fmt(f)
     }
