@@ -64,6 +64,8 @@ pub(super) trait Kernel: Clone {
     /// Signals a child that was not reaped.
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()>;
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()>;
+    /// Signals the group of a step: this signal is not one of the stop's.
+    fn send_to_step(&self, group: i32, signal: Signal) -> io::Result<()>;
     /// Signals every process but drainit, which has to be PID 1.
     fn send_to_every_process(&self, signal: Signal) -> io::Result<()>;
 
@@ -199,6 +201,10 @@ impl Kernel for Linux {
 
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()> {
         note(kill::send_to_group(group, signal))
+    }
+
+    fn send_to_step(&self, group: i32, signal: Signal) -> io::Result<()> {
+        kill::send_to_group(group, signal)
     }
 
     fn send_to_every_process(&self, signal: Signal) -> io::Result<()> {

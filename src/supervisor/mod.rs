@@ -34,13 +34,13 @@ use std::ffi::{CStr, OsString};
 use std::io;
 use std::time::Duration;
 
-use log::{Level, log_enabled};
+use log::Level;
 
 use crate::outcome::{Ended, ExitMap};
 use crate::plan::{Action, Event, ExitReason, Origin, Plan, StepId, earliest};
 use crate::processes;
 use crate::report::format;
-use crate::say::{debug, info, trace, warn};
+use crate::say::{debug, info, is_logged, trace, warn};
 use crate::settings;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::clock::Clock;
@@ -336,7 +336,7 @@ impl Supervisor {
             trace!("event: {event}");
             if event == Event::NoneLeft {
                 self.recorder.none_left();
-            } else if event == Event::MainEnded && log_enabled!(Level::Info) {
+            } else if event == Event::MainEnded && is_logged(Level::Info) {
                 self.recorder.say_left();
             }
             for action in self.plan.handle(now, event) {

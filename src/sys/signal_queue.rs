@@ -202,11 +202,11 @@ fn received(info: &libc::signalfd_siginfo) -> Option<Received> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Sent to this thread alone, which blocks it: if it were sent to the process, another thread of the tests would take it.
-    fn send(signal: Signal) {
+    pub(crate) fn send(signal: Signal) {
         // SAFETY: no arguments.
         let thread = unsafe { libc::pthread_self() };
         // SAFETY: this thread is there, and the signal is a number.

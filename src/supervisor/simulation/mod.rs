@@ -34,7 +34,10 @@ use super::recorder::Recorder;
 use super::stopper::Stopper;
 use crate::plan::{Cause, StopPolicy, StopSignal, Target};
 use crate::signal::Signal;
-use spec::{Faults, Life, Reaction, Spec};
+pub(super) use sim::Sim;
+pub(super) use spec::{Act, Life, Reaction};
+use spec::{Faults, Spec};
+use world::World;
 
 /// Bugs that drainit had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,19 @@ fn explore(worlds: u32, seed: u64, bug: Option<Bug>) -> Result<(), Box<(Spec, St
     }
 }
 
+/// A kernel in which nothing goes wrong, for a test of one room: drainit, which is not PID 1, and its child, whose pid is returned.
+pub(super) fn quiet(child: Life) -> (Sim, i32) {
+    let (world, pid) = World::new(&Spec {
+        is_pid_one: false,
+        main: child,
+        foreign: 0,
+        policy: StopPolicy::default(),
+        received: Vec::new(),
+        faults: Faults::none(),
+    });
+    (Sim::new(world, None), pid)
+}
+
 fn new_seed() -> u64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
     u64::try_from(now.as_nanos() & u128::from(u64::MAX)).expect("64 bits")
@@ -103,9 +119,9 @@ fn if_nothing_is_known_of_signals_that_is_said_once() {
     ] {
         let mut spec = spec::specs().new_tree(&mut TestRunner::deterministic()).expect("a world").current();
         spec.faults = Faults::none();
-        let (mut world, main) = world::World::new(&spec);
+        let (mut world, main) = World::new(&spec);
         world.hides_signals = hides_signals;
-        let sim = sim::Sim::new(world, None);
+        let sim = Sim::new(world, None);
         let mut stopper = Stopper::new(sim.clone(), patience);
         let mut recorder = Recorder::new(sim, Output::kept(), "p".to_owned(), main, None);
         stopper.set_limit(limit);

@@ -1,6 +1,7 @@
 //! The simulated kernel as the stopper and the recorder see it.
 
 use std::cell::{RefCell, RefMut};
+use std::fmt::Display;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use super::Bug;
 use super::spec::Reaction;
 use super::world::{OWN, World, gone, ticks};
+use crate::outcome::Ended;
 use crate::plan::processes::facts::{Call, Fact, Facts, Outputs, Status, Stdin};
 use crate::plan::processes::ignoring::Closer;
 use crate::plan::processes::signalled::Moment;
@@ -17,14 +19,35 @@ use crate::supervisor::kernel::Kernel;
 
 /// Access to the world, as a kernel.
 #[derive(Clone, Debug)]
-pub(super) struct Sim {
+pub(in crate::supervisor) struct Sim {
     world: Rc<RefCell<World>>,
     bug: Option<Bug>,
+    /// What drainit has sent, in words: `TERM to 102`, `KILL to group 101`.
+    sent: Rc<RefCell<Vec<String>>>,
 }
 
 impl Sim {
     pub(super) fn new(world: World, bug: Option<Bug>) -> Self {
-        Self { world: Rc::new(RefCell::new(world)), bug }
+        Self { world: Rc::new(RefCell::new(world)), bug, sent: Rc::default() }
+    }
+
+    /// What drainit has sent since the last time.
+    pub(in crate::supervisor) fn take_sent(&self) -> Vec<String> {
+        self.sent.take()
+    }
+
+    /// This process ends, and is reaped.
+    pub(in crate::supervisor) fn end(&self, pid: i32) {
+        let mut world = self.world();
+        let id = world.find(pid).expect("it is there");
+        world.end(id, Ended::Exited(0));
+        if !world.procs[id].is_reaped {
+            world.reap(id);
+        }
+    }
+
+    fn note_sent(&self, signal: Signal, to: impl Display) {
+        self.sent.borrow_mut().push(format!("{signal} to {to}"));
     }
 
     pub(super) fn world(&self) -> RefMut<'_, World> {
@@ -199,6 +222,7 @@ impl Kernel for Sim {
     fn send_pinned(&self, pinned: &Self::Pinned, signal: Signal) -> io::Result<()> {
         let mut world = self.call();
         let Some(id) = pinned.filter(|&id| !world.procs[id].is_reaped) else { return Err(gone()) };
+        self.note_sent(signal, world.procs[id].pid);
         world.send(id, signal)
     }
 
@@ -209,10 +233,12 @@ impl Kernel for Sim {
     }
 
     fn send(&self, pid: i32, signal: Signal) -> io::Result<()> {
+        self.note_sent(signal, pid);
         self.world().send_to_pid(pid, signal)
     }
 
     fn send_to_group(&self, group: i32, signal: Signal) -> io::Result<()> {
+        self.note_sent(signal, format_args!("group {group}"));
         let mut world = self.world();
         let sent = world.send_to_all(|proc| proc.group == group, signal);
         if sent.is_ok() {
@@ -221,7 +247,12 @@ impl Kernel for Sim {
         sent
     }
 
+    fn send_to_step(&self, group: i32, signal: Signal) -> io::Result<()> {
+        self.send_to_group(group, signal)
+    }
+
     fn send_to_every_process(&self, signal: Signal) -> io::Result<()> {
+        self.note_sent(signal, "all");
         let mut world = self.world();
         assert!(world.is_pid_one, "only PID 1 may");
         world.watch.is_to_every_process = true;

@@ -24,18 +24,18 @@ pub(super) struct Spec {
 
 /// What a process is, and what it does.
 #[derive(Clone, Debug)]
-pub(super) struct Life {
-    pub(super) reaction: Reaction,
-    pub(super) leads_group: bool,
+pub(in crate::supervisor) struct Life {
+    pub(in crate::supervisor) reaction: Reaction,
+    pub(in crate::supervisor) leads_group: bool,
     /// It runs as another user, and drainit may not signal it; only if drainit is not PID 1.
-    pub(super) refuses: bool,
-    pub(super) acts: Vec<(Duration, Act)>,
-    pub(super) children: Vec<Self>,
+    pub(in crate::supervisor) refuses: bool,
+    pub(in crate::supervisor) acts: Vec<(Duration, Act)>,
+    pub(in crate::supervisor) children: Vec<Self>,
 }
 
 /// What a process does about TERM, INT and QUIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reaction {
+pub(in crate::supervisor) enum Reaction {
     Dies,
     Ignores,
     /// Its handler takes this long.
@@ -56,7 +56,7 @@ pub(super) enum Reaction {
 
 /// What a process does by itself.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(in crate::supervisor) enum Act {
     Exit(u8),
     Fork(Box<Life>),
     /// It starts this process, and exits.
@@ -249,6 +249,13 @@ impl Faults {
             delays: Vec::new(),
             reuses: Vec::new(),
         }
+    }
+}
+
+impl Life {
+    /// It does this about a signal, and nothing else.
+    pub(in crate::supervisor) fn new(reaction: Reaction) -> Self {
+        Self { reaction, leads_group: false, refuses: false, acts: Vec::new(), children: Vec::new() }
     }
 }
 

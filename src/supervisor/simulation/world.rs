@@ -267,7 +267,7 @@ impl World {
         (0..self.procs.len()).filter(|&id| self.procs[id].parent == Some(of) && self.is_alive(id)).collect()
     }
 
-    fn end(&mut self, id: usize, ended: Ended) {
+    pub(super) fn end(&mut self, id: usize, ended: Ended) {
         if !self.is_alive(id) {
             return;
         }

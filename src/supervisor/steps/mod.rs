@@ -1,22 +1,22 @@
 //! The steps: starting them, ending them, logging how they ended.
 
+#![forbid(unsafe_code)]
+
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::kernel::Linux;
+use super::kernel::{Kernel, Linux};
 use super::recorder::Recorder;
 use super::stopper;
 use super::{log_failure, own_variables};
 use crate::outcome::Ended;
 use crate::plan::processes::{Process, Table};
 use crate::plan::{Step, StepEnd, StepId};
-use crate::processes;
 use crate::program::why_not_executed;
 use crate::report::{Receiver, StepOutcome, format};
 use crate::say::{debug, info, warn};
 use crate::settings::Settings;
 use crate::signal::{Signal, SignalSet};
-use crate::sys::kill;
 use crate::sys::spawn::{self, DirectoryAs, Failure, Spawn, SpawnError, SpawnStage, StdinSource};
 use crate::text::plain;
 use crate::user::User;
@@ -36,8 +36,8 @@ const ONLY_KEPT_ALIVE: u8 = 2;
 
 /// The steps of a run.
 #[derive(Debug)]
-pub(super) struct Steps {
-    kernel: Linux,
+pub(super) struct Steps<K = Linux> {
+    kernel: K,
     /// Steps run in the command's directory, with its mask and its user.
     mask: SignalSet,
     directory: Option<OsString>,
@@ -68,9 +68,9 @@ pub(super) struct Context {
     pub(super) time_left: Duration,
 }
 
-impl Steps {
+impl<K: Kernel> Steps<K> {
     /// drainit leaves the directory in which it was started; the steps go back to it.
-    pub(super) fn new(kernel: Linux, settings: &Settings, mask: SignalSet) -> Self {
+    pub(super) fn new(kernel: K, settings: &Settings, mask: SignalSet) -> Self {
         let stop = &settings.stop;
         let directory = if stop.pre_stop.is_empty() && stop.post_exit.is_empty() {
             None
@@ -88,7 +88,7 @@ impl Steps {
         id: StepId,
         step: &Step,
         context: Context,
-        recorder: &mut Recorder,
+        recorder: &mut Recorder<K>,
     ) -> bool {
         info!("{} begins", name(id, step));
         recorder.begin_step(id, step);
@@ -168,7 +168,7 @@ impl Steps {
     }
 
     /// The last step's process has been reaped; returns which step it was.
-    pub(super) fn reaped(&mut self, ended: Ended, recorder: &mut Recorder) -> Option<StepId> {
+    pub(super) fn reaped(&mut self, ended: Ended, recorder: &mut Recorder<K>) -> Option<StepId> {
         recorder.step_reaped();
         let process = self.last.as_mut()?;
         process.is_gone = true;
@@ -200,7 +200,7 @@ impl Steps {
         Some(id)
     }
 
-    pub(super) fn end(&mut self, id: StepId, step: &Step, why: StepEnd, recorder: &mut Recorder) {
+    pub(super) fn end(&mut self, id: StepId, step: &Step, why: StepEnd, recorder: &mut Recorder<K>) {
         let name = name(id, step);
         let outcome = match why {
             StepEnd::Elapsed => {
@@ -226,7 +226,7 @@ impl Steps {
         }
     }
 
-    pub(super) fn kill(&mut self, recorder: &mut Recorder) {
+    pub(super) fn kill(&mut self, recorder: &mut Recorder<K>) {
         if let Some(id) = self.last.as_ref().filter(|_| self.has_members(recorder)).map(|process| process.id)
         {
             recorder.sent(Signal::KILL, Receiver::Step(id));
@@ -237,7 +237,7 @@ impl Steps {
 
     /// Sends TERM to the processes that the steps after the end have left behind, whatever their group.
     pub(super) fn signal_leftovers(&self) {
-        let table = processes::look().unwrap_or_default();
+        let table = self.kernel.table().unwrap_or_default();
         let reaches = |process: &&Process| {
             self.last.as_ref().is_none_or(|last| last.is_gone || process.group != last.pid)
         };
@@ -253,22 +253,22 @@ impl Steps {
     }
 
     /// Whether any process is left of the last step that was a process.
-    fn has_members(&self, recorder: &Recorder) -> bool {
+    fn has_members(&self, recorder: &Recorder<K>) -> bool {
         let Some(process) = &self.last else { return false };
         let is_left = |table: Table| table.iter().any(|one| recorder.is_of_step(one));
-        !process.is_gone || processes::look().is_some_and(is_left)
+        !process.is_gone || self.kernel.table().is_some_and(is_left)
     }
 
     /// Signals the group as a whole while its number surely belongs to it; else its members one by one.
-    fn signal(&self, signals: &[Signal], recorder: &Recorder) {
+    fn signal(&self, signals: &[Signal], recorder: &Recorder<K>) {
         let Some(process) = &self.last else { return };
         if !process.is_gone {
             for &signal in signals {
-                log_failure("cannot signal the step's group", kill::send_to_group(process.pid, signal));
+                log_failure("cannot signal the step's group", self.kernel.send_to_step(process.pid, signal));
             }
             return;
         }
-        let table = processes::look().unwrap_or_default();
+        let table = self.kernel.table().unwrap_or_default();
         for member in table.iter().filter(|member| recorder.is_of_step(member)) {
             debug!("left of a step: {}", format::process(member.name, member.pid));
             for &signal in signals {
@@ -294,3 +294,6 @@ fn why(step: &Step, failure: &SpawnError) -> String {
 fn name(id: StepId, step: &Step) -> String {
     format!("{} {step}", format::when(id.when))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The recorder: notes what happens, and says which processes are waited for.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use log::Level;
@@ -13,7 +15,7 @@ use crate::plan::processes::{Disposition, Process, Table};
 use crate::plan::{Cause, ExitReason, KillReason, Step, StepId, StopReason, Target};
 use crate::report::format::ShellWait;
 use crate::report::{self, ProcessEnd, Receiver, Record, Sender, StepOutcome, StopRecord, Timed, format};
-use crate::say::{at, info, warn};
+use crate::say::{at, info, is_logged, warn};
 use crate::signal::Signal;
 use crate::sys::signals::Received;
 
@@ -399,7 +401,7 @@ impl<K: Kernel> Recorder<K> {
     fn say_advice(&self) {
         let level = if self.was_slow || !self.record.went_well() { Level::Warn } else { Level::Info };
         let is_told = self.output.is_wanted() && !self.output.is_rehearsal();
-        if is_told && log::log_enabled!(level) {
+        if is_told && is_logged(level) {
             report::advice(&self.record).iter().for_each(|sentence| at!(level, "advice: {sentence}"));
         }
     }
@@ -446,3 +448,6 @@ fn see_one(kernel: &impl Kernel, known: &mut report::ProcessRecord, now: Duratio
         Some(_) | None => known.ended = Some(Timed { at: now, what: ProcessEnd::Gone }),
     }
 }
+
+#[cfg(test)]
+mod tests;
