@@ -254,28 +254,29 @@ impl JobControl {
         self.stopped.is_some()
     }
 
-    /// The group of the job that is stopped.
-    #[must_use]
-    pub fn stopped_group(&self) -> Option<i32> {
-        self.stopped.map(|(_, group)| group)
-    }
-
     /// A process was continued, or has ended.
     pub fn continued(&mut self, pid: i32) {
         self.stopped = self.stopped.filter(|(stopped, _)| *stopped != pid);
     }
 
-    /// A signal is forwarded. If it came from a key, the command need not stay stopped.
-    pub fn forwarded(&mut self, signal: Signal, by_key: bool) {
-        if !(by_key && signal.is_of_terminal()) {
+    /// A signal is forwarded. If it came from a key, the command need not stay stopped, unless a shell outside of the namespace has drainit as
+    /// its job: that shell has seen the key, too. Returns the group to continue: Ctrl-C after Ctrl-Z ends it.
+    pub fn forwarded(&mut self, signal: Signal, by_key: bool, has_outer_shell: bool) -> Option<i32> {
+        if !(by_key && signal.is_of_terminal()) || has_outer_shell {
             self.forwarded = self.forwarded.with(signal);
         }
+        let ends = by_key && matches!(signal, Signal::INT | Signal::QUIT);
+        self.stopped.filter(|_| ends).map(|(_, group)| group)
     }
 
-    /// Whether this signal was forwarded.
+    /// The command has ended, perhaps of a signal. If that was a key's and not sent by drainit, the key has not reached the other processes of
+    /// drainit's group: a script would go on. Returns the signal that they get if the command had the terminal.
     #[must_use]
-    pub fn has_forwarded(&self, signal: Signal) -> bool {
-        self.forwarded.contains(signal)
+    pub fn ended(&mut self, pid: i32, died_of: Option<Signal>, is_stopping: bool) -> Option<Signal> {
+        self.continued(pid);
+        died_of.filter(|signal| {
+            matches!(*signal, Signal::INT | Signal::QUIT) && !is_stopping && !self.forwarded.contains(*signal)
+        })
     }
 
     /// CONT came; returns what drainit had been stopped for.
@@ -423,10 +424,11 @@ mod tests {
         let alone = Stopped { can_suspend: false, ..stopped(Signal::TSTP, Holder::Other) };
         for (by_key, action) in [(false, JobAction::Nothing), (true, JobAction::Continue { group: GROUP })] {
             let mut jobs = JobControl::default();
-            jobs.forwarded(Signal::TSTP, by_key);
+            assert_eq!(jobs.forwarded(Signal::TSTP, by_key, false), None);
             assert_eq!(jobs.stopped(Duration::ZERO, alone), action);
             let _ = jobs.resumed();
-            assert!(!jobs.has_forwarded(Signal::TSTP), "a continue ends the wish");
+            let again = JobAction::Continue { group: GROUP };
+            assert_eq!(jobs.stopped(Duration::ZERO, alone), again, "a continue ends the wish");
         }
     }
 
@@ -441,5 +443,53 @@ mod tests {
         assert_eq!(jobs.resumed(), Some(Suspended { group: GROUP, in_foreground: false }));
         jobs.continued(7);
         assert!(!jobs.is_stopped());
+    }
+
+    #[test]
+    fn a_key_that_an_outer_shell_has_seen_too_is_its_wish() {
+        let alone = Stopped { can_suspend: false, ..stopped(Signal::TSTP, Holder::Other) };
+        let mut jobs = JobControl::default();
+        let _ = jobs.forwarded(Signal::TSTP, true, true);
+        assert_eq!(jobs.stopped(Duration::ZERO, alone), JobAction::Nothing);
+    }
+
+    #[test]
+    fn ctrl_c_continues_what_ctrl_z_has_stopped() {
+        for (signal, by_key, continues) in [
+            (Signal::INT, true, true),
+            (Signal::QUIT, true, true),
+            (Signal::INT, false, false),
+            (Signal::HUP, true, false),
+            (Signal::TSTP, true, false),
+        ] {
+            let mut jobs = JobControl::default();
+            assert_eq!(jobs.forwarded(signal, by_key, false), None, "nothing is stopped");
+            let _ = jobs.stopped(Duration::ZERO, stopped(Signal::TSTP, Holder::Job));
+            assert_eq!(
+                jobs.forwarded(signal, by_key, false),
+                continues.then_some(GROUP),
+                "{signal} {by_key}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_command_died_of_is_for_the_others_of_drainit_s_group_too() {
+        for (died_of, forwarded, is_stopping, reaches) in [
+            (Some(Signal::INT), None, false, true),
+            (Some(Signal::QUIT), None, false, true),
+            (Some(Signal::TERM), None, false, false),
+            (None, None, false, false),
+            // drainit has sent it.
+            (Some(Signal::INT), Some(Signal::INT), false, false),
+            (Some(Signal::INT), None, true, false),
+            (Some(Signal::INT), Some(Signal::HUP), false, true),
+        ] {
+            let mut jobs = JobControl::default();
+            let _ = jobs.stopped(Duration::ZERO, stopped(Signal::TSTP, Holder::Job));
+            let _ = forwarded.map(|signal| jobs.forwarded(signal, false, false));
+            assert_eq!(jobs.ended(7, died_of, is_stopping), died_of.filter(|_| reaches), "{died_of:?}");
+            assert!(!jobs.is_stopped(), "the stopped process was the command");
+        }
     }
 }

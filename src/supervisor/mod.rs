@@ -307,7 +307,7 @@ impl Supervisor {
                     // Ctrl-C, which came in the same turn and was forwarded before the stop was known, ends what Ctrl-Z has stopped.
                     if let Some(Event::Signal(signal, _)) = event {
                         let group = self.job.forwarded(signal, self.inbox.last());
-                        group.into_iter().for_each(job_control::continue_group);
+                        group.into_iter().for_each(|group| self.job.continue_group(group));
                     }
                 }
                 (None, Some(Event::Signal(signal, Origin::Process))) => self.job.stop_signal(signal, queue),
@@ -370,7 +370,7 @@ impl Supervisor {
                 let recorder = &mut self.recorder;
                 let stopped = self.job.forwarded(signal, self.inbox.last());
                 self.stopper.forward(signal, to, main, recorder);
-                stopped.into_iter().for_each(job_control::continue_group);
+                stopped.into_iter().for_each(|group| self.job.continue_group(group));
             }
             Action::Signal { signal, target, cause } => {
                 self.stopper.begin_stage(signal, target, cause, main, recorder);
