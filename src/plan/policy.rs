@@ -67,6 +67,17 @@ impl StopSignal {
     pub fn plain(signal: Signal) -> Self {
         Self { received: signal, rewritten: signal }
     }
+
+    /// The signal for the processes that a stage with this target leaves out at first. A rewrite that is for main alone does not apply to other
+    /// processes: they get the signal as it was received.
+    #[must_use]
+    pub fn for_others(self, target: Target) -> Self {
+        match target {
+            Target::Main => Self::plain(self.received),
+            Target::Group | Target::All => Self::plain(self.rewritten),
+            Target::Auto => self,
+        }
+    }
 }
 
 /// What becomes of a signal.
@@ -131,5 +142,18 @@ mod tests {
         let only_main = Rewrite { to: Some(Signal::HUP), target: Some(Target::Main) };
         rewrites.set(Signal::HUP, only_main);
         assert_eq!(rewrites.apply(Signal::HUP), only_main);
+    }
+
+    #[test]
+    fn a_rewrite_for_main_alone_does_not_apply_to_others() {
+        let signal = StopSignal { received: Signal::TERM, rewritten: Signal::QUIT };
+        for (target, others) in [
+            (Target::Main, StopSignal::plain(Signal::TERM)),
+            (Target::Group, StopSignal::plain(Signal::QUIT)),
+            (Target::All, StopSignal::plain(Signal::QUIT)),
+            (Target::Auto, signal),
+        ] {
+            assert_eq!(signal.for_others(target), others, "{target:?}");
+        }
     }
 }

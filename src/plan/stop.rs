@@ -143,18 +143,14 @@ impl Plan<'_> {
         }
     }
 
-    /// Once main is reaped, its pid and its group's number may belong to another process: then the rule decides. A rewrite that is for main
-    /// alone does not apply to other processes: they get the signal as it was received.
+    /// Once main is reaped, its pid and its group's number may belong to another process: then the rule decides.
     fn reachable(&self, stage: Stage) -> Stage {
-        let to_others = |StopSignal { received, rewritten }| match stage.target {
-            Target::Main => StopSignal::plain(received),
-            Target::Group | Target::All => StopSignal::plain(rewritten),
-            Target::Auto => StopSignal { received, rewritten },
-        };
         match stage.target {
-            Target::Main | Target::Group if !self.main_lives => {
-                Stage { signal: stage.signal.map(to_others), target: Target::Auto, ..stage }
-            }
+            Target::Main | Target::Group if !self.main_lives => Stage {
+                signal: stage.signal.map(|signal| signal.for_others(stage.target)),
+                target: Target::Auto,
+                ..stage
+            },
             Target::Auto | Target::Main | Target::Group | Target::All => stage,
         }
     }

@@ -248,12 +248,7 @@ impl<K: Kernel> Stopper<K> {
         self.began_at = now;
         self.settled.clear();
         self.unsent.clear();
-        self.rest = Some(match target {
-            // A rewrite of `--forward-to main` is for main alone.
-            Target::Main => StopSignal::plain(signal.received),
-            Target::Group | Target::All => StopSignal::plain(signal.rewritten),
-            Target::Auto => signal,
-        });
+        self.rest = Some(signal.for_others(target));
         let Some(table) = table else {
             self.note_failed_look(sight::FAILURES);
             return self.begin_without_table(signal, target, main, recorder);
