@@ -215,6 +215,23 @@ fn without_a_terminal_a_stop_signal_is_not_drainit_s_and_a_cont_is_forwarded() {
     job.look(Some(MAIN));
     assert!(!job.resumed(Some(MAIN)));
     assert_eq!(job.done(), [""; 0]);
+
+    let mut left = with_terminal(Staged::new(Some(MAIN)));
+    let _ = left.main_stops(Signal::TSTP);
+    left.has_terminal = false;
+    assert!(!left.resumed(Some(MAIN)));
+    assert_eq!(left.done(), [""; 0]);
+}
+
+#[test]
+fn a_stop_signal_that_comes_while_the_command_is_stopped_stops_drainit_too() {
+    let mut job = job(Staged::new(Some(OTHER)));
+    job.stop_signal(Signal::TSTP, &queue());
+    assert_eq!(job.main_stops(Signal::STOP), [""; 0], "no terminal was involved");
+    job.stop_signal(Signal::TERM, &queue());
+    assert_eq!(job.done(), [""; 0]);
+    job.stop_signal(Signal::TSTP, &queue());
+    assert_eq!(job.done(), ["TSTP to OwnProcess"]);
 }
 
 #[test]
