@@ -16,7 +16,8 @@ use super::facts::{Call, Fact, FactTable, Reader, Stdin};
 use super::foreground::{self, Waits};
 use super::readers::Readers;
 use super::shells::Shell;
-use super::{Process, SignalState, Table};
+use super::signalled::Signalled;
+use super::{Disposition, Process, SignalState, Table};
 use crate::plan::StopSignal;
 use crate::plan::sorted::Set;
 use crate::signal::Signal;
@@ -100,6 +101,19 @@ pub fn select(input: &Input<'_>, facts: &FactTable) -> Result<Selection, Set<(i3
     }
     visit.spare_readers();
     if visit.facts.missing.is_empty() { Ok(visit.selection) } else { Err(visit.facts.missing) }
+}
+
+/// Those that were not signalled, and that no process above them answers for.
+pub fn unanswered<'a>(table: &'a Table, signalled: &'a Signalled) -> impl Iterator<Item = &'a Process> {
+    // A parent that refused the signal cannot answer for its children.
+    let answers = |parent: &Process| {
+        !signalled.is_done(parent)
+            || (signalled.was_signalled(parent)
+                && signalled.disposition(parent) != Some(Disposition::Ignored))
+    };
+    table.iter().filter(move |process| {
+        !signalled.is_done(process) && !table.find(process.parent).is_some_and(answers)
+    })
 }
 
 /// Which of the two signals a process is sent, and what it does about that one.
@@ -240,6 +254,33 @@ impl Visit<'_, '_> {
             }
             Waits::InDoubt => self.selection.in_doubt.push(process.pid),
             Waits::Freely | Waits::NotKnownYet => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::processes::fixtures::{MAIN, Sample};
+    use crate::plan::processes::signalled::Moment;
+
+    #[test]
+    fn what_was_signalled_answers_for_its_children_unless_it_ignores_the_signal_or_refused_it() {
+        let (child, below) = (Sample::new(8, MAIN, "worker").process, Sample::new(9, 8, "helper").process);
+        let main = || Sample::new(MAIN, 1, "server");
+        for (main, was_refused, expected) in [
+            (main().catches(&[Signal::TERM]), None, vec![MAIN]),
+            (main().catches(&[Signal::TERM]), Some(false), vec![]),
+            (main(), Some(false), vec![]),
+            (main().ignores(&[Signal::TERM]), Some(false), vec![8]),
+            (main().catches(&[Signal::TERM]), Some(true), vec![8]),
+        ] {
+            let table = Table::new(vec![main.process, child, below]);
+            let mut stage = Signalled::begin(StopSignal::plain(Signal::TERM), Moment::default(), &table);
+            stage.note_status(MAIN, &main.facts.status.expect("it is known"));
+            let _ = was_refused.map(|refused| stage.note_sent(&main.process, Signal::TERM, refused));
+            let found: Vec<i32> = unanswered(&table, &stage).map(|process| process.pid).collect();
+            assert_eq!(found, expected, "{main:?}, refused: {was_refused:?}");
         }
     }
 }

@@ -161,6 +161,21 @@ impl Signalled {
         }
     }
 
+    /// These are signalled now, so the processes below them count as having been there. What an already signalled process has started since
+    /// is its clean-up.
+    pub fn note_those_below(&mut self, table: &Table, tops: &[i32]) {
+        let mut below = tops.to_vec();
+        let mut seen: Set<i32> = Set::default();
+        while let Some(parent) = below.pop() {
+            for child in table.children(parent) {
+                if !self.is_done(child) && seen.insert(child.pid) {
+                    self.note_present(child);
+                    below.push(child.pid);
+                }
+            }
+        }
+    }
+
     /// It ends with its writer.
     pub fn note_spared(&mut self, pid: i32) {
         if let Some(entry) = self.known.get_mut(pid) {
@@ -210,6 +225,15 @@ impl Signalled {
     #[must_use]
     pub fn was_there(&self, process: &Process) -> bool {
         self.find(process).is_some_and(|entry| entry.was_there)
+    }
+
+    /// Whether it is about to end of the signal, or may be: it neither ignored the signal before nor ignores it now.
+    #[must_use]
+    pub fn is_worth_waiting_for(&self, process: &Process) -> bool {
+        let now = self.signal_of(process).and_then(|signal| process.disposition(signal));
+        !self.was_refused(process)
+            && matches!(now, Some(Disposition::Caught | Disposition::Default))
+            && self.disposition(process).is_some_and(|then| then != Disposition::Ignored)
     }
 
     /// Its disposition just before the signal.
@@ -411,7 +435,7 @@ impl KnownProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::processes::fixtures::process;
+    use crate::plan::processes::fixtures::{Sample, process};
 
     #[test]
     fn a_signal_to_all_was_one_to_each_that_was_there() {
@@ -422,5 +446,41 @@ mod tests {
         stage.note_all();
         assert!(stage.is_done(&older) && stage.was_signalled(&older));
         assert!(!stage.is_done(&newer), "it was started since");
+    }
+
+    #[test]
+    fn what_is_below_those_that_are_signalled_now_was_there_and_a_clean_up_is_not() {
+        let moment = Moment { ticks: 0, last_pid: None };
+        let mut stage = Signalled::begin(StopSignal::plain(Signal::TERM), moment, &Table::default());
+        let [top, child, done, clean_up] =
+            [(7, 1), (8, 7), (9, 7), (10, 9)].map(|(pid, parent)| process(pid, parent, 7, 100));
+        stage.note_sent(&done, Signal::TERM, false);
+        stage.note_those_below(&Table::new(vec![top, child, done, clean_up]), &[7]);
+        assert_eq!(
+            [top, child, done, clean_up].map(|one| stage.was_there(&one)),
+            [false, true, false, false]
+        );
+    }
+
+    #[test]
+    fn only_what_has_not_ignored_the_signal_and_does_not_now_is_worth_waiting_for() {
+        let term = [Signal::TERM];
+        let sample = || Sample::new(7, 1, "server");
+        for (then, now, was_refused, is_worth_it) in [
+            (sample().catches(&term), sample().catches(&term), false, true),
+            (sample(), sample(), false, true),
+            // Its handler has taken the signal.
+            (sample().catches(&term), sample(), false, true),
+            (sample().catches(&term), sample().ignores(&term), false, false),
+            (sample().ignores(&term), sample().catches(&term), false, false),
+            (sample().blocks(&term), sample().blocks(&term), false, false),
+            (sample(), sample(), true, false),
+        ] {
+            let table = Table::new(vec![then.process]);
+            let mut stage = Signalled::begin(StopSignal::plain(Signal::TERM), Moment::default(), &table);
+            stage.note_status(7, &then.facts.status.expect("it is known"));
+            stage.note_sent(&then.process, Signal::TERM, was_refused);
+            assert_eq!(stage.is_worth_waiting_for(&now.process), is_worth_it, "{then:?} {now:?}");
+        }
     }
 }

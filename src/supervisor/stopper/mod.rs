@@ -373,19 +373,10 @@ impl<K: Kernel> Stopper<K> {
 
     /// Whether the last look's reason to wait still holds; then no other process has to be looked at.
     fn is_worth_waiting(&self, main: Main) -> bool {
-        let takes_it = |process: &Process| {
-            if self.signalled.was_refused(process) {
-                return false;
-            }
-            let signal = self.signalled.signal_of(process);
-            let now = signal.and_then(|signal| process.disposition(signal));
-            matches!(now, Some(Disposition::Caught | Disposition::Default))
-                && self.signalled.disposition(process).is_some_and(|then| then != Disposition::Ignored)
-        };
         if main
             .pid()
             .and_then(|main| self.kernel.process(main))
-            .is_some_and(|main| main.is_alive() && takes_it(&main))
+            .is_some_and(|main| main.is_alive() && self.signalled.is_worth_waiting_for(&main))
         {
             return true;
         }
@@ -442,7 +433,7 @@ impl<K: Kernel> Stopper<K> {
         let table = newer.as_ref().unwrap_or(table);
         let recipients: Vec<i32> = selection.recipients.iter().map(|recipient| recipient.pid).collect();
         self.leave_out_told(table, &mut selection.recipients);
-        self.note_those_below(table, &recipients);
+        self.signalled.note_those_below(table, &recipients);
         self.note_facts(&facts);
         self.note_selection(&selection, recorder);
         selection.recipients.retain(|recipient| {

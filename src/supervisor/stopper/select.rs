@@ -198,27 +198,14 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// Processes below those that are signalled now count as having been there. What an already signalled process has started since is its
-    /// clean-up.
-    pub(super) fn note_those_below(&mut self, table: &Table, tops: &[i32]) {
-        let mut below = tops.to_vec();
-        let mut seen: Set<i32> = Set::default();
-        while let Some(parent) = below.pop() {
-            for child in table.children(parent) {
-                if !self.signalled.is_done(child) && seen.insert(child.pid) {
-                    self.signalled.note_present(child);
-                    below.push(child.pid);
-                }
-            }
-        }
-    }
-
     /// Signals, by the rule, the processes that the stage's target has left out, because KILL would come next.
     pub(in crate::supervisor) fn signal_others(&mut self, main: Main, recorder: &mut Recorder<K>) {
         let (Some(table), Some(signal)) = (self.table(), self.rest) else { return };
         let mut before = Vec::new();
         for _ in 0..LOOKS {
-            let tops = self.unanswered(&table, main, recorder);
+            let is_left_out = |process: &&Process| !main.is(process.pid) && !recorder.is_of_step(process);
+            let tops = answering::unanswered(&table, &self.signalled).filter(is_left_out);
+            let tops: Vec<i32> = tops.map(|process| process.pid).collect();
             if tops.is_empty() || tops == before {
                 return;
             }
@@ -226,22 +213,5 @@ impl<K: Kernel> Stopper<K> {
             // What has refused the signal just now answers for no process: those below it come next.
             before = tops;
         }
-    }
-
-    /// Those that were not signalled, and that no process above them answers for.
-    fn unanswered(&self, table: &Table, main: Main, recorder: &Recorder<K>) -> Vec<i32> {
-        let is_top = |process: &&Process| {
-            let parent_answers = table.find(process.parent).is_some_and(|parent| {
-                // A parent that refused the signal cannot answer for its children.
-                !self.signalled.is_done(parent)
-                    || (self.signalled.was_signalled(parent)
-                        && self.signalled.disposition(parent) != Some(Disposition::Ignored))
-            });
-            !self.signalled.is_done(process)
-                && !main.is(process.pid)
-                && !parent_answers
-                && !recorder.is_of_step(process)
-        };
-        table.iter().filter(is_top).map(|process| process.pid).collect()
     }
 }
