@@ -34,6 +34,9 @@ const INITS: [&[u8]; 8] = [
     b"s6-svscan",
 ];
 
+/// At most this many processes, and the children of one, are read before the signal because they may be told.
+const MAY_BE_TOLD: usize = 1024;
+
 /// A process that is to be signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipient {
@@ -101,6 +104,22 @@ pub fn select(input: &Input<'_>, facts: &FactTable) -> Result<Selection, Set<(i3
     }
     visit.spare_readers();
     if visit.facts.missing.is_empty() { Ok(visit.selection) } else { Err(visit.facts.missing) }
+}
+
+/// The processes below those that handle the signal, which are listed here, or may handle it: these may pass it on. There are at most a little
+/// more than [`MAY_BE_TOLD`].
+#[must_use]
+pub fn may_be_told(table: &Table, handling: &[i32], signal: Signal) -> Set<i32> {
+    let may_handle = |process: &&Process| {
+        handling.contains(&process.pid)
+            || !matches!(process.disposition(signal), Some(Disposition::Default | Disposition::Ignored))
+    };
+    let mut below: Vec<i32> = table.iter().filter(may_handle).map(|process| process.pid).collect();
+    let mut told = Set::default();
+    while let Some(parent) = below.pop().filter(|_| told.len() < MAY_BE_TOLD) {
+        below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
+    }
+    told
 }
 
 /// Those that were not signalled, and that no process above them answers for.
@@ -282,5 +301,33 @@ mod tests {
             let found: Vec<i32> = unanswered(&table, &stage).map(|process| process.pid).collect();
             assert_eq!(found, expected, "{main:?}, refused: {was_refused:?}");
         }
+    }
+
+    #[test]
+    fn what_is_below_a_process_that_may_handle_the_signal_may_be_told() {
+        let term = [Signal::TERM];
+        let top = || Sample::new(MAIN, 1, "server");
+        let hidden = {
+            let mut sample = top();
+            sample.process.signals = None;
+            sample
+        };
+        for (top, handling, is_told) in [
+            (top().catches(&term), &[][..], true),
+            (top().blocks(&term), &[], true),
+            (hidden, &[], true),
+            (top(), &[], false),
+            (top().ignores(&term), &[], false),
+            // As it takes the signal in a call.
+            (top(), &[MAIN], true),
+        ] {
+            let below =
+                [Sample::new(8, MAIN, "worker"), Sample::new(9, 8, "helper"), Sample::new(10, 1, "other")];
+            let table = Table::new([top].iter().chain(&below).map(|sample| sample.process).collect());
+            let told: Vec<i32> = may_be_told(&table, handling, Signal::TERM).iter().collect();
+            assert_eq!(told, if is_told { vec![8, 9] } else { vec![] }, "{top:?} {handling:?}");
+        }
+        let line = (MAIN..5_000).map(|pid| Sample::new(pid, pid - 1, "link").process).collect();
+        assert_eq!(may_be_told(&Table::new(line), &[MAIN], Signal::TERM).len(), MAY_BE_TOLD);
     }
 }

@@ -9,8 +9,7 @@ use crate::plan::processes::answering::{self, Input, Recipient, Selection, Why};
 use crate::plan::processes::facts::{Call, Fact, FactTable};
 use crate::plan::processes::foreground::has_slept;
 use crate::plan::processes::signalled::{OrphanVerdict, Signalled};
-use crate::plan::processes::{Disposition, Process, Table};
-use crate::plan::sorted::Set;
+use crate::plan::processes::{Process, Table};
 use crate::signal::Signal;
 use crate::supervisor::kernel::Kernel;
 
@@ -19,8 +18,6 @@ const SETTLING: Duration = Duration::from_millis(20);
 const BETWEEN_SETTLING: Duration = Duration::from_millis(1);
 /// It is looked at this often at least, however long a look takes.
 const LEAST_LOOKS: usize = 2;
-/// At most this many processes that may be told by their parents are read before the signal.
-const READ_AHEAD: usize = 1024;
 
 /// The result of the rule, and the facts that it rests on.
 pub(super) struct Selected {
@@ -133,13 +130,8 @@ impl<K: Kernel> Stopper<K> {
     /// A process that has not run since the signal cannot have been told by an ancestor. To see that later, how often it has gone to sleep is
     /// read before the signal.
     pub(super) fn read_ahead(&self, table: &Table, facts: &mut FactTable, handling: &[i32], begun: Duration) {
-        let handles = |process: &Process| handling.contains(&process.pid) || self.may_handle(process);
-        let mut below: Vec<i32> =
-            table.iter().filter(|process| handles(process)).map(|process| process.pid).collect();
-        let mut told: Set<i32> = Set::default();
-        while let Some(parent) = below.pop().filter(|_| told.len() < READ_AHEAD) {
-            below.extend(table.children(parent).map(|child| child.pid).filter(|&child| told.insert(child)));
-        }
+        let signal = self.rest.map_or(Signal::TERM, |signal| signal.received);
+        let told = answering::may_be_told(table, handling, signal);
         for process in told.iter().filter_map(|pid| table.find(pid)) {
             let facts = facts.or_default(process.pid);
             if facts.status.is_none() && !self.has_read_enough(begun) {
@@ -175,11 +167,6 @@ impl<K: Kernel> Stopper<K> {
     /// Whether KILL or the next stage is due.
     pub(super) fn is_over(&self) -> bool {
         self.limit.is_some_and(|limit| limit <= self.kernel.now())
-    }
-
-    fn may_handle(&self, process: &Process) -> bool {
-        let signal = self.rest.map_or(Signal::TERM, |signal| signal.received);
-        !matches!(process.disposition(signal), Some(Disposition::Default | Disposition::Ignored))
     }
 
     pub(super) fn note(&mut self, signal: StopSignal, table: &Table, facts: &FactTable) {
