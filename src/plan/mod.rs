@@ -25,6 +25,8 @@ mod actions;
 mod drain;
 mod futile;
 pub mod job_control;
+#[cfg(test)]
+mod job_table;
 mod kill;
 mod policy;
 mod post_exit;
