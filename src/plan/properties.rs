@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::schedule::Stage;
+use super::schedule::ScheduledStage;
 use super::*;
 use crate::signal::SignalSet;
 
@@ -31,7 +31,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
     let target = prop::option::of(
         prop_oneof![2 => Just(Target::Auto), 1 => Just(Target::Group), 1 => Just(Target::Main), 1 => Just(Target::All)],
     );
-    let stage = (signals(), target, patience).prop_map(|(signal, target, patience)| Stage {
+    let stage = (signals(), target, patience).prop_map(|(signal, target, patience)| ScheduledStage {
         signal,
         target,
         patience,

@@ -7,11 +7,11 @@ use crate::signal::Signal;
 
 /// The signals of a stop, in order. KILL follows the last one, unless that waits for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule(Vec<Stage>);
+pub struct Schedule(Vec<ScheduledStage>);
 
 /// One signal of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stage {
+pub struct ScheduledStage {
     pub signal: Signal,
     /// Its target, if it is not the target of all signals.
     pub target: Option<Target>,
@@ -31,13 +31,13 @@ pub enum Patience {
 impl Schedule {
     /// The stage with this number; `None` is KILL.
     #[must_use]
-    pub fn stage(&self, at: usize) -> Option<Stage> {
+    pub fn stage(&self, at: usize) -> Option<ScheduledStage> {
         self.0.get(at).copied()
     }
 
     /// These stages, in this order.
     #[must_use]
-    pub fn new(stages: Vec<Stage>) -> Self {
+    pub fn new(stages: Vec<ScheduledStage>) -> Self {
         Self(stages)
     }
 }

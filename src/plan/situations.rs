@@ -1,7 +1,7 @@
 //! The situations that the policy's table shows.
 
 use super::processes::ignoring::Outlook;
-use super::schedule::Stage;
+use super::schedule::ScheduledStage;
 use super::*;
 use crate::signal::SignalSet;
 
@@ -59,8 +59,8 @@ fn ending(post_exit: Vec<Step>) -> StopPolicy {
 fn scheduled(last: Patience) -> StopPolicy {
     let five = Patience::For(Duration::from_secs(5));
     let schedule = Schedule::new(vec![
-        Stage { signal: Signal::TERM, target: Some(Target::Main), patience: five },
-        Stage { signal: Signal::INT, target: None, patience: last },
+        ScheduledStage { signal: Signal::TERM, target: Some(Target::Main), patience: five },
+        ScheduledStage { signal: Signal::INT, target: None, patience: last },
     ]);
     StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }
 }

@@ -336,13 +336,13 @@ impl Plan<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::schedule::Stage as Scheduled;
+    use crate::plan::schedule::ScheduledStage;
 
     #[test]
     fn a_kill_that_is_late_because_drainit_was_held_waits_whichever_clock_sends_it() {
         let second = Duration::from_secs(1);
         let patience = Patience::For(second);
-        let schedule = Schedule::new(vec![Scheduled { signal: Signal::TERM, target: None, patience }]);
+        let schedule = Schedule::new(vec![ScheduledStage { signal: Signal::TERM, target: None, patience }]);
         let grace = StopPolicy { grace_period: Some(second), ..StopPolicy::default() };
         for policy in [grace, StopPolicy { schedule: Some(schedule), ..StopPolicy::default() }] {
             let mut plan = Plan::new(&policy);

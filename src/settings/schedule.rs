@@ -1,7 +1,7 @@
 //! `--stop-schedule`: which signals, to which processes, at what intervals.
 
 use super::values;
-use crate::plan::schedule::Stage;
+use crate::plan::schedule::ScheduledStage;
 use crate::plan::{Patience, Schedule, Target};
 use crate::signal::Signal;
 
@@ -30,7 +30,7 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
                 return Err(format!("'{part}' has no duration, or forever, behind it, as in TERM/10s/KILL"));
             }
         };
-        stages.push(Stage { signal, target, patience });
+        stages.push(ScheduledStage { signal, target, patience });
         if patience == Patience::Forever {
             return match parts.next() {
                 None => Ok(Schedule::new(stages)),
@@ -46,7 +46,7 @@ fn named(part: &str) -> impl Fn(String) -> String {
     move |why| format!("'{part}': {why}")
 }
 
-fn end(stages: Vec<Stage>, target: Option<Target>, after: Option<&str>) -> Result<Schedule, String> {
+fn end(stages: Vec<ScheduledStage>, target: Option<Target>, after: Option<&str>) -> Result<Schedule, String> {
     if target.is_some_and(|target| target != Target::All) {
         return Err("KILL ends a stop and is for all".to_owned());
     }
@@ -65,8 +65,8 @@ mod tests {
 
     use super::*;
 
-    fn stage(signal: Signal, target: Option<Target>, seconds: u64) -> Stage {
-        Stage { signal, target, patience: Patience::For(Duration::from_secs(seconds)) }
+    fn stage(signal: Signal, target: Option<Target>, seconds: u64) -> ScheduledStage {
+        ScheduledStage { signal, target, patience: Patience::For(Duration::from_secs(seconds)) }
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         let targets =
             [stage(Signal::TERM, Some(Target::Main), 5), stage(Signal::TERM, Some(Target::Group), 10)];
         assert_eq!(schedule("TERM@main/5s/TERM@group/10s/KILL@all"), Ok(Schedule::new(targets.to_vec())));
-        let for_ever = Stage { signal: Signal::INT, target: None, patience: Patience::Forever };
+        let for_ever = ScheduledStage { signal: Signal::INT, target: None, patience: Patience::Forever };
         assert_eq!(schedule("INT/forever"), Ok(Schedule::new(vec![for_ever])));
     }
 

@@ -7,18 +7,18 @@ use super::values::{self, Separator, UsageError, Values};
 use crate::cli::Setting;
 use crate::plan::{Request, Step};
 
-/// How one kind of step is given.
-type Kind = (Setting, Separator, fn(&str) -> Result<Step, String>);
+/// The option of one kind of step, and how its values are read.
+type StepOption = (Setting, Separator, fn(&str) -> Result<Step, String>);
 
 /// The order in which the environment's steps run.
-const PRE_STOP: [Kind; 4] = [
+const PRE_STOP: [StepOption; 4] = [
     (Setting::PRE_STOP_SLEEP, Separator::Comma, sleep),
     (Setting::PRE_STOP, Separator::Newline, command),
     (Setting::PRE_STOP_HTTP, Separator::Newline, http),
     (Setting::PRE_STOP_IDLE, Separator::Comma, idle),
 ];
 
-const POST_EXIT: [Kind; 3] = [
+const POST_EXIT: [StepOption; 3] = [
     (Setting::POST_EXIT_SLEEP, Separator::Comma, sleep),
     (Setting::POST_EXIT, Separator::Newline, command),
     (Setting::POST_EXIT_HTTP, Separator::Newline, http),
@@ -33,10 +33,10 @@ pub(super) fn post_exit(values: &Values<'_>) -> Result<Vec<Step>, UsageError> {
 }
 
 /// First the environment's steps of kinds that were not typed, then those that were typed, in their order.
-fn steps(values: &Values<'_>, kinds: &[Kind]) -> Result<Vec<Step>, UsageError> {
+fn steps(values: &Values<'_>, options: &[StepOption]) -> Result<Vec<Step>, UsageError> {
     let mut steps = Vec::new();
     let mut typed = Vec::new();
-    for &(setting, separator, read) in kinds {
+    for &(setting, separator, read) in options {
         for (place, step) in values.placed(setting, separator, read)? {
             match place {
                 Some(place) => typed.push((place, step)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::plan::processes::SignalState;
-use crate::plan::schedule::Stage;
+use crate::plan::schedule::ScheduledStage;
 use crate::plan::{Patience, Schedule, Step, StopPolicy, Target};
 use crate::signal::{Signal, SignalSet};
 
@@ -164,7 +164,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         1 => Just(Patience::Forever),
     ];
     let stage = (signal, prop::option::of(targets()), patience)
-        .prop_map(|(signal, target, patience)| Stage { signal, target, patience });
+        .prop_map(|(signal, target, patience)| ScheduledStage { signal, target, patience });
     prop::collection::vec(stage, 1..3).prop_map(Schedule::new)
 }
 
