@@ -482,3 +482,6 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ pub(super) fn one(kernel: &impl Kernel, process: &Process, signal: Signal) -> De
     }
 }
 
-fn to_delivery(error: &io::Error) -> Delivery {
+pub(super) fn to_delivery(error: &io::Error) -> Delivery {
     if kill::is_gone(error) {
         Delivery::Gone
     } else if error.kind() == io::ErrorKind::PermissionDenied {
