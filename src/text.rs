@@ -2,21 +2,26 @@
 
 #![forbid(unsafe_code)]
 
-/// Names and paths may contain anything, but the result is one line, and does not control the terminal. What has been escaped already
-/// stays as it is.
+/// Names and paths may contain anything, but the result is one line, does not control the terminal, and is shown in its own order. What has
+/// been escaped already stays as it is.
 ///
 /// The log does this to every line, so messages need not. Reports are stricter (`report::format::escaped`).
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || is_invisible(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
     line
+}
+
+/// Characters that break a line or change the order of what is shown (Unicode 16, 23.2).
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The known word that was probably meant: a slip or two away, or containing this one. Case and the kind of dash do not count.
@@ -80,6 +85,17 @@ mod tests {
 
     const KNOWN: [&str; 8] =
         ["grace-period", "pre-stop", "pre-stop-timeout", "stop-signal", "log", "TERM", "KILL", "HUP"];
+
+    #[test]
+    fn a_line_neither_breaks_nor_turns_around() {
+        for (text, line) in [
+            ("a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
+            ("\u{202e}txt.exe\u{2066}\u{2028}", "\\u{202e}txt.exe\\u{2066}\\u{2028}"),
+            ("日本語 é\\n", "日本語 é\\n"),
+        ] {
+            assert_eq!(one_line(text), line);
+        }
+    }
 
     #[test]
     fn a_slip_has_a_nearest_word() {

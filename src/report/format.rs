@@ -140,7 +140,17 @@ pub fn state(letter: u8) -> &'static str {
         b'X' | b'x' => "dead",
         b'I' => "idle",
         b'P' => "parked",
-        _ => "unknown",
+        _ => UNKNOWN,
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// The state after a comma; nothing if it is not known.
+pub(super) fn comma_state(letter: u8) -> String {
+    match state(letter) {
+        UNKNOWN => String::new(),
+        known => format!(", {known}"),
     }
 }
 
@@ -223,13 +233,13 @@ pub enum ShellWait<'a> {
 /// A process that is waited for and was not sent the signal.
 #[must_use]
 pub fn not_sent(one: &Process, signal: Signal) -> String {
-    format!("{}: {}, was not sent {signal}", process(one.name, one.pid), state(one.state))
+    about(one, vec![format!("was not sent {signal}")])
 }
 
 /// A process that is waited for and that drainit may not signal.
 #[must_use]
 pub fn refused(one: &Process) -> String {
-    format!("{}: {}, {REFUSED}", process(one.name, one.pid), state(one.state))
+    about(one, vec![REFUSED.to_owned()])
 }
 
 /// A process that is waited for: `bash (7): sleeping, catches TERM, waits for its foreground command sleep (9)`.
@@ -239,34 +249,52 @@ pub fn waited_for(
     reacts: Option<(Disposition, Signal)>,
     waits: Option<ShellWait<'_>>,
 ) -> String {
-    let mut text = format!("{}: {}", process(one.name, one.pid), state(one.state));
+    let mut said: Vec<String> = Vec::new();
     if let Some((disposition, signal)) = reacts {
-        text.push_str(&format!(", {}", reaction(Some(disposition), signal)));
+        said.push(reaction(Some(disposition), signal));
     }
     let child = |child: &Process| process(child.name, child.pid);
     match waits {
         None => {}
         Some(ShellWait::Foreground(command)) => {
-            text.push_str(&format!(", waits for its foreground command {}", child(command)));
+            said.push(format!("waits for its foreground command {}", child(command)));
         }
         Some(ShellWait::Trap(command)) => {
-            text.push_str(&format!(", its trap is running or it waits for {}", child(command)));
+            said.push(format!("its trap is running or it waits for {}", child(command)));
         }
-        Some(ShellWait::Doubt(command)) => {
-            text.push_str(&format!(
-                ", its trap is running or it waits for {}: if it waits, start {} with exec",
-                child(command),
-                command.name
-            ));
-        }
+        Some(ShellWait::Doubt(command)) => said.push(format!(
+            "its trap is running or it waits for {}: if it waits, start {} with exec",
+            child(command),
+            command.name
+        )),
     }
-    text
+    about(one, said)
+}
+
+/// `bash (7): sleeping, ...`; without the state if it is not known.
+fn about(one: &Process, said: Vec<String>) -> String {
+    let name = process(one.name, one.pid);
+    let text = comma_state(one.state) + &said.iter().map(|said| format!(", {said}")).collect::<String>();
+    match text.strip_prefix(", ") {
+        Some(text) => format!("{name}: {text}"),
+        None => name,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{self, ms};
     use super::*;
+
+    #[test]
+    fn a_state_that_is_not_known_is_left_out() {
+        let with = |state| Process { state, ..crate::plan::processes::fixtures::process(9, 1, 9, 1) };
+        let ignores = Some((Disposition::Ignored, Signal::TERM));
+        assert_eq!(waited_for(&with(b'S'), ignores, None), "x (9): sleeping, ignores TERM");
+        assert_eq!(waited_for(&with(b'?'), ignores, None), "x (9): ignores TERM");
+        assert_eq!(waited_for(&with(b'?'), None, None), "x (9)");
+        assert_eq!(not_sent(&with(b'?'), Signal::TERM), "x (9): was not sent TERM");
+    }
 
     #[test]
     fn a_length_of_time_is_rounded_down() {

@@ -47,8 +47,8 @@ pub fn message_ahead(record: &Record, now: Duration) -> String {
     }
     for one in record.processes.iter().filter(|one| record.end_of(one).is_none()) {
         let main = if one.is_main { ", the command" } else { "" };
-        let (name, state) = (format::process(one.name, one.pid), format::state(one.state));
-        lines.push(format!("  {name}{main}, {state}: {}", reaction(record, one)));
+        let (name, state) = (format::process(one.name, one.pid), format::comma_state(one.state));
+        lines.push(format!("  {name}{main}{state}: {}", reaction(record, one)));
     }
     if lines.len() == 1 {
         lines.push("  the command had not been signalled yet".to_owned());
@@ -176,9 +176,7 @@ fn process(record: &Record, trouble: Trouble, repeats: &Repeats<'_>) -> String {
     // The state of a process that ended by itself explains nothing.
     let state = match trouble {
         Trouble::Ignored => String::new(),
-        Trouble::LeftBehind | Trouble::Killed | Trouble::EndUnknown => {
-            format!(", {}", format::state(process.state))
-        }
+        Trouble::LeftBehind | Trouble::Killed | Trouble::EndUnknown => format::comma_state(process.state),
     };
     let reaction = reaction(record, process);
     let after = record.waited(process).map(|waited| format!(" after {}", format::duration(waited)));
