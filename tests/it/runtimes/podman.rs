@@ -92,7 +92,7 @@ fn as_podman_s_own_init_it_reaps_and_waits() {
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
     let mut container = Box::new(podman.run(&line, None));
     let running = container.running();
-    running.begins(&["daemon ready ", "main state pid=2 ppid=1 "]).ready(&["main"]);
+    running.begins(&["daemon ready ", "main state pid=2 ppid=1 ", "main ready "]);
     container.stop();
     container.finish().exits(4).in_order(&["daemon got TERM", "daemon finished"]).silently();
 }
