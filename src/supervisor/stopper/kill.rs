@@ -14,7 +14,7 @@ use crate::sys::kill;
 
 /// The most looks at the list of drainit's own children.
 const LIST_LOOKS: usize = 1024;
-/// The state of a process that was not seen before it was stopped or killed.
+/// The state of a process that was stopped or killed before it was seen.
 const UNKNOWN: u8 = b'?';
 /// A look that takes longer is given up.
 const QUICK_LOOK: Duration = Duration::from_millis(50);
@@ -63,11 +63,13 @@ impl<K: Kernel> Stopper<K> {
         }
     }
 
-    /// These processes as the last look showed them: their state before KILL matters, and by now they have been stopped, or are dying.
+    /// These processes as the last look showed them: their state before KILL matters, and by now drainit may have stopped or killed them.
     fn as_before(&self, killed: &Table) -> Table {
         let before = |process: &Process| {
             let known = self.last_look.find(process.pid).filter(|known| known.is_same(process));
-            known.copied().unwrap_or(Process { state: UNKNOWN, ..*process })
+            let is_by_drainit = process.is_stopped() || !process.is_alive();
+            let state = if is_by_drainit { UNKNOWN } else { process.state };
+            known.copied().unwrap_or(Process { state, ..*process })
         };
         Table::new(killed.iter().map(before).collect())
     }
@@ -166,6 +168,20 @@ pub(in crate::supervisor) fn left_behind(left: Option<&[Process]>) -> Option<Str
 mod tests {
     use super::*;
     use crate::plan::processes::fixtures;
+    use crate::supervisor::simulation::{Life, Reaction, quiet};
+
+    #[test]
+    fn a_state_that_drainit_itself_may_have_caused_is_not_told() {
+        let (sim, _) = quiet(Life::new(Reaction::Ignores));
+        let mut stopper = Stopper::new(sim, None);
+        let with = |pid, state| Process { state, ..fixtures::process(pid, 1, pid, 1) };
+        stopper.last_look = Table::new(vec![with(7, b'S'), with(8, b'T')]);
+        let killed = Table::new(
+            [(7, b'T'), (8, b'T'), (9, b'T'), (10, b'S')].map(|(pid, state)| with(pid, state)).into(),
+        );
+        let states: Vec<u8> = stopper.as_before(&killed).iter().map(|process| process.state).collect();
+        assert_eq!(states, [b'S', b'T', UNKNOWN, b'S']);
+    }
 
     #[test]
     fn what_is_left_behind_is_named_and_nothing_if_it_has_ended_meanwhile() {
