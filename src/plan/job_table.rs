@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::generated_table::assert_current;
 use super::job_control::{Holder, JobAction, JobControl, Otherwise, Standing, Stopped};
 use crate::signal::Signal;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/job-control.md");
-const BLESS: &str = "DRAINIT_BLESS";
 const GROUP: i32 = 7;
 
 const HEAD: &str = "\
@@ -185,12 +185,5 @@ fn ends() -> String {
 #[test]
 fn job_table_is_current() {
     let current = [HEAD.to_owned(), stops(), signals(), looks(), ends()].concat();
-    if std::env::var_os(BLESS).is_some() {
-        std::fs::write(FILE, &current).expect("docs/ can be written");
-    }
-    let known = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        known == current,
-        "job control has changed: look at it with {BLESS}=1 cargo test job_table, then git diff"
-    );
+    assert_current(FILE, &current, "job_table");
 }

@@ -24,6 +24,8 @@
 mod actions;
 mod drain;
 mod futile;
+#[cfg(test)]
+mod generated_table;
 pub mod job_control;
 #[cfg(test)]
 mod job_table;

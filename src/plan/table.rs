@@ -5,12 +5,12 @@
 
 use std::fmt::Write;
 
+use super::generated_table::assert_current;
 use super::situations::{FIRST, FIRST_AFTER, Situation, TERM, situations};
 use super::*;
 
 const FOR_PEOPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const WHOLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/policy-table.txt");
-const BLESS: &str = "DRAINIT_BLESS";
 const TIME: &str = "time passes";
 
 const HEAD: &str = "\
@@ -234,13 +234,6 @@ fn say_phase(plan: &Plan) -> String {
 fn policy_table_is_current() {
     for (file, current) in [(FOR_PEOPLE, render(HEAD, Extent::ForPeople)), (WHOLE, render("", Extent::Whole))]
     {
-        if std::env::var_os(BLESS).is_some() {
-            std::fs::write(file, &current).expect("the tree can be written");
-        }
-        let known = std::fs::read_to_string(file).unwrap_or_default();
-        assert!(
-            known == current,
-            "the policy has changed: look at it with {BLESS}=1 cargo test policy_table, then git diff"
-        );
+        assert_current(file, &current, "policy_table");
     }
 }

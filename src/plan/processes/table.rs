@@ -10,10 +10,10 @@ use super::shells::Shell;
 use super::signalled::{Moment, OrphanVerdict, Signalled};
 use super::{Disposition, SignalState, Table, outlook_table};
 use crate::plan::StopSignal;
+use crate::plan::generated_table::assert_current;
 use crate::signal::Signal;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/processes.md");
-const BLESS: &str = "DRAINIT_BLESS";
 
 const HEAD: &str = "\
 # Which processes a stop signals, and which it waits for
@@ -324,14 +324,7 @@ fn process_table_is_current() {
     }
     text += outlook_table::HEAD;
     text += &outlook_table::rows();
-    if std::env::var_os(BLESS).is_some() {
-        std::fs::write(FILE, &text).expect("docs/ can be written");
-    }
-    let known = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        known == text,
-        "the rule has changed: look at it with {BLESS}=1 cargo test process_table, then git diff"
-    );
+    assert_current(FILE, &text, "process_table");
 }
 
 #[track_caller]
